@@ -1,0 +1,122 @@
+"""Files: atomic writes, hashes, volumes, tables.
+
+Arrays are (d, h, w) = (frame, depth, lateral). NIfTI axes are (x, y, z) = (w, h, d).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uscl_med3d.core.errors import InputError
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
+
+    The temporary name keeps the suffixes of `path`, because writers choose the format by them.
+    A directory may be created at the temporary path instead of a file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    remove(temporary)
+    try:
+        yield temporary
+        if temporary.is_dir() and path.exists():
+            remove(path)
+        os.replace(temporary, path)
+    finally:
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or directory tree if it exists."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif path.exists() or path.is_symlink():
+        path.unlink()
+
+
+def sha256(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON atomically, keys in the order given, so that equal values give equal bytes."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read JSON, or raise an `InputError` that names the file."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            file=path, found=str(error), expected="a readable JSON file", remedy="restore or regenerate the file"
+        ) from error
+
+
+def write_csv(path: str | Path, frame: Any, float_format: str = "%.6g") -> None:
+    """Write a pandas data frame atomically, with one float format and Unix line ends everywhere."""
+    with atomic(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format=float_format, lineterminator="\n")
+
+
+def save_volume(path: str | Path, array_dhw: np.ndarray, spacing_dhw: tuple[float, float, float]) -> None:
+    """Write a (d, h, w) array as NIfTI (.nii.gz), atomically and without a time stamp.
+
+    `spacing_dhw` is in millimetres; an axis without millimetres gets 1.0 here and is named in the sidecar.
+    """
+    import nibabel
+
+    spacing_w, spacing_h, spacing_d = spacing_dhw[2], spacing_dhw[1], spacing_dhw[0]
+    affine = np.diag([spacing_w, spacing_h, spacing_d, 1.0])
+    image = nibabel.Nifti1Image(np.ascontiguousarray(array_dhw.transpose(2, 1, 0)), affine)
+    image.header.set_xyzt_units("mm")
+    with atomic(path) as temporary, open(temporary, "wb") as stream:
+        # mtime=0 and no file name inside the gzip header: equal volumes give equal bytes.
+        with gzip.GzipFile(filename="", mode="wb", fileobj=stream, compresslevel=4, mtime=0) as packed:
+            packed.write(image.to_bytes())
+
+
+def load_volume(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """Read a NIfTI volume as (array (d, h, w) in its stored dtype, spacing (d, h, w))."""
+    import nibabel
+
+    try:
+        image = nibabel.load(path)
+        array = np.asanyarray(image.dataobj)
+    except Exception as error:
+        raise InputError(
+            file=path, found=f"{type(error).__name__}: {error}", expected="a readable NIfTI volume",
+            remedy="restore the file, or delete it so that its stage writes it again",
+        ) from error
+    if array.ndim != 3:
+        raise InputError(
+            file=path, found=f"{array.ndim} axes, shape {array.shape}", expected="3 axes (x, y, z)",
+            remedy="export one 3D volume per file",
+        )
+    zooms = image.header.get_zooms()
+    return np.ascontiguousarray(array.transpose(2, 1, 0)), (float(zooms[2]), float(zooms[1]), float(zooms[0]))

@@ -1,0 +1,112 @@
+"""Every number of the pipeline, typed and strict; read in one place.
+
+`params.yaml` (with an overlay of `workflow/scales/`) is validated once, when the workflow is parsed. Each job then
+gets its own small file with exactly the values it may depend on (`slice_job`), and reads nothing else (`load_job`).
+So a changed value re-runs the jobs whose file it changes, and no others.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, create_model
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import read_json
+from uscl_med3d.core.params.base import Section
+from uscl_med3d.core.params.evaluate import Evaluate
+from uscl_med3d.core.params.finetune import Finetune
+from uscl_med3d.core.params.foundation import Foundation
+from uscl_med3d.core.params.ingest import Ingest
+from uscl_med3d.core.params.methods import MethodEntry, Run
+from uscl_med3d.core.params.model import Model
+from uscl_med3d.core.params.pretrain import Pretrain
+from uscl_med3d.core.params.pseudolabel import Pseudolabel
+from uscl_med3d.core.params.report import Report
+from uscl_med3d.core.params.simulate import Simulate
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    scale: str = Field(pattern=r"^[a-z0-9_]+$")
+    seed: int
+    training_seeds: tuple[int, ...] = Field(min_length=1)
+    threads: int = Field(ge=1)
+    device: Literal["cpu", "cuda"]
+    precision: Literal["float32", "bfloat16"]
+    cohort: str
+    general: dict[str, str]
+    classes: dict[str, int]
+    model: Model
+    simulate: Simulate
+    ingest: Ingest
+    foundation: Foundation
+    pseudolabel: Pseudolabel
+    pretrain: Pretrain
+    finetune: Finetune
+    evaluate: Evaluate
+    report: Report
+    methods: dict[str, MethodEntry]
+
+
+# What a job of each stage may depend on. `run` and `method` are added per run.
+SLICES: dict[str, tuple[str, ...]] = {
+    "check": ("scale", "cohort", "general", "foundation", "device"),
+    "simulate": ("seed", "classes", "simulate"),
+    "ingest": ("seed", "classes", "ingest"),
+    "foundation_sam_med3d": ("seed", "threads", "device", "precision", "model", "foundation"),
+    "foundation_seggpt": ("seed", "threads", "device", "foundation"),
+    "pseudolabel": ("seed", "threads", "device", "classes", "foundation", "pseudolabel"),
+    "pretrain": ("seed", "threads", "device", "precision", "model", "pretrain"),
+    "finetune": ("seed", "threads", "device", "precision", "classes", "model", "finetune"),
+    "evaluate": ("seed", "threads", "device", "classes", "model", "evaluate"),
+    "report": ("scale", "seed", "training_seeds", "classes", "model", "pretrain", "finetune", "evaluate", "report",
+               "methods"),
+}  # fmt: skip
+
+
+def validate(values: dict[str, Any], file: str) -> Params:
+    """Check a parameter dictionary; every wrong or missing key is named in one `InputError`."""
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error, file) from None
+
+
+def job_model(stage: str) -> type[Section]:
+    """The typed class of one stage's job file."""
+    fields: dict[str, Any] = {
+        name: (Params.model_fields[name].annotation, Params.model_fields[name]) for name in SLICES[stage]
+    }
+    fields["run"] = (Run | None, None)
+    fields["method"] = (MethodEntry | None, None)
+    return create_model(f"{stage}_job", __base__=Section, **fields)
+
+
+def slice_job(params: Params, stage: str, run: Run | None = None) -> dict[str, Any]:
+    """The values that one job may depend on, ready for JSON."""
+    values = params.model_dump(mode="json", include=set(SLICES[stage]))
+    ordered = {name: values[name] for name in SLICES[stage]}
+    if run is not None:
+        entry = params.methods[run.method].model_dump(mode="json")
+        # A job depends on its own cell of the sweep, not on which other cells exist.
+        ordered |= {"run": run.model_dump(mode="json"), "method": entry | {"grid": None}}
+    return ordered
+
+
+def load_job(stage: str, path: str | Path) -> Any:
+    """Read a job file written by the workflow; errors name the file and the key."""
+    try:
+        return job_model(stage).model_validate(read_json(path))
+    except ValidationError as error:
+        raise _explain(error, str(path)) from None
+
+
+def _explain(error: ValidationError, file: str) -> InputError:
+    lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r:.80})" for item in error.errors()]
+    return InputError(
+        file=file, found="; ".join(lines), expected="every key of params.yaml once, with the type documented there",
+        remedy="correct or remove the named keys (params.yaml shows every valid key)",
+    )

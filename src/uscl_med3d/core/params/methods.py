@@ -1,0 +1,40 @@
+"""The method registry: one key per row of the paper's tables."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from uscl_med3d.core.params.base import Section
+
+Modules = Literal["encoder", "decoder", "both"]
+
+
+class Grid(Section):
+    """The LoRA sweep of Tables 3 and 5: every rank x modules with VCL; the main rank also without."""
+
+    rank: int
+    ranks: tuple[int, ...]
+    modules: tuple[Modules, ...]
+    without_vcl: bool
+
+
+class MethodEntry(Section):
+    """One method. `options` are validated by the method's own file."""
+
+    label: str
+    trained: bool
+    datasets: tuple[str, ...]
+    grid: Grid | None
+    options: dict[str, Any]
+
+
+class Run(Section):
+    """One trained (or untouched) model: a method, and for the LoRA sweep its cell of the grid."""
+
+    id: str
+    method: str
+    rank: int | None
+    modules: Modules | None
+    vcl: bool | None
+    training_seed: int
+    datasets: tuple[str, ...]

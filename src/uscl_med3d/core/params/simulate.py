@@ -1,0 +1,9 @@
+"""Parameters of the stage `simulate`."""
+
+from __future__ import annotations
+
+from uscl_med3d.core.params.base import Section
+
+
+class Simulate(Section):
+    """See params.yaml, section `simulate`, for the meaning of each value."""

@@ -1,0 +1,19 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with reference tensors and real sample data, which are not part of the repository."""
+    folder = Path(os.environ.get("USCL_SHARED", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"reference data not found at {folder} (set USCL_SHARED to its folder)")
+    return folder
