@@ -51,14 +51,16 @@ class Params(Section):
     methods: dict[str, MethodEntry]
 
 
-# What a job of each stage may depend on. `run` and `method` are added per run.
+# What a job of each stage may depend on; "foundation.seggpt" becomes the job's field `seggpt`.
+# `run` and `method` are added per run.
 SLICES: dict[str, tuple[str, ...]] = {
     "check": ("scale", "cohort", "general", "foundation", "device"),
-    "simulate": ("seed", "classes", "simulate"),
+    "simulate_cohort": ("seed", "classes", "simulate.cohort"),
+    "simulate_general": ("seed", "simulate.general"),
     "ingest": ("seed", "classes", "ingest"),
-    "foundation_sam_med3d": ("seed", "threads", "device", "precision", "model", "foundation"),
-    "foundation_seggpt": ("seed", "threads", "device", "foundation"),
-    "pseudolabel": ("seed", "threads", "device", "classes", "foundation", "pseudolabel"),
+    "foundation_sam_med3d": ("seed", "threads", "device", "precision", "model", "foundation.sam_med3d"),
+    "foundation_seggpt": ("seed", "threads", "device", "foundation.seggpt"),
+    "pseudolabel": ("seed", "threads", "device", "classes", "foundation.seggpt", "pseudolabel"),
     "pretrain": ("seed", "threads", "device", "precision", "model", "pretrain"),
     "finetune": ("seed", "threads", "device", "precision", "classes", "model", "finetune"),
     "evaluate": ("seed", "threads", "device", "classes", "model", "evaluate"),
@@ -77,9 +79,12 @@ def validate(values: dict[str, Any], file: str) -> Params:
 
 def job_model(stage: str) -> type[Section]:
     """The typed class of one stage's job file."""
-    fields: dict[str, Any] = {
-        name: (Params.model_fields[name].annotation, Params.model_fields[name]) for name in SLICES[stage]
-    }
+    fields: dict[str, Any] = {}
+    for name in SLICES[stage]:
+        field = Params.model_fields[name.split(".")[0]]
+        if "." in name:
+            field = field.annotation.model_fields[name.split(".")[1]]
+        fields[name.split(".")[-1]] = (field.annotation, field)
     fields["run"] = (Run | None, None)
     fields["method"] = (MethodEntry | None, None)
     return create_model(f"{stage}_job", __base__=Section, **fields)
@@ -87,8 +92,11 @@ def job_model(stage: str) -> type[Section]:
 
 def slice_job(params: Params, stage: str, run: Run | None = None) -> dict[str, Any]:
     """The values that one job may depend on, ready for JSON."""
-    values = params.model_dump(mode="json", include=set(SLICES[stage]))
-    ordered = {name: values[name] for name in SLICES[stage]}
+    values = params.model_dump(mode="json")
+    ordered: dict[str, Any] = {}
+    for name in SLICES[stage]:
+        section, _, part = name.partition(".")
+        ordered[part or section] = values[section][part] if part else values[section]
     if run is not None:
         entry = params.methods[run.method].model_dump(mode="json")
         # A job depends on its own cell of the sweep, not on which other cells exist.
