@@ -1,0 +1,32 @@
+# USCL-Med3D: from raw sweep videos to tables and figures.
+#
+#   snakemake --cores all                                              default scale `phantom` (params.yaml)
+#   snakemake --cores all --configfile workflow/scales/smoke.yaml      smallest end-to-end run
+#   snakemake --cores all --configfile my_cohort.yaml                  your own sweeps (docs/own_cohort.md)
+
+configfile: "params.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/simulate.smk"
+include: "workflow/rules/ingest.smk"
+include: "workflow/rules/foundation.smk"
+include: "workflow/rules/pseudolabel.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/finetune.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.html.output,
+        rules.tables.output,
+        rules.claims.output,
+        rules.gate.output,
+        expand(rules.figure.output.png, figure=FIGURES),
+
+
+onstart:
+    shell(f"uscl-med3d check --params {PLAN.job_file('check')}")

@@ -1,0 +1,144 @@
+"""The command line tool `uscl-med3d`: one verb per stage. Imports happen inside the verbs, because torch is slow to load.
+
+Every verb reads one job file (`--params`, written by the workflow) and the paths given, so the line that Snakemake
+runs also runs by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.params import load_job
+
+Verb = Callable[[SimpleNamespace], None]
+
+
+def check(a: SimpleNamespace) -> None:
+    """Before any work: are all external files there?"""
+    from uscl_med3d.data.check import check
+
+    check(load_job("check", a.params))
+
+
+def simulate_cohort(a: SimpleNamespace) -> None:
+    """Simulated ultrasound cohort as raw files."""
+    from uscl_med3d.simulate.cohort import simulate_cohort
+
+    simulate_cohort(load_job("simulate_cohort", a.params), a.out)
+
+
+def simulate_general(a: SimpleNamespace) -> None:
+    """Simulated general-domain sets."""
+    from uscl_med3d.simulate.general import simulate_general
+
+    simulate_general(load_job("simulate_general", a.params), a.out)
+
+
+def ingest(a: SimpleNamespace) -> None:
+    """Sweep videos and key frames to volumes."""
+    from uscl_med3d.data.ingest import ingest
+
+    ingest(load_job("ingest", a.params), a.cohort, a.volumes, a.splits)
+
+
+def foundation_sam_med3d(a: SimpleNamespace) -> None:
+    """Base SAM-Med3D: trained here, or an official checkpoint."""
+    from uscl_med3d.foundation.sam_med3d import train_sam_med3d
+
+    train_sam_med3d(load_job("foundation_sam_med3d", a.params), _by_name(a.general), a.weights, a.curve)
+
+
+def foundation_seggpt(a: SimpleNamespace) -> None:
+    """Base SegGPT: trained here, or an official checkpoint."""
+    from uscl_med3d.foundation.seggpt import train_seggpt
+
+    train_seggpt(load_job("foundation_seggpt", a.params), a.weights, a.curve)
+
+
+def pseudolabel(a: SimpleNamespace) -> None:
+    """Propagate the key-frame masks through each sweep."""
+    from uscl_med3d.pseudolabel.propagate import pseudolabel
+
+    pseudolabel(load_job("pseudolabel", a.params), a.volumes, a.splits, a.seggpt, a.out)
+
+
+def pretrain(a: SimpleNamespace) -> None:
+    """VCL pretraining of the encoder's LoRA layers."""
+    from uscl_med3d.train.pretrain import pretrain
+
+    pretrain(load_job("pretrain", a.params), a.rank, a.volumes, a.splits, a.base, a.weights, a.curve)
+
+
+def finetune(a: SimpleNamespace) -> None:
+    """Fine-tune one run on the pseudo-labels."""
+    from uscl_med3d.train.finetune import finetune
+
+    finetune(load_job("finetune", a.params), a.volumes, a.splits, a.pseudolabels, a.base, a.vcl, a.weights, a.curve,
+             a.info, a.cost)  # fmt: skip
+
+
+def evaluate(a: SimpleNamespace) -> None:
+    """Score one run per case, class, click and seed."""
+    from uscl_med3d.evaluate.score import evaluate
+
+    evaluate(load_job("evaluate", a.params), a.volumes, a.splits, _by_name(a.general), a.base, a.checkpoint, a.vcl,
+             a.scores, a.predictions)  # fmt: skip
+
+
+def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
+    """General-domain folders by their set's name, which is the folder's name."""
+    return {folder.name: folder for folder in folders}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every verb; option names are the names of the rules' inputs and outputs."""
+    parser = argparse.ArgumentParser(prog="uscl-med3d", description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+
+    def add(verb: Verb, *paths: str, optional: Sequence[str] = (), several: Sequence[str] = ()) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(verb.__name__, help=(verb.__doc__ or "").strip())
+        sub.set_defaults(function=verb)
+        sub.add_argument("--params", type=Path, required=True, help="job file written by the workflow")
+        for name in paths:
+            sub.add_argument(f"--{name}", type=Path, required=True)
+        for name in optional:
+            sub.add_argument(f"--{name}", type=Path, nargs="?", default=None)
+        for name in several:
+            sub.add_argument(f"--{name}", type=Path, nargs="*", default=[])
+        return sub
+
+    add(check)
+    add(simulate_cohort, "out")
+    add(simulate_general, "out")
+    add(ingest, "cohort", "volumes", "splits")
+    add(foundation_sam_med3d, "weights", "curve", several=["general"])
+    add(foundation_seggpt, "weights", "curve")
+    add(pseudolabel, "volumes", "splits", "seggpt", "out")
+    add(pretrain, "volumes", "splits", "base", "weights", "curve").add_argument("--rank", type=int, required=True)
+    add(finetune, "volumes", "splits", "pseudolabels", "base", "weights", "curve", "info", "cost", optional=["vcl"])
+    add(evaluate, "volumes", "splits", "base", "scores", "predictions", optional=["checkpoint", "vcl"],
+        several=["general"])  # fmt: skip
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; a problem with the input is one message on standard error and exit status 2."""
+    # Interface threads of BLAS libraries are set before anything loads them; torch's own come from the job file.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    parsed = SimpleNamespace(**vars(build_parser().parse_args(arguments)))
+    try:
+        parsed.function(parsed)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""What the workflow needs to know before it runs: runs, paths and job files. Never imported by a stage."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from uscl_med3d.core import params as parameters
+from uscl_med3d.core.io import write_text
+from uscl_med3d.core.params.methods import Run
+from uscl_med3d.core.runs import list_runs, main_run
+
+FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "learning_curves", "click_curves", "rank_curve",
+           "pseudolabel_quality", "forgetting")  # fmt: skip
+TABLES = ("table1", "table2", "table3", "table4", "table5")
+GENERAL_SETS = ("amos", "totalsegmentator", "brats")
+
+
+class Plan:
+    """Paths and lists of one scale. Every path is relative to the repository."""
+
+    def __init__(self, config: Mapping[str, Any], file: str = "params.yaml") -> None:
+        self.params = parameters.validate(dict(config), file)
+        self.scale = self.params.scale
+        self.results = f"results/{self.scale}"
+        self.runs: dict[str, Run] = {
+            run.id: run for run in list_runs(self.params.methods, self.params.training_seeds)
+        }
+        self.main_runs = {name: main_run(name, entry) for name, entry in self.params.methods.items()}
+
+    # ------------------------------------------------------------------------------------------ job files
+    def write_job_files(self) -> None:
+        """Write every job file whose content changed (an unchanged file keeps its time, so nothing re-runs)."""
+        folder = Path(self.results, "params")
+        wanted = {f"{stage}.json": parameters.slice_job(self.params, stage) for stage in parameters.SLICES
+                  if stage not in ("finetune", "evaluate")}  # fmt: skip
+        for run in self.runs.values():
+            stages = ["evaluate"] + ["finetune"] * self.params.methods[run.method].trained
+            wanted |= {f"{stage}/{run.id}.json": parameters.slice_job(self.params, stage, run) for stage in stages}
+        for name, values in wanted.items():
+            text = json.dumps(values, indent=2) + "\n"
+            path = folder / name
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                write_text(path, text)
+        for path in sorted(folder.rglob("*.json")):
+            if str(path.relative_to(folder)) not in wanted:
+                path.unlink()
+
+    def job_file(self, stage: str, run: str | None = None) -> str:
+        """The only configuration that a job reads."""
+        return f"{self.results}/params/{stage}/{run}.json" if run else f"{self.results}/params/{stage}.json"
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that a torch job claims; the profile offers one, so that jobs on a GPU take turns."""
+        return int(self.params.device == "cuda")
+
+    # ------------------------------------------------------------------------------------------ data
+    @property
+    def simulated(self) -> bool:
+        """Whether the cohort is simulated here."""
+        return self.params.cohort == "simulate"
+
+    @property
+    def raw(self) -> str:
+        """Folder of the simulated cohort's raw files."""
+        return f"data/raw/{self.scale}"
+
+    @property
+    def cohort_csv(self) -> str:
+        """The cohort's table: simulated here, or the user's own."""
+        return f"{self.raw}/cohort.csv" if self.simulated else self.params.cohort
+
+    def cohort_files(self) -> list[str]:
+        """Everything that `ingest` reads: an edited key frame of the user's own cohort re-runs it."""
+        if self.simulated:
+            return [self.cohort_csv, *(f"{self.raw}/{part}" for part in ("videos", "key_frames", "truth"))]
+        base, files = Path(self.cohort_csv).parent, [self.cohort_csv]
+        if Path(self.cohort_csv).is_file():
+            with open(self.cohort_csv, newline="", encoding="utf-8") as stream:
+                for row in csv.DictReader(stream):
+                    # A missing file is not listed here: the check before the run reports all of them at once.
+                    named = [base / row[key] for key in ("video", "key_frames", "reference") if row.get(key)]
+                    for path in named:
+                        files += [str(path)] if path.is_file() else [str(p) for p in sorted(path.glob("*.png"))]
+        return files
+
+    def general_folder(self, name: str) -> str:
+        """Folder of one general-domain set: simulated here, or the user's own copy."""
+        place = self.params.general[name]
+        return f"data/general/{self.scale}/{name}" if place == "simulate" else place
+
+    @property
+    def general_folders(self) -> list[str]:
+        """Folders of all general-domain sets, in the order of the tables."""
+        return [self.general_folder(name) for name in self.params.general]
+
+    @property
+    def simulated_sets(self) -> list[str]:
+        """Folders of the general-domain sets that are simulated here."""
+        return [self.general_folder(name) for name, place in self.params.general.items() if place == "simulate"]
+
+    # ------------------------------------------------------------------------------------------ runs
+    @property
+    def trained(self) -> list[str]:
+        """Ids of the runs that fine-tuning makes."""
+        return [run.id for run in self.runs.values() if self.params.methods[run.method].trained]
+
+    @property
+    def ranks(self) -> list[int]:
+        """Ranks that need a VCL pretraining: one for each rank, shared by all runs of that rank."""
+        return sorted({run.rank for run in self.runs.values() if run.vcl})
+
+    def weights(self, run: str) -> list[str]:
+        """Checkpoint of a run; the untouched base model has none of its own."""
+        return [f"{self.results}/finetune/{run}.safetensors"] if run in self.trained else []
+
+    def vcl_weights(self, run: str) -> list[str]:
+        """The VCL-pretrained encoder adapter that a run starts from."""
+        rank = self.runs[run].rank if self.runs[run].vcl else None
+        return [f"{self.results}/pretrain/r{rank}.safetensors"] if rank else []
+
+    def list_results(self, folder: str, runs: list[str] | None = None, suffix: str = ".csv") -> list[str]:
+        """One file per run in a folder of the results."""
+        return [f"{self.results}/{folder}/{run}{suffix}" for run in (runs or self.runs)]

@@ -1,0 +1,17 @@
+# Paths shared by all rules. The lists are made in src/uscl_med3d/core/plan.py; rules only name them.
+from uscl_med3d.core.closure import list_sources
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.plan import FIGURES, TABLES, Plan
+
+try:
+    PLAN = Plan(config)
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+PLAN.write_job_files()
+RESULTS = PLAN.results
+
+
+wildcard_constraints:
+    run="[a-z0-9_]+",
+    rank="[0-9]+",
+    figure="[a-z0-9_]+",

@@ -1,0 +1,26 @@
+# Scores per case, class, click and seed, before any averaging; and the gate.
+
+
+rule evaluate:
+    input:
+        params=PLAN.job_file("evaluate", "{run}"),
+        code=list_sources("uscl_med3d.evaluate.score"),
+        volumes=rules.ingest.output.volumes,
+        splits=rules.ingest.output.splits,
+        general=PLAN.general_folders,
+        base=rules.foundation_sam_med3d.output.weights,
+        checkpoint=lambda wildcards: PLAN.weights(wildcards.run),
+        vcl=lambda wildcards: PLAN.vcl_weights(wildcards.run),
+    output:
+        scores=f"{RESULTS}/scores/{{run}}.csv",
+        predictions=directory(f"{RESULTS}/predictions/{{run}}"),
+    log:
+        f"{RESULTS}/logs/evaluate/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate/{{run}}.tsv"
+    resources:
+        gpu=PLAN.gpus,
+    shell:
+        "uscl-med3d evaluate --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        " --general {input.general} --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl}"
+        " --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"

@@ -1,0 +1,27 @@
+# Every run of the method registry is trained exactly once, however many tables show it.
+
+
+rule finetune:
+    input:
+        params=PLAN.job_file("finetune", "{run}"),
+        code=list_sources("uscl_med3d.train.finetune"),
+        volumes=rules.ingest.output.volumes,
+        splits=rules.ingest.output.splits,
+        pseudolabels=rules.pseudolabel.output.labels,
+        base=rules.foundation_sam_med3d.output.weights,
+        vcl=lambda wildcards: PLAN.vcl_weights(wildcards.run),
+    output:
+        weights=f"{RESULTS}/finetune/{{run}}.safetensors",
+        curve=f"{RESULTS}/finetune/{{run}}.csv",
+        info=f"{RESULTS}/finetune/{{run}}.json",
+        cost=f"{RESULTS}/benchmarks/finetune/{{run}}.cost.json",
+    log:
+        f"{RESULTS}/logs/finetune/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/finetune/{{run}}.tsv"
+    resources:
+        gpu=PLAN.gpus,
+    shell:
+        "uscl-med3d finetune --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        " --pseudolabels {input.pseudolabels} --base {input.base} --vcl {input.vcl}"
+        " --weights {output.weights} --curve {output.curve} --info {output.info} --cost {output.cost} > {log} 2>&1"

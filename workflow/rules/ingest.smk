@@ -1,0 +1,20 @@
+# Videos and key frames to volumes; the manifest of splits. From here on nothing knows whether data were simulated.
+
+
+rule ingest:
+    input:
+        params=PLAN.job_file("ingest"),
+        code=list_sources("uscl_med3d.data.ingest"),
+        cohort=PLAN.cohort_csv,
+        files=PLAN.cohort_files(),
+    output:
+        volumes=directory(f"{RESULTS}/volumes"),
+        splits=f"data/splits/{PLAN.scale}.csv",
+    log:
+        f"{RESULTS}/logs/ingest.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/ingest.tsv"
+    threads: 2
+    shell:
+        "uscl-med3d ingest --params {input.params} --cohort {input.cohort}"
+        " --volumes {output.volumes} --splits {output.splits} > {log} 2>&1"

@@ -1,0 +1,22 @@
+# VCL on the encoder's LoRA layers: once per rank, shared by every run of that rank.
+
+
+rule pretrain:
+    input:
+        params=PLAN.job_file("pretrain"),
+        code=list_sources("uscl_med3d.train.pretrain"),
+        volumes=rules.ingest.output.volumes,
+        splits=rules.ingest.output.splits,
+        base=rules.foundation_sam_med3d.output.weights,
+    output:
+        weights=f"{RESULTS}/pretrain/r{{rank}}.safetensors",
+        curve=f"{RESULTS}/pretrain/r{{rank}}.csv",
+    log:
+        f"{RESULTS}/logs/pretrain/r{{rank}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pretrain/r{{rank}}.tsv"
+    resources:
+        gpu=PLAN.gpus,
+    shell:
+        "uscl-med3d pretrain --params {input.params} --rank {wildcards.rank} --volumes {input.volumes}"
+        " --splits {input.splits} --base {input.base} --weights {output.weights} --curve {output.curve} > {log} 2>&1"

@@ -1,0 +1,22 @@
+# SegGPT propagates the key-frame masks through each sweep.
+
+
+rule pseudolabel:
+    input:
+        params=PLAN.job_file("pseudolabel"),
+        code=list_sources("uscl_med3d.pseudolabel.propagate"),
+        volumes=rules.ingest.output.volumes,
+        splits=rules.ingest.output.splits,
+        seggpt=rules.foundation_seggpt.output.weights,
+    output:
+        labels=directory(f"{RESULTS}/pseudolabels"),
+    log:
+        f"{RESULTS}/logs/pseudolabel.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pseudolabel.tsv"
+    priority: 5
+    resources:
+        gpu=PLAN.gpus,
+    shell:
+        "uscl-med3d pseudolabel --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        " --seggpt {input.seggpt} --out {output.labels} > {log} 2>&1"

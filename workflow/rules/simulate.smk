@@ -1,0 +1,41 @@
+# Raw files of the kind a hospital exports, and general-domain sets. Not used for what the user brings.
+
+if PLAN.simulated:
+
+    rule simulate:
+        input:
+            params=PLAN.job_file("simulate_cohort"),
+            code=list_sources("uscl_med3d.simulate.cohort"),
+        output:
+            cohort=PLAN.cohort_csv,
+            videos=directory(f"{PLAN.raw}/videos"),
+            key_frames=directory(f"{PLAN.raw}/key_frames"),
+            truth=directory(f"{PLAN.raw}/truth"),
+        params:
+            out=PLAN.raw,
+        log:
+            f"{RESULTS}/logs/simulate.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/simulate.tsv"
+        threads: 2
+        shell:
+            "uscl-med3d simulate_cohort --params {input.params} --out {params.out} > {log} 2>&1"
+
+
+if PLAN.simulated_sets:
+
+    rule simulate_general:
+        input:
+            params=PLAN.job_file("simulate_general"),
+            code=list_sources("uscl_med3d.simulate.general"),
+        output:
+            [directory(folder) for folder in PLAN.simulated_sets],
+        params:
+            out=f"data/general/{PLAN.scale}",
+        log:
+            f"{RESULTS}/logs/simulate_general.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/simulate_general.tsv"
+        threads: 2
+        shell:
+            "uscl-med3d simulate_general --params {input.params} --out {params.out} > {log} 2>&1"
