@@ -10,13 +10,12 @@ Notation: g real tokens per axis, w window tokens per axis, c head channels; (d,
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uscl_med3d.nets.sam_med3d.config import RelativePosition
+from uscl_med3d.nets.sam_med3d.relative_position import decomposed_bias, upstream_bias
 
 
 class Attention(nn.Module):
@@ -96,38 +95,3 @@ class Attention(nn.Module):
     def _tables(self) -> tuple[Tensor, Tensor, Tensor]:
         """The three tables gathered to (query, key, c): entry [a, b] is table[a - b + window - 1]."""
         return self.rel_pos_d[self.offsets], self.rel_pos_h[self.offsets], self.rel_pos_w[self.offsets]
-
-
-def upstream_bias(
-    q: Tensor, tables: tuple[Tensor, Tensor, Tensor], g: int, padding_query: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
-    """Relative-position term the way released checkpoints were trained, and the logit offset of the padding key.
-
-    For query (d, h, v) and key (i, j, k):
-    `q[d,h,v] . Rd[d,k]  +  q[d,h,i] . Rh[h,k]  +  q[d,h,j] . Rw[j,k]`,
-    where `q[d,h,i]` is the query found at column i of the same row.
-
-    Args:
-        q: unscaled queries (n, heads, g**3, c).
-        tables: gathered tables (w, w, c) for depth, height, width.
-        g: real tokens per axis.
-        padding_query: query of a padding token (heads, c), or None without padding.
-
-    Returns:
-        bias (n, heads, g**3, g**3) and offset (n, heads, g**3, 1) to add to the padding key's dot product.
-    """
-    n, heads, _, c = q.shape
-    w = tables[0].shape[0]
-    rows = q.reshape(n, heads, g, g, g, c)
-    table_d, table_h, table_w = (table.to(q.dtype) for table in tables)
-    own = torch.einsum("nadhvc,dkc->nadhvk", rows, table_d[:g])
-    by_i = torch.einsum("nadhic,hkc->nadhik", rows, table_h[:g])
-    by_j = torch.einsum("nadhjc,jkc->nadhjk", rows, table_w[:g])
-    pairs = by_i[..., :g].unsqueeze(-2) + by_j[..., :g].unsqueeze(-3)
-    bias = own[..., None, None, :g] + pairs.unsqueeze(4)
-    bias = bias.reshape(n, heads, g**3, g**3)
-    if padding_query is None:
-        return bias, None
-
-    own, by_i, by_j = own.float_if_low(), by_i, by_j
-    return bias, None

@@ -65,13 +65,22 @@ class SamMed3DConfig:
         return [
             (self.image_size % self.patch_size != 0, "image_size must be a multiple of patch_size"),
             (self.embed_dim % self.num_heads != 0, "embed_dim must be divisible by num_heads"),
-            (self.prompt_dim % 3 != 0, "prompt_dim must be divisible by 3 (the positional encoding has three parts)"),
-            (self.prompt_dim % 8 != 0, "prompt_dim must be divisible by 8 (the mask decoder ends at an eighth of it)"),
+            (
+                self.prompt_dim % 3 != 0,
+                "prompt_dim must be divisible by 3 (the positional encoding has three parts)",
+            ),
+            (
+                self.prompt_dim % 8 != 0,
+                "prompt_dim must be divisible by 8 (the mask decoder ends at an eighth of it)",
+            ),
             (
                 self.prompt_dim % (2 * self.decoder_heads) != 0,
                 "prompt_dim must be divisible by 2 x decoder_heads (cross attention halves the width)",
             ),
-            (self.mask_channels % 4 != 0 or self.mask_channels <= 0, "mask_channels must be a positive multiple of 4"),
+            (
+                self.mask_channels % 4 != 0 or self.mask_channels <= 0,
+                "mask_channels must be a positive multiple of 4",
+            ),
             (
                 any(not 0 <= index < self.depth for index in self.global_blocks),
                 f"global_blocks must lie in 0..{self.depth - 1}",

@@ -66,7 +66,9 @@ def split_patches(x: Tensor, side: int) -> Tensor:
 
 def strided_convolution(x: Tensor, convolution: nn.Conv3d) -> Tensor:
     """A convolution with stride = kernel on channels-last (b, d, h, w, c_in), as one matrix product."""
-    return F.linear(split_patches(x, convolution.kernel_size[0]), convolution.weight.flatten(1), convolution.bias)
+    return F.linear(
+        split_patches(x, convolution.kernel_size[0]), convolution.weight.flatten(1), convolution.bias
+    )
 
 
 def doubling_convolution(x: Tensor, convolution: nn.ConvTranspose3d) -> Tensor:

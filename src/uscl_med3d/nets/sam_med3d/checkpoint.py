@@ -1,0 +1,143 @@
+"""Reading and writing weights under the official names."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import atomic
+
+_MARKER = "image_encoder.decomposed_relative_position"
+_LISTED = 8
+
+
+def load_checkpoint(model: nn.Module, path: str | Path) -> None:
+    """Load weights strictly, in place.
+
+    Args:
+        model: a SamMed3D.
+        path: .safetensors, or a torch file (.pth) holding a state_dict, possibly under `model_state_dict`. Torch files are
+            read with `weights_only`, so nothing in them is executed.
+
+    Raises:
+        InputError: if the file cannot be read, or its tensors differ from the model's; the differing ones are named.
+    """
+    state = read_state(path)
+    expected = model.state_dict()
+    if (_MARKER in state) != (_MARKER in expected):
+        modes = ["decomposed" if _MARKER in names else "upstream" for names in (state, expected)]
+        raise InputError(
+            file=path,
+            found=f"weights trained with relative_position '{modes[0]}'",
+            expected=f"weights for relative_position '{modes[1]}'",
+            remedy=f"build the model with relative_position='{modes[0]}': the same weights give other numbers in the other form",
+        )
+    differences = describe_differences(state, expected)
+    if differences:
+        listed = "\n            ".join(differences[:_LISTED])
+        more = f"\n            and {len(differences) - _LISTED} more" if len(differences) > _LISTED else ""
+        raise InputError(
+            file=path,
+            found=f"{len(differences)} tensors that differ from the model:\n            {listed}{more}",
+            expected="the tensors of this configuration",
+            remedy="build the model with the configuration of the checkpoint (vit_b_ori for official files)",
+        )
+    model.load_state_dict(state, strict=True)
+
+
+def read_state(path: str | Path) -> dict[str, Tensor]:
+    """The state_dict in a .safetensors or torch file, without the `model_state_dict` wrapper."""
+    path = Path(path)
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            content = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            file=path,
+            found=f"a torch file with more than tensors in it ({str(error).splitlines()[0]})",
+            expected="tensors only, because anything else could run code when it is read",
+            remedy="save the state_dict alone, or convert the file to .safetensors in an environment you trust",
+        ) from error
+    except Exception as error:
+        raise InputError(
+            file=path,
+            found=f"{type(error).__name__}: {error}",
+            expected="a readable .safetensors or .pth file",
+            remedy="restore the file or download it again",
+        ) from error
+    if isinstance(content, dict) and isinstance(content.get("model_state_dict"), dict):
+        content = content["model_state_dict"]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise InputError(
+            file=path,
+            found="no state_dict",
+            expected="a mapping of names to tensors, possibly under model_state_dict",
+            remedy="check that this is a SAM-Med3D checkpoint",
+        )
+    return content
+
+
+def describe_differences(state: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
+    """One line per tensor that is missing, unknown, or of another shape, sorted by name."""
+    lines = []
+    for name in sorted(state.keys() | expected.keys()):
+        if name not in state:
+            lines.append(f"{name}: missing, expected {tuple(expected[name].shape)}")
+        elif name not in expected:
+            lines.append(f"{name}: unknown, {tuple(state[name].shape)}")
+        elif state[name].shape != expected[name].shape:
+            lines.append(f"{name}: {tuple(state[name].shape)}, expected {tuple(expected[name].shape)}")
+    return lines
+
+
+def export_state(model: nn.Module) -> dict[str, Tensor]:
+    """Weights under official names, with LoRA merged into them; the model itself is not changed.
+
+    Args:
+        model: a SamMed3D, or one whose linear layers peft has wrapped (with or without peft's outer model).
+    """
+    adapted = {name: module for name, module in model.named_modules() if hasattr(module, "get_delta_weight")}
+    state = {}
+    for name, value in model.state_dict().items():
+        owner = next((layer for layer in adapted if name.startswith(layer + ".")), None)
+        if owner is not None:
+            rest = name.removeprefix(owner + ".")
+            if not rest.startswith("base_layer."):
+                continue
+            if rest == "base_layer.weight":
+                value = value + _unmerged_delta(adapted[owner]).to(value.dtype)
+            name = f"{owner}.{rest.removeprefix('base_layer.')}"
+        state[name.removeprefix("base_model.model.")] = value.detach().cpu().clone()
+    return state
+
+
+def save_checkpoint(model: nn.Module, path: str | Path) -> None:
+    """Write `export_state(model)`: .safetensors plain, .pth under `model_state_dict` as official tools expect."""
+    path = Path(path)
+    state = export_state(model)
+    with atomic(path) as temporary:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import save_file
+
+            save_file({name: value.contiguous() for name, value in state.items()}, temporary)
+        else:
+            torch.save({"model_state_dict": state}, temporary)
+
+
+@torch.no_grad()
+def _unmerged_delta(layer: nn.Module) -> Tensor:
+    """Sum of the active adapters' weight changes that are not yet merged into the layer."""
+    if layer.disable_adapters:
+        return torch.zeros(())
+    names = [
+        name for name in layer.active_adapters if name in layer.lora_A and name not in layer.merged_adapters
+    ]
+    return sum((layer.get_delta_weight(name) for name in names), torch.zeros(()))

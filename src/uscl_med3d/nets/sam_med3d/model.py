@@ -1,0 +1,66 @@
+"""The whole network."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from uscl_med3d.nets.sam_med3d.config import SamMed3DConfig
+from uscl_med3d.nets.sam_med3d.image_encoder import ImageEncoder
+from uscl_med3d.nets.sam_med3d.mask_decoder import MaskDecoder
+from uscl_med3d.nets.sam_med3d.prompt_encoder import PromptEncoder
+
+
+class SamMed3D(nn.Module):
+    """SAM-Med3D: promptable segmentation of a cubic volume.
+
+    The three parts are used on their own by interactive code: encode a volume once, then call the prompt encoder and
+    the decoder for every click.
+    """
+
+    def __init__(self, config: SamMed3DConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image_encoder = ImageEncoder(config)
+        self.prompt_encoder = PromptEncoder(config)
+        self.mask_decoder = MaskDecoder(config)
+
+    def forward(
+        self,
+        image: Tensor,
+        points: tuple[Tensor, Tensor] | None = None,
+        boxes: Tensor | None = None,
+        masks: Tensor | None = None,
+        multimask_output: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Encode (b, 1, s, s, s) and decode one set of prompts; results as `MaskDecoder`, prompts as `PromptEncoder`."""
+        return self.decode(self.image_encoder(image), points, boxes, masks, multimask_output)
+
+    def decode(
+        self,
+        image_embeddings: Tensor,
+        points: tuple[Tensor, Tensor] | None = None,
+        boxes: Tensor | None = None,
+        masks: Tensor | None = None,
+        multimask_output: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Masks (b, m, 4g, 4g, 4g) and qualities (b, m) for prompts on an encoded volume."""
+        sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=masks)
+        if sparse.shape[0] == 1 != image_embeddings.shape[0]:
+            sparse = sparse.expand(image_embeddings.shape[0], -1, -1)
+        return self.mask_decoder(
+            image_embeddings=image_embeddings,
+            image_pe=self.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=multimask_output,
+        )
+
+    def upsample(self, masks: Tensor) -> Tensor:
+        """Low-resolution logits (b, m, 4g, 4g, 4g) to input voxels (b, m, s, s, s), trilinear as upstream."""
+        return F.interpolate(masks, size=[self.config.image_size] * 3, mode="trilinear", align_corners=False)
+
+
+def build_sam_med3d(config: SamMed3DConfig) -> SamMed3D:
+    """A SAM-Med3D with fresh weights; see `load_checkpoint` for trained ones."""
+    return SamMed3D(config)
