@@ -10,8 +10,8 @@ def zscore_foreground(x: Tensor) -> Tensor:
     """Z-score each volume by its voxels above zero, (b, 1, d, h, w) -> the same shape in float32 or wider.
 
     Mean and sample standard deviation are taken over voxels > 0 and applied to all voxels, so that what lies
-    outside the ultrasound fan becomes one negative constant. A volume whose foreground has no spread (empty, one
-    voxel, constant) is centred only: it carries no contrast to scale.
+    outside the ultrasound fan becomes one negative constant. A volume whose foreground has no spread (empty,
+    one voxel, constant) is centred only: it carries no contrast to scale.
 
     Source: uni-medical/SAM-Med3D@f3de1fa10da9 (ZNormalization over voxels > 0), behaviour only.
     """

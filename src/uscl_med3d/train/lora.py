@@ -1,8 +1,8 @@
 """Low-rank adapters (LoRA) of SAM-Med3D through peft: W' x = W x + (alpha / r) B A x (equation 7).
 
 One adapter per wrapped layer. The adapters of encoder and decoder are wrapped, stored and frozen separately,
-because the encoder's may come from pretraining and stay fixed while the decoder's are trained. peft takes seconds
-to import, so it is imported where it is used.
+because the encoder's may come from pretraining and stay fixed while the decoder's are trained. peft takes
+seconds to import, so it is imported where it is used.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def add_lora(
 ) -> nn.Module:
     """Wrap the attention layers of `modules` in place, and return the model.
 
-    B starts at zero, so the wrapped model computes exactly what it did. A is uniform in +-1/sqrt(inputs) (peft's
-    rule) from a stream named by the layer: it does not depend on which other layers are wrapped, nor on the global
-    generator. May be called once for the encoder and once for the decoder. What trains afterwards is peft's choice
-    (the new adapters, not the base model): call `freeze_all_but_lora` next.
+    B starts at zero, so the wrapped model computes exactly what it did. A is uniform in +-1/sqrt(inputs)
+    (peft's rule) from a stream named by the layer: it does not depend on which other layers are wrapped, nor
+    on the global generator. May be called once for the encoder and once for the decoder. What trains
+    afterwards is peft's choice (the new adapters, not the base model): call `freeze_all_but_lora` next.
 
     Raises:
         ValueError: if a layer of `modules` is wrapped already.
@@ -192,7 +192,7 @@ def read_lora(path: str | Path, rank: int, alpha: float, base_sha256: str) -> di
             file=path,
             found=str(found),
             expected=str(expected),
-            remedy="give `pretrain` and `finetune` the same base weights, rank and alpha_rule, and run them again",
+            remedy="give `pretrain` and `finetune` the same base weights, rank and alpha_rule",
         )
     return tensors
 
