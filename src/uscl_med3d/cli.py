@@ -91,6 +91,13 @@ def evaluate(a: SimpleNamespace) -> None:
              a.scores, a.predictions)  # fmt: skip
 
 
+def gate(a: SimpleNamespace) -> None:
+    """Does the small model mean something? Thresholds on validation patients."""
+    from uscl_med3d.evaluate.gate import check_gate
+
+    check_gate(load_job("gate", a.params), a.scores, a.result)
+
+
 def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
     """General-domain folders by their set's name, which is the folder's name."""
     return {folder.name: folder for folder in folders}
@@ -124,6 +131,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(finetune, "volumes", "splits", "pseudolabels", "base", "weights", "curve", "info", "cost", optional=["vcl"])
     add(evaluate, "volumes", "splits", "base", "scores", "predictions", optional=["checkpoint", "vcl"],
         several=["general"])  # fmt: skip
+    add(gate, "scores", "result")
     return parser
 
 

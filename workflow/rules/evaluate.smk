@@ -24,3 +24,22 @@ rule evaluate:
         "uscl-med3d evaluate --params {input.params} --volumes {input.volumes} --splits {input.splits}"
         " --general {input.general} --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl}"
         " --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
+
+
+rule gate:
+    input:
+        params=PLAN.job_file("gate"),
+        code=list_sources("uscl_med3d.evaluate.gate"),
+        scores=f"{RESULTS}/scores/full_tuning.csv",
+    output:
+        result=f"{RESULTS}/gate.json",
+    log:
+        f"{RESULTS}/logs/gate.log",
+    shell:
+        "uscl-med3d gate --params {input.params} --scores {input.scores} --result {output.result} > {log} 2>&1"
+
+
+rule evaluate_all:
+    input:
+        expand(rules.evaluate.output.scores, run=PLAN.runs),
+        rules.gate.output.result,

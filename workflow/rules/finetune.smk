@@ -11,9 +11,9 @@ rule finetune:
         base=rules.foundation_sam_med3d.output.weights,
         vcl=lambda wildcards: PLAN.vcl_weights(wildcards.run),
     output:
-        weights=f"{RESULTS}/finetune/{{run}}.safetensors",
-        curve=f"{RESULTS}/finetune/{{run}}.csv",
-        info=f"{RESULTS}/finetune/{{run}}.json",
+        weights=f"{RESULTS}/checkpoints/finetune/{{run}}.safetensors",
+        curve=f"{RESULTS}/curves/finetune/{{run}}.csv",
+        info=f"{RESULTS}/curves/finetune/{{run}}.json",
         cost=f"{RESULTS}/benchmarks/finetune/{{run}}.cost.json",
     log:
         f"{RESULTS}/logs/finetune/{{run}}.log",
@@ -25,3 +25,8 @@ rule finetune:
         "uscl-med3d finetune --params {input.params} --volumes {input.volumes} --splits {input.splits}"
         " --pseudolabels {input.pseudolabels} --base {input.base} --vcl {input.vcl}"
         " --weights {output.weights} --curve {output.curve} --info {output.info} --cost {output.cost} > {log} 2>&1"
+
+
+rule finetune_all:
+    input:
+        expand(rules.finetune.output.weights, run=PLAN.trained),

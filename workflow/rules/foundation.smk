@@ -7,8 +7,8 @@ rule foundation_sam_med3d:
         code=list_sources("uscl_med3d.foundation.sam_med3d"),
         general=PLAN.general_folders,
     output:
-        weights=f"{RESULTS}/foundation/sam_med3d.safetensors",
-        curve=f"{RESULTS}/foundation/sam_med3d.csv",
+        weights=f"{RESULTS}/checkpoints/foundation/sam_med3d.safetensors",
+        curve=f"{RESULTS}/curves/foundation/sam_med3d.csv",
     log:
         f"{RESULTS}/logs/foundation_sam_med3d.log",
     benchmark:
@@ -26,8 +26,8 @@ rule foundation_seggpt:
         params=PLAN.job_file("foundation_seggpt"),
         code=list_sources("uscl_med3d.foundation.seggpt"),
     output:
-        weights=f"{RESULTS}/foundation/seggpt.safetensors",
-        curve=f"{RESULTS}/foundation/seggpt.csv",
+        weights=f"{RESULTS}/checkpoints/foundation/seggpt.safetensors",
+        curve=f"{RESULTS}/curves/foundation/seggpt.csv",
     log:
         f"{RESULTS}/logs/foundation_seggpt.log",
     benchmark:

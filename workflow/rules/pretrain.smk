@@ -9,8 +9,8 @@ rule pretrain:
         splits=rules.ingest.output.splits,
         base=rules.foundation_sam_med3d.output.weights,
     output:
-        weights=f"{RESULTS}/pretrain/r{{rank}}.safetensors",
-        curve=f"{RESULTS}/pretrain/r{{rank}}.csv",
+        weights=f"{RESULTS}/checkpoints/pretrain/r{{rank}}.safetensors",
+        curve=f"{RESULTS}/curves/pretrain/r{{rank}}.csv",
     log:
         f"{RESULTS}/logs/pretrain/r{{rank}}.log",
     benchmark:
@@ -20,3 +20,8 @@ rule pretrain:
     shell:
         "uscl-med3d pretrain --params {input.params} --rank {wildcards.rank} --volumes {input.volumes}"
         " --splits {input.splits} --base {input.base} --weights {output.weights} --curve {output.curve} > {log} 2>&1"
+
+
+rule pretrain_all:
+    input:
+        expand(rules.pretrain.output.weights, rank=PLAN.ranks),

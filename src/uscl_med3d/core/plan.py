@@ -116,12 +116,12 @@ class Plan:
 
     def weights(self, run: str) -> list[str]:
         """Checkpoint of a run; the untouched base model has none of its own."""
-        return [f"{self.results}/finetune/{run}.safetensors"] if run in self.trained else []
+        return [f"{self.results}/checkpoints/finetune/{run}.safetensors"] if run in self.trained else []
 
     def vcl_weights(self, run: str) -> list[str]:
         """The VCL-pretrained encoder adapter that a run starts from."""
         rank = self.runs[run].rank if self.runs[run].vcl else None
-        return [f"{self.results}/pretrain/r{rank}.safetensors"] if rank else []
+        return [f"{self.results}/checkpoints/pretrain/r{rank}.safetensors"] if rank else []
 
     def list_results(self, folder: str, runs: list[str] | None = None, suffix: str = ".csv") -> list[str]:
         """One file per run in a folder of the results."""

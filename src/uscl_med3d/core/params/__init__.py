@@ -64,6 +64,7 @@ SLICES: dict[str, tuple[str, ...]] = {
     "pretrain": ("seed", "threads", "device", "precision", "model", "pretrain"),
     "finetune": ("seed", "threads", "device", "precision", "classes", "model", "finetune"),
     "evaluate": ("seed", "threads", "device", "classes", "model", "evaluate"),
+    "gate": ("classes", "evaluate"),
     "report": ("scale", "seed", "training_seeds", "classes", "model", "pretrain", "finetune", "evaluate", "report",
                "methods"),
 }  # fmt: skip
