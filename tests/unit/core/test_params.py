@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from uscl_med3d.core import params
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import write_json
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def merge(base: dict, overlay: dict) -> dict:
+    """Overlay of nested dictionaries, as Snakemake merges config files."""
+    return base | {k: merge(base[k], v) if isinstance(v, dict) and isinstance(base.get(k), dict) else v
+                   for k, v in overlay.items()}  # fmt: skip
+
+
+@pytest.fixture
+def values() -> dict:
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+@pytest.mark.parametrize("scale", sorted(p.stem for p in (ROOT / "workflow/scales").glob("*.yaml")))
+def test_every_scale_is_valid_and_named_like_its_file(values, scale):
+    overlay = yaml.safe_load((ROOT / f"workflow/scales/{scale}.yaml").read_text())
+    assert params.validate(merge(values, overlay), scale).scale == scale
+
+
+def test_unknown_key_is_named(values):
+    values["finetune"]["learning_rat"] = 1
+    with pytest.raises(InputError, match=r"finetune\.learning_rat"):
+        params.validate(values, "params.yaml")
+
+
+def test_missing_and_mistyped_keys_are_all_named(values):
+    del values["seed"]
+    values["threads"] = "many"
+    with pytest.raises(InputError, match=r"(?s)seed.*threads|threads.*seed"):
+        params.validate(values, "params.yaml")
+
+
+@pytest.mark.parametrize("stage", [s for s in params.SLICES if s not in ("finetune", "evaluate")])
+def test_job_file_round_trip(values, stage, tmp_path):
+    everything = params.validate(values, "params.yaml")
+    write_json(tmp_path / "job.json", params.slice_job(everything, stage))
+    job = params.load_job(stage, tmp_path / "job.json")
+    for name in params.SLICES[stage]:
+        section, _, part = name.partition(".")
+        expected = getattr(everything, section)
+        assert getattr(job, part or section) == (getattr(expected, part) if part else expected)
+
+
+def test_job_of_a_stage_does_not_see_other_stages(values):
+    before = params.slice_job(params.validate(values, ""), "ingest")
+    values["finetune"]["steps"] = values["finetune"]["steps"] + 1
+    assert params.slice_job(params.validate(values, ""), "ingest") == before
+
+
+def test_job_file_with_a_foreign_key_is_refused(values, tmp_path):
+    job = params.slice_job(params.validate(values, ""), "ingest") | {"surprise": 1}
+    write_json(tmp_path / "job.json", job)
+    with pytest.raises(InputError, match="surprise"):
+        params.load_job("ingest", tmp_path / "job.json")

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from uscl_med3d.core.plan import Plan
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def config() -> dict:
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def job_times(folder: Path) -> dict[str, int]:
+    return {str(p): os.stat(p).st_mtime_ns for p in folder.rglob("*.json")}
+
+
+def test_unchanged_job_files_keep_their_time(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Plan(config).write_job_files()
+    before = job_times(tmp_path)
+    Plan(config).write_job_files()
+    assert before and job_times(tmp_path) == before
+
+
+def changed(config: dict, edit, tmp_path: Path) -> set[str]:
+    Plan(config).write_job_files()
+    folder = tmp_path / "results/phantom/params"
+    before = {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*.json")}
+    edit(config)
+    Plan(config).write_job_files()
+    after = {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*.json")}
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def test_new_rank_touches_its_own_jobs_and_the_report(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    new = [f"uscl_med3d_r4_{modules}_vcl" for modules in ("encoder", "decoder", "both")]
+    expected = {"report.json"} | {f"{stage}/{run}.json" for stage in ("finetune", "evaluate") for run in new}
+    edit = lambda c: c["methods"]["uscl_med3d"]["grid"]["ranks"].append(4)  # noqa: E731
+    assert changed(config, edit, tmp_path) == expected
+
+
+def test_dropped_rank_removes_its_job_files(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    edit = lambda c: c["methods"]["uscl_med3d"]["grid"]["ranks"].remove(8)  # noqa: E731
+    names = changed(config, edit, tmp_path)
+    assert not (tmp_path / "results/phantom/params/finetune/uscl_med3d_r8_both_vcl.json").exists()
+    assert "finetune/uscl_med3d_r32_both_vcl.json" not in names
+
+
+def test_own_cohort_lists_every_file_it_names(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in/keys/s1").mkdir(parents=True)
+    (tmp_path / "in/a.mp4").touch()
+    (tmp_path / "in/keys/s1/frame_0001.png").touch()
+    (tmp_path / "in/cohort.csv").write_text("patient,sweep,video,key_frames,reference\np,s1,a.mp4,keys/s1,\n")
+    config["cohort"] = "in/cohort.csv"
+    assert Plan(config).cohort_files() == ["in/cohort.csv", "in/a.mp4", "in/keys/s1/frame_0001.png"]
+
+
+def test_one_pretraining_per_rank(config):
+    assert Plan(config).ranks == [8, 16, 32, 64]
+    assert Plan(config).vcl_weights("uscl_med3d_r32_both_novcl") == []

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from uscl_med3d.core.params.methods import Grid, MethodEntry
+from uscl_med3d.core.runs import list_runs, main_run
+
+GRID = Grid(rank=32, ranks=(8, 16, 32, 64), modules=("encoder", "decoder", "both"), without_vcl=True)
+
+
+def entry(grid: Grid | None = None, trained: bool = True) -> MethodEntry:
+    return MethodEntry(label="x", trained=trained, datasets=("us", "amos"), grid=grid, options={})
+
+
+def test_tables_3_and_5_share_their_runs():
+    ids = [run.id for run in list_runs({"lora": entry(GRID)}, [0])]
+    assert len(ids) == len(set(ids)) == 4 * 3 + 3
+    assert "lora_r32_both_vcl" in ids and "lora_r32_decoder_novcl" in ids and "lora_r8_both_novcl" not in ids
+
+
+def test_only_the_main_cell_leaves_ultrasound():
+    runs = {run.id: run for run in list_runs({"lora": entry(GRID)}, [0])}
+    assert [r.id for r in runs.values() if r.datasets != ("us",)] == [main_run("lora", entry(GRID))]
+
+
+def test_untrained_method_has_one_run_for_all_training_seeds():
+    assert [r.id for r in list_runs({"base": entry(trained=False)}, [0, 1, 2])] == ["base"]
+
+
+@pytest.mark.parametrize("seeds", [[0], [0, 7], [3, 5, 9]])
+def test_training_seeds_multiply_trained_runs(seeds):
+    runs = list_runs({"full": entry()}, seeds)
+    assert [r.training_seed for r in runs] == seeds
+    assert [r.id for r in runs] == ["full", *(f"full_s{s}" for s in seeds[1:])]
