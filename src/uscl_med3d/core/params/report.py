@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from uscl_med3d.core.params.base import Section
 
 
 class Report(Section):
     """See params.yaml, section `report`, for the meaning of each value."""
+
+    points: tuple[int, ...] = Field(min_length=1)
+    crop: str
+    click_simulator: str
+    confidence: float = Field(gt=0, lt=1)
+    n_boot: int = Field(ge=100)
+    n_permutations: int = Field(ge=100)
+    alpha: float = Field(gt=0, lt=1)
+    power: float = Field(gt=0, lt=1)
+    few_patients: int = Field(ge=2)
+    dpi: int = Field(ge=72, le=300)
+    example_sweeps: int = Field(ge=1)
+    vcl_crops_drawn: int = Field(ge=1)
+    colours: dict[str, str]

@@ -1,0 +1,60 @@
+"""Tables 1 to 5 and the training cost. One file per table.
+
+A new table is one file and one line in `TABLES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+from uscl_med3d.core.io import write_csv, write_text
+from uscl_med3d.report.scores import read_scores
+from uscl_med3d.report.tables import table1, table2, table3, table4, table5
+from uscl_med3d.report.tables.captions import write_caption
+from uscl_med3d.report.tables.context import VALUES, Context
+from uscl_med3d.report.tables.cost import build_training_cost
+from uscl_med3d.report.tables.layout import arrange, to_latex, to_markdown
+
+TABLES: dict[str, ModuleType] = {
+    "table1": table1,
+    "table2": table2,
+    "table3": table3,
+    "table4": table4,
+    "table5": table5,
+}
+
+__all__ = ["TABLES", "build_table", "build_tables", "build_training_cost"]
+
+
+def build_tables(job: Any, scores: Sequence[Path], out_dir: Path) -> None:
+    """Write every table of the registry as `<name>.csv` (long), `.md` and `.tex` (the paper's layout).
+
+    Args:
+        job: parameters of the stage `report`.
+        scores: per-case score files; none at all is allowed and gives tables of reasons.
+        out_dir: folder of the tables.
+    """
+    context = Context.of(job, read_scores(scores))
+    for name, module in TABLES.items():
+        frame = build_table(name, context)
+        write_table(frame, Path(out_dir), name, module, write_caption(name, frame, context))
+
+
+def build_table(name: str, context: Context) -> pd.DataFrame:
+    """One table in long form: its key columns, then `VALUES`."""
+    module = TABLES[name]
+    return module.build(context.scores, context)[[*module.KEYS, *VALUES]]
+
+
+def write_table(frame: pd.DataFrame, out_dir: Path, name: str, module: ModuleType, caption: str) -> None:
+    """Write the three forms of one table."""
+    title = f"Table {name.removeprefix('table')}. {module.TITLE}"
+    layout = arrange(frame, module.INDEX, module.COLUMNS)
+    write_csv(out_dir / f"{name}.csv", frame)
+    write_text(out_dir / f"{name}.md", to_markdown(layout, title, caption))
+    write_text(out_dir / f"{name}.tex", to_latex(layout, module.TITLE, caption, name))

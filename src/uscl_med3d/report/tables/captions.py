@@ -1,0 +1,78 @@
+"""Captions: what a table's numbers rest on, in words that change with the data."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from uscl_med3d.report.tables.context import Context
+
+REFERENCES = {
+    "true_mask": "the complete reference masks",
+    "held_out_key_frames": "held-out annotated key frames (never used as prompts)",
+}
+CROPS = {
+    "first_click": "crop placed at the first click",
+    "oracle": "ORACLE crop, centred on the reference mask (uses the ground truth)",
+    "sliding": "sliding crops",
+}
+CLICKS = {
+    "random_error": "clicks drawn uniformly from the error region",
+    "largest_error_centre": "clicks at the centre of the largest error component",
+}
+
+
+def write_caption(name: str, frame: pd.DataFrame, context: Context) -> str:
+    """One paragraph: value, interval, reference, protocol, patients, seeds, what is missing."""
+    report = context.job.report
+    parts = [
+        f"Dice (0–100) [{report.confidence:.0%} interval: bootstrap over patients, {report.n_boot} resamples]",
+        "(value reported by the paper, on its private data).",
+        _reference(name, context),
+        _protocol(name, context),
+        _patients(frame, context),
+        _seeds(context),
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _reference(name: str, context: Context) -> str:
+    if name == "table2":
+        return "Scored against the sets' own labels."
+    tail = " General-domain sets: their own labels." if name == "table4" else ""
+    if (
+        context.scores.empty
+        or context.scores.loc[context.scores["dataset"] == "us", "dice"].notna().sum() == 0
+    ):
+        return "Ultrasound is not scored: no reference masks." + tail
+    return f"Ultrasound is scored against {REFERENCES[context.reference]}." + tail
+
+
+def _protocol(name: str, context: Context) -> str:
+    report = context.job.report
+    clicks = CLICKS.get(report.click_simulator, report.click_simulator)
+    text = f"Test patients; {clicks}; {CROPS.get(report.crop, report.crop)}; Dice on the full volume grid."
+    if name == "table1":
+        return text + " Mean over cases."
+    after = f" after {context.last_point} clicks" if name != "table2" else ""
+    return text + f" Mean over classes of the mean over cases{after}."
+
+
+def _patients(frame: pd.DataFrame, context: Context) -> str:
+    counts = frame.loc[frame["n_patients"] > 0, "n_patients"]
+    if counts.empty:
+        return ""
+    low, high = int(counts.min()), int(counts.max())
+    text = f"{low} patients." if low == high else f"{low} to {high} patients per cell."
+    if low < context.job.report.few_patients:
+        text += " Few patients: read the intervals, not the means."
+    return text
+
+
+def _seeds(context: Context) -> str:
+    training = len(context.job.training_seeds)
+    clicks = context.scores["click_seed"].nunique()
+    return f"{_count(training, 'training seed')}, {_count(clicks, 'click seed')}." if clicks else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,194 @@
+"""What every table needs: the chosen protocol's scores, the registry, and one way to make a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from uscl_med3d.core import seeds
+from uscl_med3d.core.params.methods import MethodEntry, Run
+from uscl_med3d.core.runs import list_runs, main_run
+from uscl_med3d.report.reported import load_reported, reported_value
+from uscl_med3d.report.scores import choose_protocol, choose_reference, explain_missing
+from uscl_med3d.report.statistics import estimate
+
+DATASETS = {"us": "3dus", "amos": "AMOS", "totalsegmentator": "TotalSegmentator", "brats": "BraTS"}
+"""Dataset key of the score files: its name in the paper's tables."""
+
+MODULES = {"encoder": "image_encoder", "decoder": "mask_decoder", "both": "image_encoder+mask_decoder"}
+"""Value of a LoRA run's `modules`: its name in the paper's tables."""
+
+VALUES = ("dice", "ci_low", "ci_high", "n_patients", "n_cases", "reported", "reason")
+
+
+@dataclass(frozen=True)
+class Context:
+    """The job and its test scores under the protocol that the tables show."""
+
+    job: Any
+    scores: pd.DataFrame
+    _rows: dict[tuple[str, int], pd.DataFrame] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, job: Any, scores: pd.DataFrame) -> Context:
+        """`scores` as read from the files: any protocol, any split."""
+        return cls(job, choose_protocol(scores, job.report.crop, job.report.click_simulator, "test"))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Ultrasound classes, in the order of the parameters."""
+        return tuple(self.job.classes)
+
+    @property
+    def last_point(self) -> int:
+        """The click count of Tables 3 to 5."""
+        return max(self.job.report.points)
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """Every run of the registry, all training seeds."""
+        return list_runs(self.job.methods, self.job.training_seeds)
+
+    @cached_property
+    def reference(self) -> str:
+        """The human reference of every ultrasound number."""
+        return choose_reference(self.scores[self.scores["dataset"] == "us"])
+
+    def rows(self, dataset: str, click: int) -> pd.DataFrame:
+        """Score rows of one dataset after one click count, on the chosen reference, for all runs."""
+        if (dataset, click) not in self._rows:
+            table = self.scores[(self.scores["dataset"] == dataset) & (self.scores["click"] == click)]
+            if dataset == "us":
+                table = table[table["reference"] == self.reference]
+            self._rows[dataset, click] = table
+        return self._rows[dataset, click]
+
+    def rows_of(self, runs: Iterable[Run], dataset: str, click: int) -> pd.DataFrame:
+        """Score rows of some runs (the training seeds of one model)."""
+        table = self.rows(dataset, click)
+        return table[table["run"].isin([run.id for run in runs])]
+
+    def classes_of(self, dataset: str) -> tuple[str, ...]:
+        """Classes over which a dataset's mean is taken.
+
+        The parameters' for ultrasound, else those in the scores.
+        """
+        if dataset == "us":
+            return self.classes
+        return tuple(sorted(self.scores.loc[self.scores["dataset"] == dataset, "class"].dropna().unique()))
+
+    def method_with_label(self, label: str) -> str | None:
+        """Registry key of the method that a row of the paper names, or None."""
+        return next((name for name, entry in self.job.methods.items() if entry.label == label), None)
+
+    def main_runs(self, method: str) -> list[Run]:
+        """The runs (all training seeds) that stand for a method in Tables 1, 2 and 4."""
+        return self.runs_like(main_run(method, self.job.methods[method]))
+
+    def runs_like(self, run_id: str) -> list[Run]:
+        """All training seeds of the run `run_id`; empty where the registry has no such run."""
+        return [run for run in self.runs if run.id == run_id or run.id == f"{run_id}_s{run.training_seed}"]
+
+    def sweep(self) -> tuple[str, MethodEntry] | None:
+        """The method with a LoRA sweep (Tables 3 and 5), or None."""
+        return next(
+            ((name, entry) for name, entry in self.job.methods.items() if entry.grid is not None), None
+        )
+
+    def cell(
+        self, table: str, keys: dict[str, Any], source: Source, classes: Sequence[str]
+    ) -> dict[str, Any]:
+        """One row of a long table.
+
+        Keys, our estimate with interval, the reported value, the reason if empty.
+        """
+        made = _empty("" if source.runs else source.reason)
+        if source.runs:
+            made = self._estimate(source, classes)
+        return keys | made | {"reported": reported_value(table, **keys)}
+
+    def _estimate(self, source: Source, classes: Sequence[str]) -> dict[str, Any]:
+        rows = self.rows_of(source.runs, source.dataset, source.click)
+        wanted = rows[rows["class"].isin(classes)] if classes else rows
+        if wanted["dice"].notna().sum() == 0:
+            return _empty(self._explain(source, wanted))
+        report = self.job.report
+        # The stream names the number, not the table: the same cell has the same interval wherever it is
+        # shown.
+        rng = seeds.rng(self.job.seed, "report", source.runs[0].id, source.dataset, source.click, *classes)
+        made = estimate(rows, classes, report.confidence, report.n_boot, rng)
+        reason = f"mean without {', '.join(made.missing)}: no scored case" if made.missing else ""
+        return {
+            "dice": made.mean,
+            "ci_low": made.low,
+            "ci_high": made.high,
+            "n_patients": made.n_patients,
+            "n_cases": made.n_cases,
+            "reason": reason,
+        }
+
+    def _explain(self, source: Source, rows: pd.DataFrame) -> str:
+        scored_runs = set(self.scores["run"])
+        if not any(run.id in scored_runs for run in source.runs):
+            return f"no scores of run {source.runs[0].id}"
+        if source.dataset not in source.runs[0].datasets:
+            return f"run {source.runs[0].id} is not scored on {DATASETS.get(source.dataset, source.dataset)}"
+        if rows.empty and source.dataset == "us":
+            every = self.scores[(self.scores["dataset"] == "us") & (self.scores["click"] == source.click)]
+            rows = every[every["run"].isin([run.id for run in source.runs])]
+        return explain_missing(rows)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a cell comes from: runs, dataset and click; or the reason why there are no runs."""
+
+    runs: tuple[Run, ...]
+    dataset: str
+    click: int
+    reason: str
+
+
+def _empty(reason: str) -> dict[str, Any]:
+    nan = float("nan")
+    return {"dice": nan, "ci_low": nan, "ci_high": nan, "n_patients": 0, "n_cases": 0, "reason": reason}
+
+
+def source_of_method(context: Context, label: str, dataset: str, click: int) -> Source:
+    """The main runs of the method with this label, or the reason why there are none."""
+    name = context.method_with_label(label)
+    if name is None:
+        return Source((), dataset, click, f"no method {label} in params.yaml: methods")
+    return Source(tuple(context.main_runs(name)), dataset, click, "")
+
+
+def source_of_cell(context: Context, rank: int, modules: str, vcl: bool) -> Source:
+    """The runs of one cell of the LoRA sweep, or the reason why there are none."""
+    from uscl_med3d.core.runs import cell_id
+
+    sweep = context.sweep()
+    if sweep is None:
+        return Source((), "us", context.last_point, "no method with a LoRA sweep in params.yaml: methods")
+    short = {long: name for name, long in MODULES.items()}[modules]
+    run_id = cell_id(sweep[0], rank, short, vcl)
+    runs = tuple(context.runs_like(run_id))
+    return Source(runs, "us", context.last_point, "" if runs else f"no run {run_id} in params.yaml: methods")
+
+
+def labels_in_order(context: Context, table: str) -> list[str]:
+    """Row labels: the paper's, in its order, then the registry's further methods."""
+    paper = list(dict.fromkeys(load_reported(table)["method"]))
+    return paper + [entry.label for entry in context.job.methods.values() if entry.label not in paper]
+
+
+def is_tuning_method(entry: MethodEntry) -> bool:
+    """Whether a method is a way of tuning the base model (a row of Table 4), not a competing model.
+
+    A competitor has a row of its own in the paper's Tables 1 or 2.
+    """
+    known = {*load_reported("table1")["method"], *load_reported("table2")["method"]}
+    return entry.trained and entry.label not in known

@@ -1,0 +1,164 @@
+"""Training cost: what a fine-tune of each kind trains, and what it took.
+
+All measured here at one batch size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from uscl_med3d.core.io import read_json, write_csv, write_text
+from uscl_med3d.core.runs import list_runs, main_run
+from uscl_med3d.report.reported import load_reported_cost
+from uscl_med3d.report.tables.context import MODULES
+
+COLUMNS = (
+    "run",
+    "method",
+    "rank",
+    "tuned_modules",
+    "vcl_head",
+    "trainable_parameters",
+    "total_parameters",
+    "steps",
+    "batch",
+    "seconds",
+    "seconds_per_step",
+    "peak_memory_gb",
+    "reported_hours",
+    "reported_memory_gb",
+    "reason",
+)
+
+
+def build_training_cost(job: Any, info_files: Iterable[Path], cost_files: Iterable[Path], out: Path) -> None:
+    """Write the cost of every trained run as CSV, Markdown and LaTeX beside each other.
+
+    Args:
+        job: parameters of the stage `report`.
+        info_files: facts about each fine-tune, `<run>.json` (trainable parameters, steps).
+        cost_files: measurements, `<run>.cost.json` ({"seconds", "peak_memory_gb", "batch"}).
+        out: path of the CSV file.
+    """
+    out = Path(out)
+    frame = collect_cost(job, info_files, cost_files)
+    write_csv(out, frame)
+    write_text(out.with_suffix(".md"), _markdown(frame))
+    write_text(out.with_suffix(".tex"), _latex(frame))
+
+
+def collect_cost(job: Any, info_files: Iterable[Path], cost_files: Iterable[Path]) -> pd.DataFrame:
+    """One row per trained run of the registry, in its order.
+
+    What was not measured is empty with the reason.
+    """
+    info = {path.name.removesuffix(".json"): read_json(path) for path in map(Path, info_files)}
+    cost = {path.name.removesuffix(".cost.json"): read_json(path) for path in map(Path, cost_files)}
+    runs = [run for run in list_runs(job.methods, job.training_seeds) if job.methods[run.method].trained]
+    return pd.DataFrame(
+        [_row(job, run, info.get(run.id), cost.get(run.id)) for run in runs], columns=list(COLUMNS)
+    )
+
+
+def _row(job: Any, run: Any, info: dict | None, cost: dict | None) -> dict[str, Any]:
+    info, known, measured = info or {}, info is not None, cost is not None
+    cost = cost or {}
+    steps, seconds = info.get("steps"), cost.get("seconds")
+    reported = load_reported_cost().set_index("method")
+    # The paper's LoRA cost is that of its final model, not of every cell of the sweep.
+    main = run.id == main_run(run.method, job.methods[run.method])
+    kind = ("lora" if run.rank is not None else run.method) if main else ""
+    reasons = [f"no facts file of run {run.id}"] * (not known) + ["no measurement of this run"] * (
+        not measured
+    )
+    return {
+        "run": run.id,
+        "method": job.methods[run.method].label,
+        "rank": run.rank,
+        "tuned_modules": MODULES.get(run.modules or "", ""),
+        "vcl_head": run.vcl,
+        "trainable_parameters": info.get("trainable_parameters"),
+        "total_parameters": info.get("total_parameters"),
+        "steps": steps,
+        "batch": cost.get("batch"),
+        "seconds": seconds,
+        "seconds_per_step": seconds / steps if seconds and steps else None,
+        "peak_memory_gb": cost.get("peak_memory_gb"),
+        "reported_hours": reported["hours"].get(kind),
+        "reported_memory_gb": reported["gpu_memory_gb"].get(kind),
+        "reason": "; ".join(reasons),
+    }
+
+
+_HEADER = (
+    "Run",
+    "Trainable parameters",
+    "Steps",
+    "Batch",
+    "Seconds",
+    "s per step",
+    "Peak memory, GB",
+    "Reported hours",
+    "Reported memory, GB",
+)
+_SHOWN = (
+    "run",
+    "trainable_parameters",
+    "steps",
+    "batch",
+    "seconds",
+    "seconds_per_step",
+    "peak_memory_gb",
+    "reported_hours",
+    "reported_memory_gb",
+)
+CAPTION = (
+    "Training cost of each fine-tune, measured in this run at the same batch size on the same machine (VCL "
+    "pretraining not included). Reported: 100 epochs at batch 2 on the paper's GPU; hours are of another data set and "
+    "machine, so only the ratio of LoRA to full tuning can be compared."
+)
+
+
+def _texts(frame: pd.DataFrame) -> list[list[str]]:
+    return [[_number(name, row[name]) for name in _SHOWN] for row in frame.to_dict("records")]
+
+
+def _number(name: str, value: Any) -> str:
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return "–"
+    if isinstance(value, str):
+        return value
+    if name in ("trainable_parameters", "steps", "batch"):
+        return f"{int(value):,}"
+    return f"{value:.3g}"
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    lines = [
+        "**Training cost**",
+        "",
+        "| " + " | ".join(_HEADER) + " |",
+        "| " + " | ".join(["---"] * len(_HEADER)) + " |",
+    ]
+    lines += ["| " + " | ".join(row) + " |" for row in _texts(frame)]
+    return "\n".join([*lines, "", CAPTION]) + "\n"
+
+
+def _latex(frame: pd.DataFrame) -> str:
+    rows = [" & ".join(row).replace("_", r"\_").replace("–", "--") + r" \\" for row in _texts(frame)]
+    head = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{CAPTION}}}",
+        r"\label{tab:training_cost}",
+        r"\begin{tabular}{l" + "r" * (len(_HEADER) - 1) + "}",
+        r"\toprule",
+        " & ".join(_HEADER) + r" \\",
+        r"\midrule",
+    ]
+    return "\n".join([*head, *rows, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"

@@ -1,0 +1,238 @@
+"""A made-up run with the documented files.
+
+Scores, volumes, pseudo-labels, curves, predictions. No model involved.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from uscl_med3d.core import seeds
+from uscl_med3d.core.io import save_volume, write_csv, write_json
+from uscl_med3d.core.params import SLICES, load_job
+from uscl_med3d.core.runs import list_runs
+
+ROOT = Path(__file__).resolve().parents[3]
+CLASSES = {"pleural_effusion": 1, "ascites": 2, "liver": 3, "spleen": 4, "kidney": 5}
+VIEWS = {
+    "chest": ("chest", ("pleural_effusion",)),
+    "abdomen_right": ("abdomen", ("ascites", "liver", "kidney")),
+    "abdomen_left": ("abdomen", ("ascites", "spleen", "kidney")),
+}
+BASE = {"pleural_effusion": 40.0, "ascites": 38.0, "liver": 55.0, "spleen": 48.0, "kidney": 50.0}
+GENERAL = {"amos": ("liver", "spleen", "aorta"), "totalsegmentator": ("liver", "bone"), "brats": ("tumour",)}
+
+
+def make_job(folder: Path, **changes) -> object:
+    """The typed job of the stage `report` from the repository's params.yaml, with a few values changed."""
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    report = changes.pop("report", {})
+    values |= changes
+    values["report"] |= {"n_boot": 200, "n_permutations": 199, "dpi": 80} | report
+    path = folder / "params" / "report.json"
+    write_json(path, {name: values[name] for name in SLICES["report"]})
+    return load_job("report", path)
+
+
+def make_scores(
+    job, folder: Path, patients: int = 8, clicks=(1, 3, 5, 10), click_seeds=(0,), us: bool = True
+) -> list:
+    """Score files of every run.
+
+    A patient effect shared by all runs, a run effect, a gain per click, noise.
+    """
+    paths = []
+    for run in list_runs(job.methods, job.training_seeds):
+        rows = _ultrasound(run, patients, clicks, click_seeds) if us else []
+        rows += [
+            row for name in run.datasets if name != "us" for row in _general(run, name, patients, clicks)
+        ]
+        path = folder / "scores" / f"{run.id}.csv"
+        write_csv(path, pd.DataFrame(rows))
+        paths.append(path)
+    return paths
+
+
+def run_effect(run) -> float:
+    """How many points a run lies above the base model on ultrasound."""
+    if run.method == "sam_med3d":
+        return 0.0
+    if run.method == "full_tuning":
+        return 30.0
+    if run.method == "adaptformer":
+        return 12.0
+    return (
+        {"encoder": 14.0, "decoder": 10.0, "both": 22.0}[run.modules] - abs(np.log2(run.rank / 32)) + run.vcl
+    )
+
+
+def _row(run, dataset, patient, case, name, reference, click, seed, dice, reason="") -> dict:
+    return {
+        "run": run.id,
+        "method": run.method,
+        "rank": run.rank,
+        "modules": run.modules,
+        "vcl": run.vcl,
+        "training_seed": run.training_seed,
+        "dataset": dataset,
+        "split": "test",
+        "patient": patient,
+        "case": case,
+        "class": name,
+        "reference": reference,
+        "crop": "first_click",
+        "click_simulator": "random_error",
+        "click_seed": seed,
+        "click": click,
+        "click_d": 3,
+        "click_h": 12,
+        "click_w": 14,
+        "click_label": 1,
+        "dice": dice,
+        "nsd": None,
+        "hd95": None,
+        "distance_unit": "voxel",
+        "reason": reason,
+    }
+
+
+def _ultrasound(run, patients, clicks, click_seeds) -> list[dict]:
+    rows = []
+    for view, (group, classes) in VIEWS.items():
+        for number in range(patients):
+            patient, case = f"{group[0]}{number:02d}", f"{group[0]}{number:02d}_{view}"
+            shift = seeds.rng(1, patient).normal(0, 6)
+            for name in classes:
+                noise = seeds.rng(2, run.id, case, name).normal(0, 4)
+                for seed in click_seeds:
+                    for click in clicks:
+                        dice = BASE[name] + run_effect(run) + shift + noise + 8 * np.log10(click / 10)
+                        value = round(float(np.clip(dice, 0, 100)), 4)
+                        rows += [
+                            _row(run, "us", patient, case, name, "true_mask", click, seed, value),
+                            _row(
+                                run, "us", patient, case, name, "held_out_key_frames", click, seed, value - 2
+                            ),
+                        ]
+    return rows
+
+
+def _general(run, dataset, patients, clicks) -> list[dict]:
+    rows = []
+    loss = {"sam_med3d": 0.0, "uscl_med3d": 3.0, "full_tuning": 16.0, "adaptformer": 9.0}[run.method]
+    for number in range(patients):
+        for name in GENERAL[dataset]:
+            noise = seeds.rng(3, run.id, dataset, number, name).normal(0, 3)
+            for click in clicks:
+                dice = round(72 - loss + noise + 10 * np.log10(click / 10), 4)
+                patient = f"{dataset}_{number:02d}"
+                rows.append(_row(run, dataset, patient, patient, name, "label", click, 0, dice))
+    return rows
+
+
+def make_volumes(
+    folder: Path, sweeps: int = 2, shape=(10, 40, 48), references: bool = True
+) -> SimpleNamespace:
+    """Volumes of every view with ellipsoids as organs, their split file, and the label maps by sweep."""
+    volumes, rows, labels = folder / "volumes", [], {}
+    for view, (group, classes) in VIEWS.items():
+        for number in range(sweeps):
+            patient, sweep = f"{group[0]}{number:02d}", f"{group[0]}{number:02d}_{view}"
+            rng = seeds.rng(4, sweep)
+            label = _organs(shape, [CLASSES[name] for name in classes], rng)
+            image = np.clip(60 + 20 * label + rng.normal(0, 18, shape), 1, 255).astype(np.uint8)
+            keys = np.full(shape, 255, np.uint8)
+            frames = (2, 5, 8)
+            keys[list(frames)] = label[list(frames)]
+            save_volume(volumes / sweep / "image.nii.gz", image, (1.0, 0.6, 0.6))
+            save_volume(volumes / sweep / "key_frames.nii.gz", keys, (1.0, 0.6, 0.6))
+            if references:
+                save_volume(volumes / sweep / "reference.nii.gz", label, (1.0, 0.6, 0.6))
+            roles = ("prompt", "held_out", "prompt")
+            entry = {
+                "patient": patient,
+                "sweep": sweep,
+                "group": group,
+                "view": view,
+                "split": "test" if number else "train",
+            }
+            write_json(
+                volumes / sweep / "sidecar.json",
+                entry
+                | {
+                    "probe": "convex",
+                    "shape_dhw": list(shape),
+                    "spacing_mm": {"d": None, "h": 0.6, "w": 0.6},
+                    "axis_without_millimetres": "d",
+                    "key_frames": [
+                        {"frame": f, "index": f, "role": r} for f, r in zip(frames, roles, strict=True)
+                    ],
+                },
+            )
+            rows.append(entry)
+            labels[sweep] = label
+    write_csv(folder / "splits.csv", pd.DataFrame(rows).sort_values("sweep"))
+    return SimpleNamespace(volumes_dir=volumes, splits_csv=folder / "splits.csv", labels=labels)
+
+
+def _organs(shape, values, rng) -> np.ndarray:
+    grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij"))
+    label = np.zeros(shape, np.uint8)
+    for position, value in enumerate(values):
+        centre = np.array([0.0, rng.uniform(-0.4, 0.4), -0.6 + 0.6 * position])[:, None, None, None]
+        label[(((grid - centre) / np.array([1.2, 0.35, 0.28])[:, None, None, None]) ** 2).sum(0) < 1] = value
+    return label
+
+
+def make_curves(job, folder: Path) -> list[Path]:
+    """A learning curve per fine-tune and one per pretraining."""
+    paths = []
+    for run in list_runs(job.methods, job.training_seeds):
+        if not job.methods[run.method].trained:
+            continue
+        steps = np.arange(0, 160, 10)
+        noise = seeds.rng(5, run.id).normal(0, 0.03, len(steps))
+        frame = pd.DataFrame({"step": steps, "loss": 1.4 * np.exp(-steps / 60) + 0.4 + noise})
+        frame["val_dice"] = np.where(steps % 50 == 0, 70 - 40 * np.exp(-steps / 50), np.nan)
+        paths.append(folder / "finetune" / f"{run.id}.csv")
+        write_csv(paths[-1], frame)
+    for rank in (8, 32):
+        steps = np.arange(0, 100, 5)
+        paths.append(folder / "pretrain" / f"r{rank}.csv")
+        write_csv(
+            paths[-1],
+            pd.DataFrame(
+                {
+                    "step": steps,
+                    "loss": 1.1 * np.exp(-steps / 40) + 0.3,
+                    "loss_pred": 0.7 * np.exp(-steps / 40) + 0.2,
+                }
+            ),
+        )
+    return paths
+
+
+def make_costs(job, folder: Path) -> tuple[list[Path], list[Path]]:
+    """Facts and measurements of every trained run."""
+    facts, costs = [], []
+    for run in list_runs(job.methods, job.training_seeds):
+        if job.methods[run.method].trained:
+            size = 5_700_000 if run.rank is None else 9_000 * run.rank
+            facts.append(folder / "finetune" / f"{run.id}.json")
+            write_json(facts[-1], {"trainable_parameters": size, "total_parameters": 5_700_000, "steps": 150})
+            costs.append(folder / "benchmarks" / "finetune" / f"{run.id}.cost.json")
+            write_json(costs[-1], {"seconds": 60.0 if run.rank else 75.0, "peak_memory_gb": 1.2, "batch": 2})
+    return facts, costs
+
+
+def dump(path: Path, value) -> Path:
+    """Write JSON and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+    return path
