@@ -1,0 +1,48 @@
+"""Annotated key frames of any file format as label maps on the clip's own grid.
+
+One module per format with `read(path) -> dict[frame, mask]`. A new format is one file here and one line in
+`choose`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+
+from uscl_med3d.core.errors import InputError
+
+IGNORE = 255  # "not annotated"
+
+
+def choose(path: Path) -> str:
+    """Name of the module that reads the annotations at `path`. Raises `InputError`."""
+    if path.is_dir():
+        return "png"
+    raise InputError(
+        file=path,
+        found="no such folder" if not path.exists() else "a file",
+        expected="a folder of label images frame_0012.png",
+        remedy="correct the path (relative to cohort.csv), put the folder there, or leave key_frames empty",
+    )
+
+
+def read_annotations(path: str | Path) -> dict[int, np.ndarray]:
+    """Frame index (from 0) -> label map uint8 (h, w), sorted by frame. Raises `InputError`."""
+    path = Path(path)
+    module = importlib.import_module(f"{__name__}.{choose(path)}")
+    return dict(sorted(module.read(path).items()))
+
+
+def check_labels(mask: np.ndarray, allowed: dict[str, int], file: Path) -> None:
+    """Raise `InputError` where a label map has a value that is no class."""
+    unknown = sorted(set(np.unique(mask).tolist()) - set(allowed.values()) - {0, IGNORE})
+    if unknown:
+        names = ", ".join(f"{value} {name}" for name, value in allowed.items())
+        raise InputError(
+            file=file,
+            found=f"label value(s) {', '.join(map(str, unknown))}",
+            expected=f"0 background, {names}, {IGNORE} not annotated",
+            remedy="repaint the mask with these values, or add the class to `classes` in the parameters",
+        )

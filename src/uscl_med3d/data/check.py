@@ -1,0 +1,120 @@
+"""Preflight: is everything that the run needs from outside in place? Asked before any work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from uscl_med3d.core.errors import InputError, InputErrors
+from uscl_med3d.core.io import sha256
+from uscl_med3d.core.params.foundation import Weights
+from uscl_med3d.data.cohort import read_cohort
+from uscl_med3d.data.general import read_names
+
+
+def check(job: Any) -> None:
+    """Raise one `InputErrors` that lists every missing or wrong external file and what to put where.
+
+    Paths are relative to the working directory, those inside cohort.csv to cohort.csv.
+    """
+    errors = _check_device(job.device)
+    for name in type(job.foundation).model_fields:
+        errors += _check_weights(name, getattr(job.foundation, name))
+    if job.cohort != "simulate":
+        errors += _check_cohort(Path(job.cohort))
+    for name, folder in job.general.items():
+        if folder != "simulate":
+            errors += _check_general(name, Path(folder))
+    if errors:
+        raise InputErrors(
+            errors,
+            file=f"scale {job.scale!r}",
+            remedy="put everything listed above in place, then run the same command; nothing was started",
+        )
+
+
+def _check_device(device: str) -> list[InputError]:
+    if device != "cuda":
+        return []
+    import torch
+
+    if torch.cuda.is_available():
+        return []
+    return [
+        InputError(
+            file="parameter device",
+            found="cuda, but PyTorch sees no CUDA device",
+            expected="a CUDA device",
+            remedy="run on a machine with a GPU and a CUDA build of PyTorch, or set device: cpu",
+        )
+    ]
+
+
+def _check_weights(name: str, weights: Weights) -> list[InputError]:
+    if weights.weights == "train":
+        return []
+    file = Path(weights.weights)
+    expected = f"the checkpoint of {name}" + (f" with SHA-256 {weights.sha256}" if weights.sha256 else "")
+    remedy = f"download it from {weights.source} and save it as {file}"
+    if not file.is_file():
+        return [InputError(file=file, found="no such file", expected=expected, remedy=remedy)]
+    if weights.sha256:
+        found = sha256(file)
+        if found != weights.sha256.lower():
+            return [InputError(file=file, found=f"SHA-256 {found}", expected=expected, remedy=remedy)]
+    return []
+
+
+def _check_cohort(path: Path) -> list[InputError]:
+    if not path.is_file():
+        return [
+            InputError(
+                file=path,
+                found="no such file",
+                expected="the cohort table",
+                remedy="write it as in docs/own_cohort.md",
+            )
+        ]
+    try:
+        rows, errors = read_cohort(path)
+    except InputError as error:
+        return [error]
+    for row in rows:
+        wanted = [
+            ("video", row.video, "the clip"),
+            ("key_frames", row.key_frames, "the folder of key-frame masks"),
+        ]
+        wanted.append(("reference", row.reference, "the reference label map"))
+        for column, file, what in wanted:
+            if file is None:
+                continue
+            if not (file.is_dir() if column == "key_frames" else file.is_file()):
+                errors.append(
+                    InputError(
+                        file=file,
+                        found="missing",
+                        expected=f"{what} of sweep {row.sweep} ({path}, line {row.line})",
+                        remedy=f"put it there, or correct the column {column}",
+                    )
+                )
+    return errors
+
+
+def _check_general(name: str, folder: Path) -> list[InputError]:
+    expected = f"the set {name} in nnU-Net layout (imagesTr, labelsTr, imagesTs, labelsTs, dataset.json)"
+    remedy = f"put the set there, or set general.{name} to its folder, or to `simulate`"
+    if not folder.is_dir():
+        return [InputError(file=folder, found="no such folder", expected=expected, remedy=remedy)]
+    errors = []
+    missing = [
+        part for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs") if not (folder / part).is_dir()
+    ]
+    if missing:
+        errors.append(
+            InputError(file=folder, found=f"no {', '.join(missing)}", expected=expected, remedy=remedy)
+        )
+    try:
+        read_names(folder)
+    except InputError as error:
+        errors.append(error)
+    return errors

@@ -1,0 +1,74 @@
+"""Sweep clips of any file format as a stream of grey frames.
+
+One module per format; `open_clip` chooses it by content where the format has a signature, else by suffix. A
+new format is one file here and one line in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.data.clips.base import Clip, ClipInfo
+
+# Module -> suffixes. Modules are imported when used: pydicom and SimpleITK are not needed for a folder of
+# videos.
+FORMATS: dict[str, tuple[str, ...]] = {
+    "video": (".mp4", ".mov", ".m4v", ".avi", ".mpeg", ".mpg", ".mkv", ".webm", ".wmv"),
+    "dicom": (".dcm", ".dicom", ".ima"),
+    "volume": (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd"),
+}
+
+__all__ = ["FORMATS", "Clip", "ClipInfo", "clip_format", "open_clip", "read_clip"]
+
+
+def clip_format(path: Path) -> str:
+    """Name of the module that reads `path`.
+
+    Raises `InputError` where the file is missing, empty or of no known format.
+    """
+    if not path.is_file():
+        raise InputError(
+            file=path,
+            found="a folder" if path.is_dir() else "no such file",
+            expected="a sweep clip",
+            remedy="correct the path in cohort.csv (it is relative to cohort.csv), or put the file there",
+        )
+    if path.stat().st_size == 0:
+        raise InputError(
+            file=path,
+            found="an empty file (0 bytes)",
+            expected="a sweep clip",
+            remedy="export the clip again; the copy was probably interrupted",
+        )
+    with open(path, "rb") as stream:
+        head = stream.read(132)
+    if head[128:132] == b"DICM":  # exports from a scanner often have no suffix
+        return "dicom"
+    name = path.name.lower()
+    for module, suffixes in FORMATS.items():
+        if name.endswith(suffixes):
+            return module
+    known = ", ".join(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+    raise InputError(
+        file=path,
+        found=f"suffix {path.suffix!r}",
+        expected=f"one of {known}, or a DICOM file",
+        remedy="export the clip in one of these formats",
+    )
+
+
+def open_clip(path: str | Path) -> Clip:
+    """The clip at `path`; nothing but its header is read yet. Raises `InputError`."""
+    path = Path(path)
+    module = importlib.import_module(f"{__name__}.{clip_format(path)}")
+    return module.open_clip(path)
+
+
+def read_clip(path: str | Path) -> tuple[np.ndarray, ClipInfo]:
+    """All frames of a clip as uint8 (d, h, w), and its facts. Raises `InputError`."""
+    clip = open_clip(path)
+    return np.stack(list(clip.frames())), clip.info

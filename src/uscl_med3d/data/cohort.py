@@ -1,0 +1,189 @@
+"""cohort.csv: one row per sweep, as a researcher writes it."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from uscl_med3d.core.errors import InputError, InputErrors
+from uscl_med3d.data.splits import SPLITS
+
+REQUIRED = ("patient", "sweep", "group", "view", "video")
+OPTIONAL = ("split", "key_frames", "probe", "spacing_mm", "frame_spacing_mm", "reference")
+IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,100}")
+CHOICES = {
+    "group": ("chest", "abdomen"),
+    "view": ("chest", "abdomen_right", "abdomen_left"),
+    "split": ("", *SPLITS),
+    "probe": ("", "convex", "linear", "sector"),
+}
+
+
+@dataclass(frozen=True)
+class CohortRow:
+    """One sweep of a cohort. Paths start at the folder of cohort.csv; None where the cell is empty."""
+
+    line: int
+    patient: str
+    sweep: str
+    group: str
+    view: str
+    split: str
+    probe: str
+    source: str
+    video: Path
+    key_frames: Path | None
+    reference: Path | None
+    spacing_mm: float | None
+    frame_spacing_mm: float | None
+
+
+def read_cohort(path: str | Path) -> tuple[list[CohortRow], list[InputError]]:
+    """Rows of a cohort table that parse, and one `InputError` per problem of the table itself.
+
+    Files that the rows name are not looked at. Raises `InputError` where the table cannot be read at all.
+    """
+    path = Path(path)
+    records = _read_table(path)
+    rows: list[CohortRow] = []
+    errors: list[InputError] = []
+    for line, record in records:
+        row, found = _parse_row(path, line, record)
+        errors += found
+        if row is not None:
+            rows.append(row)
+    errors += _check_unique(path, [(line, record["sweep"]) for line, record in records])
+    errors += _check_patients(path, rows)
+    return rows, errors
+
+
+def raise_all(path: str | Path, errors: list[InputError]) -> None:
+    """Raise all problems as one `InputErrors`; nothing where there are none."""
+    if errors:
+        raise InputErrors(
+            errors,
+            file=path,
+            remedy="repair everything listed above, then run the same command again; "
+            "nothing was written, and finished outputs are untouched",
+        )
+
+
+def _read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
+    expected = f"a CSV table with the columns {', '.join(REQUIRED)} (optional: {', '.join(OPTIONAL)})"
+    remedy = "see docs/own_cohort.md for a template"
+    try:
+        # utf-8-sig: spreadsheets put a byte order mark in front of the first column's name.
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        reader = csv.DictReader(lines, strict=True)
+        records = [(reader.line_num, record) for record in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(file=path, found=str(error), expected=expected, remedy=remedy) from error
+    columns = reader.fieldnames or []
+    missing = [name for name in REQUIRED if name not in columns]
+    unknown = [str(name) for name in columns if name not in REQUIRED + OPTIONAL]
+    if missing or unknown or len(set(columns)) < len(columns):
+        found = f"columns {', '.join(map(str, columns)) or '(none)'}"
+        found += f"; missing: {', '.join(missing)}" if missing else ""
+        found += f"; unknown: {', '.join(unknown)}" if unknown else ""
+        raise InputError(file=path, found=found, expected=expected, remedy=remedy)
+    for line, record in records:
+        if None in record or None in record.values():
+            raise InputError(
+                file=path,
+                found=f"line {line}: another number of cells than the header",
+                expected=expected,
+                remedy="fill the line up with commas, and quote cells that contain one",
+            )
+    if not records:
+        raise InputError(file=path, found="a table without rows", expected="one row per sweep", remedy=remedy)
+    return [(line, {key: (value or "").strip() for key, value in record.items()}) for line, record in records]
+
+
+def _parse_row(path: Path, line: int, record: dict[str, str]) -> tuple[CohortRow | None, list[InputError]]:
+    record = dict.fromkeys(OPTIONAL, "") | record
+    errors: list[InputError] = []
+
+    def complain(column: str, expected: str, remedy: str) -> None:
+        found = f"line {line} (sweep {record['sweep']!r}): {column} is {record[column]!r}"
+        errors.append(InputError(file=path, found=found, expected=expected, remedy=remedy))
+
+    for column in ("patient", "sweep"):
+        if not IDENTIFIER.fullmatch(record[column]):
+            complain(column, "letters, digits, _ and - only", "rename it; ids become file names")
+    for column, choices in CHOICES.items():
+        if record[column] not in choices:
+            complain(column, f"one of {', '.join(c or '(empty)' for c in choices)}", "correct the cell")
+    if not record["view"].startswith(record["group"]):
+        complain("view", f"a view of the group {record['group']!r}", "correct group or view")
+    if not record["video"]:
+        complain("video", "the path of a clip, relative to cohort.csv", "fill the cell, or remove the row")
+    numbers = {}
+    for column in ("spacing_mm", "frame_spacing_mm"):
+        numbers[column] = _number(record[column])
+        if record[column] and numbers[column] is None:
+            complain(
+                column,
+                "a positive number of millimetres, or empty",
+                "correct the cell; leave it empty if unknown",
+            )
+    if errors:
+        return None, errors
+    folder = path.parent
+    return CohortRow(
+        line=line,
+        patient=record["patient"],
+        sweep=record["sweep"],
+        group=record["group"],
+        view=record["view"],
+        split=record["split"],
+        probe=record["probe"],
+        source=record["video"],
+        video=folder / record["video"],
+        key_frames=folder / record["key_frames"] if record["key_frames"] else None,
+        reference=folder / record["reference"] if record["reference"] else None,
+        spacing_mm=numbers["spacing_mm"],
+        frame_spacing_mm=numbers["frame_spacing_mm"],
+    ), []
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None
+
+
+def _check_unique(path: Path, sweeps: list[tuple[int, str]]) -> list[InputError]:
+    lines: dict[str, list[int]] = {}
+    for line, sweep in sweeps:
+        lines.setdefault(sweep, []).append(line)
+    return [
+        InputError(
+            file=path,
+            found=f"sweep {sweep!r} on lines {', '.join(map(str, where))}",
+            expected="one row per sweep id",
+            remedy="give every sweep its own id",
+        )
+        for sweep, where in sorted(lines.items())
+        if len(where) > 1
+    ]
+
+
+def _check_patients(path: Path, rows: list[CohortRow]) -> list[InputError]:
+    splits: dict[str, set[str]] = {}
+    for row in rows:
+        splits.setdefault(row.patient, set()).update({row.split} - {""})
+    return [
+        InputError(
+            file=path,
+            found=f"patient {patient!r} in the splits {', '.join(sorted(found))}",
+            expected="one split per patient",
+            remedy="give all sweeps of the patient the same split",
+        )
+        for patient, found in sorted(splits.items())
+        if len(found) > 1
+    ]

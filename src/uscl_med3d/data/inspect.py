@@ -1,0 +1,137 @@
+"""First pass over a sweep: read every frame and every mask once, find all problems, write nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import load_volume, sha256
+from uscl_med3d.core.params.ingest import Fan
+from uscl_med3d.data.annotations import IGNORE, check_labels, png, read_annotations
+from uscl_med3d.data.clips import ClipInfo, open_clip
+from uscl_med3d.data.cohort import CohortRow
+from uscl_med3d.data.fan import find_fan
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the first pass learned of one sweep; `fan` is bool (h, w) on the clip's grid."""
+
+    row: CohortRow
+    info: ClipInfo | None
+    frames: int
+    fan: np.ndarray | None
+    source_sha256: str
+    errors: tuple[InputError, ...]
+
+
+def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspection:
+    """Decode the clip of a cohort row, find its fan, and check its key frames and reference mask."""
+    try:
+        clip = open_clip(row.video)
+        frames, brightest = _decode(clip)
+        region = find_fan(brightest, **fan.model_dump())
+        digest = sha256(row.video)
+    except InputError as error:
+        return Inspection(row, None, 0, None, "", (error, *_check_existence(row)))
+    errors: list[InputError] = []
+    if row.key_frames is not None:
+        errors += _check_key_frames(row, frames, brightest.shape, classes)
+    if row.reference is not None:
+        errors += _check_reference(row, frames, brightest.shape, classes)
+    return Inspection(row, clip.info, frames, region, digest, tuple(errors))
+
+
+def _decode(clip) -> tuple[int, np.ndarray]:
+    """Number of frames and temporal maximum (h, w) of a clip."""
+    brightest: np.ndarray | None = None
+    count = 0
+    for frame in clip.frames():
+        brightest = frame.copy() if brightest is None else np.maximum(brightest, frame, out=brightest)
+        count += 1
+    assert brightest is not None, "a clip yields at least one frame or raises"
+    return count, brightest
+
+
+def _check_existence(row: CohortRow) -> list[InputError]:
+    """Of a sweep whose clip cannot be read, at least say which of its other files are missing."""
+    errors = []
+    if row.key_frames is not None:
+        try:
+            read_annotations(row.key_frames)
+        except InputError as error:
+            errors.append(error)
+    if row.reference is not None and not row.reference.is_file():
+        errors.append(_reference_error(row, "no such file", "a NIfTI label map"))
+    return errors
+
+
+def _check_key_frames(
+    row: CohortRow, frames: int, shape: tuple[int, ...], classes: dict[str, int]
+) -> list[InputError]:
+    try:
+        masks = read_annotations(row.key_frames)
+    except InputError as error:
+        return [error]
+    errors = []
+    for frame, mask in masks.items():
+        file = png.file_of(row.key_frames, frame)
+        if frame >= frames:
+            errors.append(
+                InputError(
+                    file=file,
+                    found=f"a mask of frame {frame}",
+                    expected=f"frames 0 to {frames - 1} of {row.source}",
+                    remedy="count frames from 0, or correct which clip the key frames belong to",
+                )
+            )
+        if mask.shape != shape:
+            errors.append(
+                InputError(
+                    file=file,
+                    found=f"{mask.shape[1]} x {mask.shape[0]} pixels",
+                    expected=f"{shape[1]} x {shape[0]} pixels, the size of {row.source}",
+                    remedy="annotate the exported frame itself, without cropping or scaling",
+                )
+            )
+        try:
+            check_labels(mask, classes, file)
+        except InputError as error:
+            errors.append(error)
+    if all(set(np.unique(mask).tolist()) <= {0, IGNORE} for mask in masks.values()):
+        errors.append(
+            InputError(
+                file=row.key_frames,
+                found="key frames without a single labelled pixel",
+                expected="at least one class in at least one key frame",
+                remedy="annotate a frame that shows a structure, or leave key_frames empty in cohort.csv",
+            )
+        )
+    return errors
+
+
+def _check_reference(
+    row: CohortRow, frames: int, shape: tuple[int, ...], classes: dict[str, int]
+) -> list[InputError]:
+    if not row.reference.is_file():
+        return [_reference_error(row, "no such file", "a NIfTI label map")]
+    try:
+        reference, _ = load_volume(row.reference)
+        if reference.shape != (frames, *shape):
+            expected = f"{(frames, *shape)} (frames, rows, columns), the grid of {row.source}"
+            return [_reference_error(row, f"shape {reference.shape} (frames, rows, columns)", expected)]
+        check_labels(reference, classes, row.reference)
+    except InputError as error:
+        return [error]
+    return []
+
+
+def _reference_error(row: CohortRow, found: str, expected: str) -> InputError:
+    return InputError(
+        file=row.reference,
+        found=found,
+        expected=expected,
+        remedy="export the reference on the video's own grid, or leave reference empty in cohort.csv",
+    )
