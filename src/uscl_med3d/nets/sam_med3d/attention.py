@@ -1,11 +1,12 @@
 """Encoder attention with relative positions, exact for windows that are larger than the token grid.
 
-Windowed blocks pad the normalised tokens with zeros up to the window. A zero token has query, key and value equal to
-the biases of the `qkv` layer, so all padding keys share one key and one value, and their part of the softmax
-collapses to a single extra key with a computed logit. docs/encoder.md derives it.
+Windowed blocks pad the normalised tokens with zeros up to the window. A zero token has query, key and value
+equal to the biases of the `qkv` layer, so all padding keys share one key and one value, and their part of the
+softmax collapses to a single extra key with a computed logit. docs/encoder.md derives it.
 
-Notation: g real tokens per axis, w window tokens per axis, c head channels; (d, h, v) are a query's coordinates and
-(i, j, k) a key's, all along depth, height and width.
+The relative-position terms reach the logits in two ways. What belongs to one query and one key coordinate
+becomes extra channels: the query carries the term, the keys carry a one-hot of the coordinate, and the matrix
+product adds it. What a whole row of queries shares (`upstream` only) is added to the logits row by row.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uscl_med3d.nets.sam_med3d.config import RelativePosition
-from uscl_med3d.nets.sam_med3d.relative_position import decomposed_bias, upstream_bias
+from uscl_med3d.nets.sam_med3d.relative_position import Terms, decomposed_terms, upstream_terms
+from uscl_med3d.nets.sam_med3d.row_attention import attend
 
 
 class Attention(nn.Module):
@@ -31,9 +33,7 @@ class Attention(nn.Module):
     Source: uni-medical/SAM-Med3D@f3de1fa10da9:segment_anything/modeling/image_encoder3D.py (behaviour only).
     """
 
-    def __init__(
-        self, dim: int, heads: int, grid: int, window: int, relative_position: RelativePosition
-    ) -> None:
+    def __init__(self, dim: int, heads: int, grid: int, window: int, relative_position: RelativePosition) -> None:
         super().__init__()
         self.heads, self.head_dim, self.grid, self.window = heads, dim // heads, grid, window
         self.relative_position = relative_position
@@ -43,12 +43,14 @@ class Attention(nn.Module):
             table = nn.Parameter(torch.zeros(2 * window - 1, self.head_dim))
             self.register_parameter(f"rel_pos_{axis}", table)
         steps = torch.arange(window)
+        real = min(grid, window)
         self.register_buffer("offsets", steps[:, None] - steps[None, :] + window - 1, persistent=False)
+        self.register_buffer("one_hot", self._one_hot_keys(real), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, g, g, g, dim) -> (b, g, g, g, dim)."""
         if self.window >= self.grid:
-            return self.proj(self._attend(self.qkv(x), real=self.grid))
+            return self.proj(self._attend(self.qkv(x), self.grid))
         return self.proj(self._attend_in_windows(x))
 
     def padding_qkv(self, dtype: torch.dtype) -> Tensor:
@@ -63,35 +65,44 @@ class Attention(nn.Module):
         return row.to(dtype).reshape(3, self.heads, self.head_dim)
 
     def _attend_in_windows(self, x: Tensor) -> Tensor:
-        """Grids larger than the window: partition, with padding written out in the last window of each axis."""
-        b, dim, w = x.shape[0], x.shape[-1], self.window
-        count = -(-self.grid // w)
-        qkv = self.qkv(x)
-        pad = count * w - self.grid
-        if pad:
-            full = self.padding_qkv(qkv.dtype).reshape(-1).expand(b, *[count * w] * 3, 3 * dim).clone()
-            full[:, : self.grid, : self.grid, : self.grid] = qkv
+        """A grid larger than the window: partition, with padding written out in the last window of each axis."""
+        b, dim, w, g = x.shape[0], x.shape[-1], self.window, self.grid
+        qkv, count = self.qkv(x), -(-g // w)
+        side = count * w
+        if side > g:
+            full = self.padding_qkv(qkv.dtype).reshape(-1).expand(b, side, side, side, 3 * dim).clone()
+            full[:, :g, :g, :g] = qkv
             qkv = full
         windows = qkv.reshape(b, count, w, count, w, count, w, 3 * dim).permute(0, 1, 3, 5, 2, 4, 6, 7)
-        out = self._attend(windows.reshape(b * count**3, w, w, w, 3 * dim), real=w)
+        out = self._attend(windows.reshape(b * count**3, w, w, w, 3 * dim), w)
         out = out.reshape(b, count, count, count, w, w, w, dim).permute(0, 1, 4, 2, 5, 3, 6, 7)
-        return out.reshape(b, *[count * w] * 3, dim)[:, : self.grid, : self.grid, : self.grid]
+        return out.reshape(b, side, side, side, dim)[:, :g, :g, :g]
 
-    def _attend(self, qkv: Tensor, real: int) -> Tensor:
-        """Attention of `real`**3 tokens (n, g, g, g, 3 * dim), plus the collapsed padding key if the window has one."""
-        n, tokens = qkv.shape[0], real**3
-        q, k, v = qkv.reshape(n, tokens, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
-        padding = self.padding_qkv(qkv.dtype) if self.window > real else None
-        tables = self._tables()
-        build = upstream_bias if self.relative_position == "upstream" else decomposed_bias
-        bias, sink = build(q, tables, real, None if padding is None else padding[0])
+    def _attend(self, qkv: Tensor, g: int) -> Tensor:
+        """Attention of g**3 tokens (n, g, g, g, 3 * dim), plus the collapsed padding key if the window has one."""
+        n, heads, c = qkv.shape[0], self.heads, self.head_dim
+        q, k, v = qkv.reshape(n, g**3, 3, heads, c).permute(2, 0, 3, 1, 4).unbind(0)
+        padding = self.padding_qkv(qkv.dtype) if self.window > g else None
         if padding is not None:
             k = torch.cat([k, padding[1][None, :, None].expand(n, -1, -1, -1)], 2)
             v = torch.cat([v, padding[2][None, :, None].expand(n, -1, -1, -1)], 2)
-            bias = torch.cat([bias, sink], -1)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        return out.transpose(1, 2).reshape(n, real, real, real, self.heads * self.head_dim)
+        terms = self._terms(q, g, None if padding is None else padding[0])
+        one_hot = self.one_hot.to(k.dtype).expand(n, heads, -1, -1)
+        q = torch.cat([q * c**-0.5, *(term.to(q.dtype) for term in terms.own)], -1)
+        out = attend(q, torch.cat([k, one_hot], -1), v, terms.rows)
+        return out.transpose(1, 2).reshape(n, g, g, g, heads * c)
 
-    def _tables(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The three tables gathered to (query, key, c): entry [a, b] is table[a - b + window - 1]."""
-        return self.rel_pos_d[self.offsets], self.rel_pos_h[self.offsets], self.rel_pos_w[self.offsets]
+    def _terms(self, q: Tensor, g: int, padding_query: Tensor | None) -> Terms:
+        # table[a - b + window - 1] for query coordinate a and key coordinate b, shape (window, window, c)
+        tables = tuple(table[self.offsets] for table in (self.rel_pos_d, self.rel_pos_h, self.rel_pos_w))
+        build = upstream_terms if self.relative_position == "upstream" else decomposed_terms
+        return build(q, tables, g, padding_query)
+
+    def _one_hot_keys(self, g: int) -> Tensor:
+        """Key channels that pick the query's terms: coordinates of the real keys, and the padding key's own."""
+        eye = torch.eye(g)
+        axes = [eye.repeat(g * g, 1)]
+        if self.relative_position == "decomposed":
+            axes = [eye.repeat_interleave(g * g, 0), eye.repeat_interleave(g, 0).repeat(g, 1), *axes]
+        keys = torch.cat(axes, 1)
+        return torch.block_diag(keys, torch.ones(1, 1)) if self.window > g else keys

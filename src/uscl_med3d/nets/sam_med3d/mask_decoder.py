@@ -82,7 +82,8 @@ class MaskDecoder(nn.Module):
         conv1, norm, _, conv2, _ = self.output_upscaling
         x = F.gelu(norm.channels_last(doubling_convolution(image, conv1)))
         x = F.gelu(doubling_convolution(x, conv2)).flatten(1, -2)
-        masks = weights @ x.transpose(1, 2)
+        # In this order, the gradient of x comes out contiguous.
+        masks = torch.bmm(x, weights.transpose(1, 2)).transpose(1, 2)
         # Voxels come as (d, h, w, first doubling, second doubling); only the masks are brought into order.
         b, m = masks.shape[:2]
         masks = masks.reshape(b, m, *grid, 2, 2, 2, 2, 2, 2)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uscl_med3d.nets.sam_med3d.config import SamMed3DConfig
 from uscl_med3d.nets.sam_med3d.image_encoder import ImageEncoder
 from uscl_med3d.nets.sam_med3d.mask_decoder import MaskDecoder
 from uscl_med3d.nets.sam_med3d.prompt_encoder import PromptEncoder
+from uscl_med3d.nets.sam_med3d.resample import upsample_trilinear
 
 
 class SamMed3D(nn.Module):
@@ -58,7 +58,7 @@ class SamMed3D(nn.Module):
 
     def upsample(self, masks: Tensor) -> Tensor:
         """Low-resolution logits (b, m, 4g, 4g, 4g) to input voxels (b, m, s, s, s), trilinear as upstream."""
-        return F.interpolate(masks, size=[self.config.image_size] * 3, mode="trilinear", align_corners=False)
+        return upsample_trilinear(masks, self.config.image_size)
 
 
 def build_sam_med3d(config: SamMed3DConfig) -> SamMed3D:

@@ -1,0 +1,74 @@
+"""Softmax attention whose logits get an addend shared by groups of consecutive queries."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+_CHUNK = 1 << 17
+"""Logits worked on at once: half a megabyte in float32, which stays in a core's second-level cache."""
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, rows: Tensor | None) -> Tensor:
+    """`softmax(q kᵀ + rows) v`.
+
+    Args:
+        q: queries (n, heads, t, e), already scaled.
+        k: keys (n, heads, s, e).
+        v: values (n, heads, s, c).
+        rows: (n, heads, r, s), added to the logits of t / r consecutive queries each; None for nothing.
+
+    Returns:
+        (n, heads, t, c). On a CPU, training with `rows` takes a hand-written path, because no fused kernel there
+        gives a mask its gradient; everything else is one `scaled_dot_product_attention`.
+    """
+    n, heads, t, _ = q.shape
+    if rows is not None and not q.is_cuda and torch.is_grad_enabled() and rows.requires_grad and n:
+        out = _RowAttention.apply(*(x.flatten(0, 1) for x in (q, k, v, rows.to(q.dtype))))
+        return out.unflatten(0, (n, heads))
+    mask = None
+    if rows is not None:
+        group = t // rows.shape[2]
+        mask = rows.to(q.dtype).unsqueeze(3).expand(-1, -1, -1, group, -1).reshape(n, heads, t, k.shape[2])
+    # The fused kernels want values as wide as keys.
+    wide = F.pad(v, (0, q.shape[-1] - v.shape[-1]))
+    return F.scaled_dot_product_attention(q, k, wide, attn_mask=mask, scale=1.0)[..., : v.shape[-1]]
+
+
+class _RowAttention(torch.autograd.Function):
+    """Forward and backward in chunks of heads that fit the cache; keeps the softmax, not the logits."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, q: Tensor, k: Tensor, v: Tensor, rows: Tensor) -> Tensor:
+        groups, (heads, t, _) = rows.shape[1], q.shape
+        out = q.new_empty(heads, t, v.shape[2])
+        weights = []
+        for part in _chunks(q, k):
+            logits = torch.bmm(q[part], k[part].transpose(1, 2))
+            logits.unflatten(1, (groups, -1)).add_(rows[part].unsqueeze(2))
+            weights.append(logits.softmax(-1))
+            torch.bmm(weights[-1], v[part], out=out[part])
+        ctx.groups = groups
+        ctx.save_for_backward(q, k, v, *weights)
+        return out
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, ...]:
+        q, k, v, *weights = ctx.saved_tensors
+        grad_q, grad_k, grad_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+        grad_rows = q.new_empty(q.shape[0], ctx.groups, k.shape[1])
+        for part, weight in zip(_chunks(q, k), weights, strict=True):
+            torch.bmm(weight.transpose(1, 2), grad[part], out=grad_v[part])
+            grad_weight = torch.bmm(grad[part], v[part].transpose(1, 2))
+            grad_logits = torch._softmax_backward_data(grad_weight, weight, -1, weight.dtype)
+            torch.bmm(grad_logits, k[part], out=grad_q[part])
+            torch.bmm(grad_logits.transpose(1, 2), q[part], out=grad_k[part])
+            torch.sum(grad_logits.unflatten(1, (ctx.groups, -1)), 2, out=grad_rows[part])
+        return grad_q, grad_k, grad_v, grad_rows
+
+
+def _chunks(q: Tensor, k: Tensor) -> list[slice]:
+    step = max(1, _CHUNK // (q.shape[1] * k.shape[1]))
+    return [slice(start, start + step) for start in range(0, q.shape[0], step)]
