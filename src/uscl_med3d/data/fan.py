@@ -12,34 +12,46 @@ from uscl_med3d.data.resample import area_weights, shrink
 
 
 def find_fan(
-    brightest: np.ndarray, *, threshold: int, working_side: int, opening: int, min_share: float
+    brightest: np.ndarray,
+    darkest: np.ndarray,
+    *,
+    threshold: int,
+    working_side: int,
+    opening: int,
+    min_share: float,
+    min_motion: float,
 ) -> np.ndarray:
     """Image region of a clip, bool (h, w).
 
-    brightest: temporal maximum of the clip, uint8 (h, w). Tissue lights up at some time in most of the fan,
-    and text never leaves its place. Brightness above `threshold` is opened by `opening` pixels at a working
-    resolution of `working_side` pixels (thin strokes of text and rulers vanish), the largest connected part
-    is kept together with parts of at least `min_share` of its area below or above it (an anechoic organ can
-    split the fan), and their convex hull, which covers shadows, is the region. Without any signal the whole
-    frame is the region.
+    brightest, darkest: temporal maximum and minimum of the clip, uint8 (h, w). Tissue lights up at some time in
+    most of the fan. Brightness above `threshold` is opened by `opening` pixels at a working resolution of
+    `working_side` pixels (thin strokes of text and rulers vanish), and the largest connected part is the image,
+    with parts of at least `min_share` of its area in line with it (an anechoic organ can split the fan) that move
+    at least `min_motion` times as much as it does (a menu bar does not move). Their convex hull, which covers
+    shadows, is the region. Without any signal the whole frame is the region.
     """
-    from scipy import ndimage
-
     height, width = brightest.shape
     step = max(1.0, max(height, width) / working_side)
     rows = area_weights(height, 0.0, step, max(1, round(height / step)))
     columns = area_weights(width, 0.0, step, max(1, round(width / step)))
-    signal = shrink(brightest.astype(np.float32), rows, columns) > threshold
-    if opening:
-        # Padding with signal: a fan that touches the border must not be eaten from there.
-        padded = np.pad(signal, opening, mode="edge")
-        padded = ndimage.binary_opening(padded, iterations=opening)
-        signal = padded[opening:-opening, opening:-opening]
-    labels, count = ndimage.label(signal, structure=np.ones((3, 3)))
+    bright = shrink(brightest.astype(np.float32), rows, columns)
+    motion = 1 - shrink(darkest.astype(np.float32), rows, columns) / np.maximum(bright, 1)
+    labels, count = _parts(bright > threshold, opening)
     if count == 0:
         return np.ones((height, width), bool)
-    region = _image_parts(labels, count, min_share)
+    region = _image_parts(labels, count, motion, min_share, min_motion)
     return _hull(region, height, width, step)
+
+
+def _parts(signal: np.ndarray, opening: int) -> tuple[np.ndarray, int]:
+    """Connected parts of a bool image after opening, as (labels, count)."""
+    from scipy import ndimage
+
+    if opening:
+        # Padding with the edge's own value: a fan that touches the border must not be eaten from there.
+        padded = np.pad(signal, opening, mode="edge")
+        signal = ndimage.binary_opening(padded, iterations=opening)[opening:-opening, opening:-opening]
+    return ndimage.label(signal, structure=np.ones((3, 3)))
 
 
 def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
@@ -48,18 +60,20 @@ def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
-def _image_parts(labels: np.ndarray, count: int, min_share: float) -> np.ndarray:
+def _image_parts(
+    labels: np.ndarray, count: int, motion: np.ndarray, min_share: float, min_motion: float
+) -> np.ndarray:
     areas = np.bincount(labels.ravel(), minlength=count + 1)
     areas[0] = 0
     largest = int(areas.argmax())
     columns = np.flatnonzero((labels == largest).any(0))
-    left, right = columns[0], columns[-1]
+    image_motion = np.median(motion[labels == largest])
     keep = [largest]
     for label in range(1, count + 1):
-        if label == largest or areas[label] < min_share * areas[largest]:
-            continue
-        middle = np.flatnonzero((labels == label).any(0)).mean()
-        if left <= middle <= right:  # furniture stands beside the fan, a split-off part in line with it
+        part = labels == label
+        in_line = columns[0] <= np.flatnonzero(part.any(0)).mean() <= columns[-1]
+        moves = np.median(motion[part]) >= min_motion * image_motion
+        if label != largest and areas[label] >= min_share * areas[largest] and in_line and moves:
             keep.append(label)
     return np.isin(labels, keep)
 

@@ -10,7 +10,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import load_volume, sha256
 from uscl_med3d.core.params.ingest import Fan
 from uscl_med3d.data.annotations import IGNORE, check_labels, png, read_annotations
-from uscl_med3d.data.clips import ClipInfo, open_clip
+from uscl_med3d.data.clips import Clip, ClipInfo, open_clip
 from uscl_med3d.data.cohort import CohortRow
 from uscl_med3d.data.fan import find_fan
 
@@ -31,8 +31,8 @@ def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspecti
     """Decode the clip of a cohort row, find its fan, and check its key frames and reference mask."""
     try:
         clip = open_clip(row.video)
-        frames, brightest = _decode(clip)
-        region = find_fan(brightest, **fan.model_dump())
+        frames, brightest, darkest = _decode(clip)
+        region = find_fan(brightest, darkest, **fan.model_dump())
         digest = sha256(row.video)
     except InputError as error:
         return Inspection(row, None, 0, None, "", (error, *_check_existence(row)))
@@ -44,15 +44,17 @@ def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspecti
     return Inspection(row, clip.info, frames, region, digest, tuple(errors))
 
 
-def _decode(clip) -> tuple[int, np.ndarray]:
-    """Number of frames and temporal maximum (h, w) of a clip."""
-    brightest: np.ndarray | None = None
-    count = 0
-    for frame in clip.frames():
-        brightest = frame.copy() if brightest is None else np.maximum(brightest, frame, out=brightest)
+def _decode(clip: Clip) -> tuple[int, np.ndarray, np.ndarray]:
+    """Number of frames, temporal maximum and temporal minimum (h, w) of a clip; one frame in memory at a time."""
+    frames = clip.frames()
+    brightest = next(frames).copy()
+    darkest = brightest.copy()
+    count = 1
+    for frame in frames:
+        np.maximum(brightest, frame, out=brightest)
+        np.minimum(darkest, frame, out=darkest)
         count += 1
-    assert brightest is not None, "a clip yields at least one frame or raises"
-    return count, brightest
+    return count, brightest, darkest
 
 
 def _check_existence(row: CohortRow) -> list[InputError]:

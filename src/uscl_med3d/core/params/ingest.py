@@ -16,6 +16,7 @@ class Fan(Section):
     working_side: int = Field(ge=32)
     opening: int = Field(ge=0)
     min_share: float = Field(gt=0, le=1)
+    min_motion: float = Field(ge=0, le=1)
 
 
 class SplitFractions(Section):

@@ -1,25 +1,26 @@
 """Annotated key frames of any file format as label maps on the clip's own grid.
 
 One module per format with `read(path) -> dict[frame, mask]`. A new format is one file here and one line in
-`choose`.
+`choose_format`.
 """
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.data.annotations import png
 
 IGNORE = 255  # "not annotated"
 
 
-def choose(path: Path) -> str:
-    """Name of the module that reads the annotations at `path`. Raises `InputError`."""
+def choose_format(path: Path) -> ModuleType:
+    """The module that reads the annotations at `path`. Raises `InputError`."""
     if path.is_dir():
-        return "png"
+        return png
     raise InputError(
         file=path,
         found="no such folder" if not path.exists() else "a file",
@@ -31,8 +32,7 @@ def choose(path: Path) -> str:
 def read_annotations(path: str | Path) -> dict[int, np.ndarray]:
     """Frame index (from 0) -> label map uint8 (h, w), sorted by frame. Raises `InputError`."""
     path = Path(path)
-    module = importlib.import_module(f"{__name__}.{choose(path)}")
-    return dict(sorted(module.read(path).items()))
+    return dict(sorted(choose_format(path).read(path).items()))
 
 
 def check_labels(mask: np.ndarray, allowed: dict[str, int], file: Path) -> None:

@@ -6,27 +6,23 @@ new format is one file here and one line in `FORMATS`.
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.data.clips import dicom, video, volume
 from uscl_med3d.data.clips.base import Clip, ClipInfo
 
-# Module -> suffixes. Modules are imported when used: pydicom and SimpleITK are not needed for a folder of
-# videos.
-FORMATS: dict[str, tuple[str, ...]] = {
-    "video": (".mp4", ".mov", ".m4v", ".avi", ".mpeg", ".mpg", ".mkv", ".webm", ".wmv"),
-    "dicom": (".dcm", ".dicom", ".ima"),
-    "volume": (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd"),
-}
+# Each module has SUFFIXES and open_clip(path) -> Clip, and imports its library only when it reads a file.
+FORMATS: tuple[ModuleType, ...] = (video, dicom, volume)
 
-__all__ = ["FORMATS", "Clip", "ClipInfo", "clip_format", "open_clip", "read_clip"]
+__all__ = ["FORMATS", "Clip", "ClipInfo", "choose_format", "open_clip", "read_clip"]
 
 
-def clip_format(path: Path) -> str:
-    """Name of the module that reads `path`.
+def choose_format(path: Path) -> ModuleType:
+    """The module that reads `path`.
 
     Raises `InputError` where the file is missing, empty or of no known format.
     """
@@ -47,12 +43,12 @@ def clip_format(path: Path) -> str:
     with open(path, "rb") as stream:
         head = stream.read(132)
     if head[128:132] == b"DICM":  # exports from a scanner often have no suffix
-        return "dicom"
+        return dicom
     name = path.name.lower()
-    for module, suffixes in FORMATS.items():
-        if name.endswith(suffixes):
+    for module in FORMATS:
+        if name.endswith(module.SUFFIXES):
             return module
-    known = ", ".join(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+    known = ", ".join(suffix for module in FORMATS for suffix in module.SUFFIXES)
     raise InputError(
         file=path,
         found=f"suffix {path.suffix!r}",
@@ -64,8 +60,7 @@ def clip_format(path: Path) -> str:
 def open_clip(path: str | Path) -> Clip:
     """The clip at `path`; nothing but its header is read yet. Raises `InputError`."""
     path = Path(path)
-    module = importlib.import_module(f"{__name__}.{clip_format(path)}")
-    return module.open_clip(path)
+    return choose_format(path).open_clip(path)
 
 
 def read_clip(path: str | Path) -> tuple[np.ndarray, ClipInfo]:

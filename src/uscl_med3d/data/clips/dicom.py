@@ -11,6 +11,7 @@ import numpy as np
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.data.clips.base import ClipInfo
 
+SUFFIXES = (".dcm", ".dicom", ".ima")
 CENTIMETRES = 3  # PhysicalUnitsXDirection, DICOM PS3.3 C.8.5.5
 TISSUE = 1  # RegionDataType
 LUMA_FIRST = ("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_ICT", "YBR_RCT")

@@ -11,6 +11,7 @@ import numpy as np
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.data.clips.base import ClipInfo
 
+SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mpeg", ".mpg", ".mkv", ".webm", ".wmv")
 REMEDY = "export or copy the clip again, and check that a video player shows it to its end"
 # A container may declare a few frames that its edit list or a broken tail hides; many missing ones are a cut
 # file.

@@ -10,6 +10,8 @@ import numpy as np
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.data.clips.base import ClipInfo
 
+SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+
 
 class VolumeClip:
     """A 3D image file; see `uscl_med3d.data.clips.base.Clip`.
