@@ -1,4 +1,4 @@
-"""Second pass over a sweep: write its volume, key frames, reference and sidecar."""
+"""One inspected sweep to files: its volume, key frames, reference and sidecar."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from uscl_med3d.core.io import load_volume, save_volume, write_json
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.data.annotations import IGNORE, read_annotations
-from uscl_med3d.data.clips import Clip, open_clip
+from uscl_med3d.data.clips import Clip
 from uscl_med3d.data.fan import bounding_box
 from uscl_med3d.data.inspect import Inspection
 from uscl_med3d.data.resample import Grid, PlaneResampler, frame_step, plan_axis
@@ -25,7 +25,7 @@ def convert_sweep(inspection: Inspection, split: str, settings: Ingest, seed: in
     spacing_mm = _pixel_spacing_mm(inspection)
     grid = plan_grid(inspection.fan, inspection.frames, spacing_mm, settings)
     resampler = PlaneResampler(inspection.fan, grid)
-    image = _read_image(open_clip(row.video), resampler, grid.frame_step, settings.frame_reduction)
+    image = _read_image(inspection.clip, resampler, grid.frame_step, settings.frame_reduction)
     masks = read_annotations(row.key_frames) if row.key_frames is not None else {}
     roles = assign_roles(
         masks, split=split, held_out=settings.held_out_key_frames, seed=seed, sweep=row.sweep
@@ -98,7 +98,7 @@ def _groups(frames: Iterator[np.ndarray], step: int) -> Iterator[list[np.ndarray
 
 
 def _resample_reference(path: Path, resampler: PlaneResampler, step: int) -> np.ndarray:
-    reference, _ = load_volume(path)
+    reference = load_volume(path)[0].astype(np.uint8)
     groups = (reference[start : start + step] for start in range(0, len(reference), step))
     return np.stack([resampler.label_map(list(group)) for group in groups])
 
@@ -122,13 +122,13 @@ def _pixel_spacing_mm(inspection: Inspection) -> tuple[float, float] | None:
     """(h, w) pixel size of the clip: the cohort's statement, else the file's own, else unknown."""
     if inspection.row.spacing_mm is not None:
         return inspection.row.spacing_mm, inspection.row.spacing_mm
-    return inspection.info.pixel_spacing_mm
+    return inspection.clip.info.pixel_spacing_mm
 
 
 def _frame_spacing_mm(inspection: Inspection) -> float | None:
     if inspection.row.frame_spacing_mm is not None:
         return inspection.row.frame_spacing_mm
-    return inspection.info.frame_spacing_mm
+    return inspection.clip.info.frame_spacing_mm
 
 
 def _describe(
@@ -140,7 +140,7 @@ def _describe(
     spacing_mm: tuple[float, float] | None,
     frame_spacing_mm: float | None,
 ) -> dict[str, Any]:
-    row, info, fan = inspection.row, inspection.info, inspection.fan
+    row, info, fan = inspection.row, inspection.clip.info, inspection.fan
     top, bottom, left, right = bounding_box(fan)
     return {
         "patient": row.patient,

@@ -23,12 +23,12 @@ def find_fan(
 ) -> np.ndarray:
     """Image region of a clip, bool (h, w).
 
-    brightest, darkest: temporal maximum and minimum of the clip, uint8 (h, w). Tissue lights up at some time in
-    most of the fan. Brightness above `threshold` is opened by `opening` pixels at a working resolution of
-    `working_side` pixels (thin strokes of text and rulers vanish), and the largest connected part is the image,
-    with parts of at least `min_share` of its area in line with it (an anechoic organ can split the fan) that move
-    at least `min_motion` times as much as it does (a menu bar does not move). Their convex hull, which covers
-    shadows, is the region. Without any signal the whole frame is the region.
+    brightest, darkest: temporal maximum and minimum of the clip, uint8 (h, w). Tissue lights up at some time
+    in most of the fan. Brightness above `threshold` is opened by `opening` pixels at a working resolution of
+    `working_side` pixels (thin strokes of text and rulers vanish), and the largest connected part is the
+    image, with parts of at least `min_share` of its area in line with it (an anechoic organ can split the
+    fan) that move at least `min_motion` times as much as it does (a menu bar does not move). Their convex
+    hull, which covers shadows, is the region. Without any signal the whole frame is the region.
     """
     height, width = brightest.shape
     step = max(1.0, max(height, width) / working_side)

@@ -1,4 +1,4 @@
-"""First pass over a sweep: read every frame and every mask once, find all problems, write nothing."""
+"""First look at a sweep: read every frame and every mask, find all problems, write nothing."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import load_volume, sha256
 from uscl_med3d.core.params.ingest import Fan
 from uscl_med3d.data.annotations import IGNORE, check_labels, png, read_annotations
-from uscl_med3d.data.clips import Clip, ClipInfo, open_clip
+from uscl_med3d.data.clips import Clip, open_clip
+from uscl_med3d.data.clips.cached import CachedClip
 from uscl_med3d.data.cohort import CohortRow
 from uscl_med3d.data.fan import find_fan
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What the first pass learned of one sweep; `fan` is bool (h, w) on the clip's grid."""
+    """What the first look learned of one sweep; `fan` is bool (h, w) on the clip's grid."""
 
     row: CohortRow
-    info: ClipInfo | None
+    clip: Clip | None
     frames: int
     fan: np.ndarray | None
     source_sha256: str
@@ -30,7 +31,7 @@ class Inspection:
 def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspection:
     """Decode the clip of a cohort row, find its fan, and check its key frames and reference mask."""
     try:
-        clip = open_clip(row.video)
+        clip = CachedClip(open_clip(row.video))
         frames, brightest, darkest = _decode(clip)
         region = find_fan(brightest, darkest, **fan.model_dump())
         digest = sha256(row.video)
@@ -41,11 +42,11 @@ def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspecti
         errors += _check_key_frames(row, frames, brightest.shape, classes)
     if row.reference is not None:
         errors += _check_reference(row, frames, brightest.shape, classes)
-    return Inspection(row, clip.info, frames, region, digest, tuple(errors))
+    return Inspection(row, clip, frames, region, digest, tuple(errors))
 
 
 def _decode(clip: Clip) -> tuple[int, np.ndarray, np.ndarray]:
-    """Number of frames, temporal maximum and temporal minimum (h, w) of a clip; one frame in memory at a time."""
+    """Number of frames, temporal maximum and minimum (h, w) of a clip; one frame in memory at a time."""
     frames = clip.frames()
     brightest = next(frames).copy()
     darkest = brightest.copy()

@@ -82,16 +82,20 @@ class PlaneResampler:
         return np.where(self.inside, grey, 0).astype(np.uint8)
 
     def label_map(self, masks: list[np.ndarray]) -> np.ndarray:
-        """Label maps (h, w) of one volume frame to uint8: the label with the largest area in each pixel.
+        """Label maps, uint8 (h, w), of one volume frame to one: the label of the largest area in each pixel.
 
         Equal areas go to the smaller label value, so to background first.
         """
-        values = sorted(set().union(*(np.unique(mask).tolist() for mask in masks)) | {0})
+        present = np.zeros(256, bool)
+        present[0] = True
+        for mask in masks:
+            present[mask.ravel()] = True
+        values = np.flatnonzero(present)
         shares = [
             sum(shrink((mask == value).astype(np.float32), self.rows, self.columns) for mask in masks)
             for value in values
         ]
-        return np.array(values, np.uint8)[np.argmax(np.stack(shares), axis=0)]
+        return values.astype(np.uint8)[np.argmax(np.stack(shares), axis=0)]
 
 
 def frame_step(frames: int, max_frames: int) -> int:
