@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import Field
+
 from uscl_med3d.core.params.base import Section
+from uscl_med3d.core.params.training import ClickTraining
 
 
 class Weights(Section):
@@ -13,12 +18,84 @@ class Weights(Section):
     source: str
 
 
+class BaseTraining(ClickTraining):
+    """Click training on crops drawn anew in every step."""
+
+    learning_rate: float = Field(gt=0)
+    clicks_given: Literal["all", "newest"]
+    flip_probability: float = Field(ge=0, le=1)
+    validation_patients: int = Field(ge=0)
+    validation_targets: int = Field(ge=0)
+
+
 class SamMed3DFoundation(Weights):
     """Training of the small SAM-Med3D on the general-domain sets."""
+
+    training: BaseTraining
+
+
+class SegGptArchitecture(Section):
+    """Size of the small SegGPT (fields of `transformers.SegGptConfig`); an official checkpoint brings its own."""
+
+    image_height: int = Field(ge=8)
+    image_width: int = Field(ge=8)
+    patch_size: int = Field(ge=2)
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    mlp_dim: int
+    merge_index: int = Field(ge=0)
+    intermediate_hidden_state_indices: tuple[int, ...] = Field(min_length=1)
+    decoder_hidden_size: int
+    initializer_range: float = Field(gt=0)
+
+
+class SceneSettings(Section):
+    """How the synthetic scenes vary (uscl_med3d.foundation.scenes); lengths in half image sides, time 0..1."""
+
+    objects: int = Field(ge=1)
+    radius: tuple[float, float]
+    irregularity: float
+    lifetime: tuple[float, float]
+    edge_width: tuple[float, float]
+    object_motion: float
+    object_turn: float
+    camera_motion: float
+    warp: float
+    warp_motion: float
+    texture: float
+    grain: float
+    light: float
+    shadow_fraction: float = Field(ge=0, le=1)
+    opening_fraction: float = Field(ge=0, le=1)
+    colour_fraction: float = Field(ge=0, le=1)
+    area: tuple[float, float]
+
+
+class SegGptTraining(Section):
+    """Optimisation of the small SegGPT."""
+
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    warmup_steps: int = Field(ge=0)
+    weight_decay: float = Field(ge=0)
+    gradient_norm: float = Field(gt=0)
+    loss_beta: float = Field(gt=0)
+    two_prompts: float = Field(ge=0, le=1)
+    extrapolation: float = Field(ge=0, le=1)
+    held_out_scenes: int = Field(ge=1)
+    evaluate_every: int = Field(ge=1)
+    checkpoint_every: int = Field(ge=1)
 
 
 class SegGptFoundation(Weights):
     """Training of the small SegGPT on synthetic natural-looking scenes."""
+
+    embedding_type: Literal["instance", "semantic"]
+    architecture: SegGptArchitecture
+    training: SegGptTraining
+    scenes: SceneSettings
 
 
 class Foundation(Section):

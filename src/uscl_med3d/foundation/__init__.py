@@ -1,0 +1,2 @@
+"""Stage `foundation`: the base models, trained here on general-domain data or loaded from official
+checkpoints."""

@@ -1,0 +1,1 @@
+"""Stage `pseudolabel`: key-frame masks become label volumes."""

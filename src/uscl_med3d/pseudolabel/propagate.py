@@ -1,0 +1,168 @@
+"""The stage `pseudolabel`: propagate, judge, measure, record, for every training and validation sweep."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from uscl_med3d.core.io import save_volume, write_csv, write_json
+from uscl_med3d.core.seeds import prepare_torch
+from uscl_med3d.data.sweeps import Sweep, load_sweep, read_splits
+from uscl_med3d.nets.seggpt import load_seggpt
+from uscl_med3d.pseudolabel.alternatives import copy_nearest_key_frame, interpolate_shapes
+from uscl_med3d.pseudolabel.gate import Verdict, judge_frames, judge_sweep
+from uscl_med3d.pseudolabel.propose import combine_classes, propose_scores
+from uscl_med3d.pseudolabel.quality import IGNORE, dice_percent, score_sweep
+from uscl_med3d.pseudolabel.review import draw_review
+from uscl_med3d.pseudolabel.summary import summarise
+
+FRAME_COLUMNS = [
+    "sweep",
+    "patient",
+    "split",
+    "class",
+    "frame",
+    "confidence",
+    "consistency",
+    "accepted",
+    "reason",
+]
+SWEEP_COLUMNS = ["sweep", "patient", "split", "key_frames", "frames", "frames_accepted", "accepted", "reason",
+                 "true_dice_accepted_frames", "true_dice_rejected_frames"]  # fmt: skip
+QUALITY_COLUMNS = ["sweep", "patient", "split", "class", "frame", "method", "reference", "dice"]
+
+
+def pseudolabel(
+    job: Any, volumes_dir: str | Path, splits_csv: str | Path, seggpt_weights: str | Path, out_dir: str | Path
+) -> None:
+    """Write `<sweep>.nii.gz` of every accepted sweep (rejected frames are 255), and the record of how it
+    came about.
+
+    `job` is the slice `pseudolabel`. Only sweeps of the splits train and val are read. Beside the labels:
+    frames.csv, sweeps.csv, quality.csv, summary.json, review/<sweep>.png.
+
+    Raises:
+        InputError: the manifest, a volume or the weights are missing or unusable.
+    """
+    out_dir = Path(out_dir)
+    prepare_torch(job.seed, job.threads, "pseudolabel")
+    manifest = read_splits(splits_csv)
+    manifest = manifest[manifest["split"].isin(["train", "val"])].sort_values("sweep")
+    model, embedding_type = load_seggpt(seggpt_weights)
+    model.to(job.device)
+    frames: list[dict[str, Any]] = []
+    sweeps: list[dict[str, Any]] = []
+    quality: list[dict[str, Any]] = []
+    for row in tqdm(list(manifest.itertuples()), desc="pseudolabel", unit="sweep", file=sys.stderr):
+        who = {"sweep": row.sweep, "patient": row.patient, "split": row.split}
+        sweep = load_sweep(volumes_dir, row.sweep)
+        key_masks = {index: sweep.key_frames[index] for index in sorted(sweep.key_frame_indices("prompt"))}
+        if not key_masks:
+            nothing = {"key_frames": 0, "frames": len(sweep.image), "frames_accepted": 0}
+            sweeps.append(who | nothing | {"accepted": False, "reason": "no key frames"})
+            continue
+        result = _propagate(job, sweep, key_masks, model, embedding_type)
+        frames += [who | entry for entry in _list_frames(result.verdicts, job.classes)]
+        quality += [who | entry for entry in result.quality]
+        sweeps.append(who | _finish(job, sweep, key_masks, result, out_dir))
+    _write(out_dir, job, frames, sweeps, quality)
+
+
+class _Result:
+    """Labels of one sweep before the gate, the verdicts on them, and their quality."""
+
+    def __init__(self, labels: np.ndarray, verdicts: list[Verdict], quality: list[dict[str, Any]]) -> None:
+        self.labels, self.verdicts, self.quality = labels, verdicts, quality
+
+
+def _propagate(
+    job: Any, sweep: Sweep, key_masks: dict[int, np.ndarray], model: Any, embedding_type: str
+) -> _Result:
+    settings = job.pseudolabel
+    scores = propose_scores(model, embedding_type, sweep.image, key_masks, settings)
+    proposals = {
+        "seggpt": combine_classes(scores, settings.score_threshold, sweep.image.shape),
+        "nearest_key_frame": copy_nearest_key_frame(key_masks, len(sweep.image)),
+        "shape_interpolation": interpolate_shapes(key_masks, len(sweep.image)),
+    }
+    for volume in proposals.values():
+        volume[~sweep.fan] = 0
+        for frame, mask in key_masks.items():
+            volume[frame] = mask
+    labels = proposals[settings.method]
+    verdicts = judge_frames(labels, scores if settings.method == "seggpt" else None, key_masks, settings.gate)
+    held_out = {index: sweep.key_frames[index] for index in sweep.key_frame_indices("held_out")}
+    quality = score_sweep(proposals, held_out, sweep.reference, sorted(key_masks), job.classes)
+    return _Result(labels, verdicts, quality)
+
+
+def _finish(
+    job: Any, sweep: Sweep, key_masks: dict[int, np.ndarray], result: _Result, out_dir: Path
+) -> dict[str, Any]:
+    """Apply the gate, write label volume and review sheet, return the row of sweeps.csv."""
+    settings = job.pseudolabel
+    rejected = {verdict.frame for verdict in result.verdicts if not verdict.accepted}
+    accepted = [frame not in rejected for frame in range(len(sweep.image))]
+    enters, reason = judge_sweep(accepted, settings.gate)
+    if enters:
+        gated = result.labels.copy()
+        gated[~np.array(accepted)] = IGNORE
+        save_volume(out_dir / f"{sweep.id}.nii.gz", gated, tuple(value or 1.0 for value in sweep.spacing_mm))
+    state = "accepted" if enters else f"rejected: {reason}"
+    counts = f"{sum(accepted)} of {len(accepted)} frames accepted"
+    title = f"{sweep.id}   {counts}   sweep {state}   method {settings.method}"
+    draw_review(
+        out_dir / "review" / f"{sweep.id}.png", title, sweep.image, result.labels, result.verdicts,
+        sorted(key_masks), job.classes, settings.review,
+    )  # fmt: skip
+    propagated = np.array([frame not in key_masks for frame in range(len(accepted))])
+    return {
+        "key_frames": len(key_masks),
+        "frames": len(accepted),
+        "frames_accepted": sum(accepted),
+        "accepted": enters,
+        "reason": reason,
+        "true_dice_accepted_frames": _true_dice(
+            result.labels, sweep.reference, np.array(accepted) & propagated
+        ),
+        "true_dice_rejected_frames": _true_dice(result.labels, sweep.reference, ~np.array(accepted)),
+    }
+
+
+def _true_dice(labels: np.ndarray, reference: np.ndarray | None, frames: np.ndarray) -> float | None:
+    """Mean over classes of the Dice (0..100) with the true masks on some frames; says whether the gate can
+    judge."""
+    if reference is None or not frames.any():
+        return None
+    found, truth = labels[frames], reference[frames]
+    classes = sorted((set(np.unique(found)) | set(np.unique(truth))) - {0, IGNORE})
+    values = [dice_percent(found == label, truth == label) for label in classes]
+    return float(np.mean(values)) if values else None
+
+
+def _list_frames(verdicts: list[Verdict], classes: dict[str, int]) -> list[dict[str, Any]]:
+    names = {label: name for name, label in classes.items()}
+    return [
+        {"class": names[verdict.label], "frame": verdict.frame, "confidence": verdict.confidence,
+         "consistency": verdict.consistency, "accepted": verdict.accepted, "reason": verdict.reason}
+        for verdict in verdicts
+    ]  # fmt: skip
+
+
+def _write(out_dir: Path, job: Any, frames: list[dict], sweeps: list[dict], quality: list[dict]) -> None:
+    out_dir.mkdir(parents=True, exist_ok=True)
+    frame_table = pd.DataFrame(frames, columns=FRAME_COLUMNS)
+    frame_table = frame_table.sort_values(["sweep", "class", "frame"], kind="stable", ignore_index=True)
+    sweep_table = pd.DataFrame(sweeps, columns=SWEEP_COLUMNS)
+    quality_table = pd.DataFrame(quality, columns=QUALITY_COLUMNS)
+    write_csv(out_dir / "frames.csv", frame_table)
+    write_csv(out_dir / "sweeps.csv", sweep_table)
+    write_csv(out_dir / "quality.csv", quality_table)
+    write_json(
+        out_dir / "summary.json", summarise(job.pseudolabel.method, frame_table, sweep_table, quality_table)
+    )

@@ -1,0 +1,83 @@
+"""SegGPT's proposal for one sweep: a score volume per class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from uscl_med3d.core.params.pseudolabel import Pseudolabel
+from uscl_med3d.nets.seggpt import image_size, predict_mask_images, prepare_frames, prepare_masks, read_scores
+from uscl_med3d.pseudolabel.prompts import choose_prompts, weigh_prompts
+
+
+@torch.no_grad()
+def propose_scores(
+    model: Any,
+    embedding_type: str,
+    image: np.ndarray,
+    key_masks: Mapping[int, np.ndarray],
+    settings: Pseudolabel,
+) -> dict[int, np.ndarray]:
+    """Scores (d, h, w) in 0..1 per annotated label, one binary SegGPT pass per class.
+
+    Args:
+        image: grey values (d, h, w).
+        key_masks: label map (h, w) of each prompt key frame; 255 is "not annotated" and counts as background.
+
+    Prompt key frames have their own mask as score. A frame none of whose prompts shows the class has score 0
+    without asking the model: there is nothing to follow.
+    """
+    device = next(model.parameters()).device
+    size_hw = image_size(model)
+    frames = prepare_frames(torch.from_numpy(image).to(device), size_hw)
+    labels = sorted(set().union(*(np.unique(mask).tolist() for mask in key_masks.values())) - {0, 255})
+    keys = sorted(key_masks)
+    targets = [frame for frame in range(len(image)) if frame not in key_masks]
+    chosen = {frame: choose_prompts(frame, keys, settings.prompts) for frame in targets}
+    scores = {}
+    for label in labels:
+        binary = np.stack([key_masks[key] == label for key in keys])
+        masks = prepare_masks(torch.from_numpy(binary).to(device), size_hw)
+        volume = np.zeros(image.shape, dtype=np.float32)
+        volume[keys] = binary
+        shown = {key for key, mask in zip(keys, binary, strict=True) if mask.any()}
+        asked = [frame for frame in targets if shown & set(chosen[frame])]
+        for start in range(0, len(asked), settings.batch_frames):
+            batch = asked[start : start + settings.batch_frames]
+            prompts = torch.tensor([chosen[frame] for frame in batch], device=device)
+            rows = torch.tensor(
+                [[keys.index(key) for key in chosen[frame]] for frame in batch], device=device
+            )
+            weights = np.stack(
+                [weigh_prompts(frame, chosen[frame], settings.prompt_weights) for frame in batch]
+            )
+            predicted = predict_mask_images(
+                model, frames[torch.tensor(batch, device=device)], frames[prompts], masks[rows],
+                torch.from_numpy(weights).float().to(device), embedding_type,
+            )  # fmt: skip
+            on_grid = F.interpolate(
+                read_scores(predicted)[:, None],
+                image.shape[1:],
+                mode="bilinear",
+                antialias=True,
+                align_corners=False,
+            )
+            volume[batch] = on_grid[:, 0].clamp(0, 1).cpu().numpy()
+        scores[label] = volume
+    return scores
+
+
+def combine_classes(scores: Mapping[int, np.ndarray], threshold: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Label volume: the class with the greatest score above `threshold`, else background (ties: the lower
+    label)."""
+    labels = np.zeros(shape, dtype=np.uint8)
+    best = np.full(shape, threshold, dtype=np.float32)
+    for label in sorted(scores):
+        wins = scores[label] > best
+        labels[wins] = label
+        best[wins] = scores[label][wins]
+    return labels
