@@ -2,15 +2,136 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
 from uscl_med3d.core.params.base import Section
+
+
+def _ordered(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise ValueError("the first value of a range must not exceed the second")
+    return value
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+IntRange = Annotated[tuple[int, int], AfterValidator(_ordered)]
+
+
+class Patients(Section):
+    """Patients per split of one group."""
+
+    train: int = Field(ge=0)
+    val: int = Field(ge=0)
+    test: int = Field(ge=0)
+
+
+class Probe(Section):
+    """One curved or phased array."""
+
+    radius_mm: float = Field(gt=0)
+    half_angle_deg: Range
+    depth_mm: Range
+
+
+class Acquisition(Section):
+    """How a sweep is scanned."""
+
+    frames: IntRange
+    frame_step_mm: Range
+    step_jitter: float = Field(ge=0)
+    position_jitter_mm: float = Field(ge=0)
+    tilt_deg: float = Field(ge=0)
+    hand_rotation_deg: float = Field(ge=0)
+    height_px: int = Field(gt=0, multiple_of=2)
+    width_px: int = Field(gt=0, multiple_of=2)
+    margin_px: int = Field(ge=0)
+    anatomy_step_px: int = Field(ge=1)
+    probes: dict[Literal["convex", "sector"], Probe]
+    sector_share: float = Field(ge=0, le=1)
+
+
+class Physics(Section):
+    """How echoes become grey values."""
+
+    frequency_mhz: float = Field(gt=0)
+    axial_samples: int = Field(gt=0)
+    beams: int = Field(gt=0)
+    axial_sd_mm: float = Field(gt=0)
+    lateral_sd_beams: float = Field(gt=0)
+    elevation_sd_mm: float = Field(gt=0)
+    dynamic_range_db: Range
+    gain_db: Range
+    noise_db: Range
+    tgc_db_cm_mhz: Range
+    tgc_error_db: float = Field(ge=0)
+    adaptive_gain: float = Field(ge=0, le=1)
+    adaptive_span_mm: float = Field(gt=0)
+    shadow_db: float = Field(gt=0)
+    specular: float = Field(ge=0)
+    specular_power: float = Field(gt=0)
+    a_line_db: Range
+    b_lines: Range
+
+
+class Tissue(Section):
+    """Acoustic properties of one tissue."""
+
+    echo_db: float
+    attenuation_db_cm_mhz: float = Field(ge=0)
+    impedance_mrayl: float = Field(gt=0)
+    lumps_db: float = Field(ge=0)
+    streaks_db: float = Field(ge=0)
+
+
+class Annotator(Section):
+    """The simulated annotator of key frames."""
+
+    key_frames: int = Field(ge=2)
+    frames_per_class: int = Field(ge=0)
+    contour_error_mm: float = Field(ge=0)
+    contour_correlation_mm: float = Field(gt=0)
+    smallest_area_mm2: float = Field(ge=0)
+
+
+class Video(Section):
+    """The video container."""
+
+    frames_per_second: int = Field(gt=0)
+    crf: int = Field(ge=0, le=51)
+    group_of_pictures: int = Field(ge=1)
+    preset: str
 
 
 class SimulateCohort(Section):
     """The simulated ultrasound cohort."""
 
+    workers: int = Field(ge=1)
+    patients: dict[Literal["chest", "abdomen"], Patients]
+    ascites_share: float = Field(ge=0, le=1)
+    ascites_thickness_mm: float = Field(gt=0)
+    acquisition: Acquisition
+    physics: Physics
+    tissues: dict[str, Tissue]
+    annotator: Annotator
+    video: Video
+
+
+class GeneralSet(Section):
+    """Size of one general-domain set."""
+
+    train: int = Field(ge=1)
+    test: int = Field(ge=0)
+
 
 class SimulateGeneral(Section):
     """The simulated general-domain sets."""
+
+    workers: int = Field(ge=1)
+    sets: dict[Literal["amos", "totalsegmentator", "brats"], GeneralSet]
+    size: IntRange
+    spacing_mm: Range
 
 
 class Simulate(Section):
