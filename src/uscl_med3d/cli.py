@@ -98,6 +98,20 @@ def gate(a: SimpleNamespace) -> None:
     check_gate(load_job("gate", a.params), a.scores, a.result)
 
 
+def tables(a: SimpleNamespace) -> None:
+    """Tables 1 to 5 from per-case scores."""
+    from uscl_med3d.report.tables import build_tables
+
+    build_tables(load_job("report", a.params), a.scores, a.out)
+
+
+def training_cost(a: SimpleNamespace) -> None:
+    """What each fine-tune cost: parameters, seconds, memory."""
+    from uscl_med3d.report.tables import build_training_cost
+
+    build_training_cost(load_job("report", a.params), a.info, a.cost, a.out / "training_cost.csv")
+
+
 def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
     """General-domain folders by their set's name, which is the folder's name."""
     return {folder.name: folder for folder in folders}
@@ -132,6 +146,8 @@ def build_parser() -> argparse.ArgumentParser:
     add(evaluate, "volumes", "splits", "base", "scores", "predictions", optional=["checkpoint", "vcl"],
         several=["general"])  # fmt: skip
     add(gate, "scores", "result")
+    add(tables, "out", several=["scores"])
+    add(training_cost, "out", several=["info", "cost"])
     return parser
 
 
