@@ -2,18 +2,22 @@
 
 
 rule evaluate:
+    message:
+        "evaluate: {wildcards.run}"
     input:
         params=PLAN.job_file("evaluate", "{run}"),
         code=list_sources("uscl_med3d.evaluate.score"),
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
-        general=PLAN.general_folders,
+        general=PLAN.general_inputs,
         base=rules.foundation_sam_med3d.output.weights,
         checkpoint=lambda wildcards: PLAN.weights(wildcards.run),
         vcl=lambda wildcards: PLAN.vcl_weights(wildcards.run),
     output:
         scores=f"{RESULTS}/scores/{{run}}.csv",
         predictions=directory(f"{RESULTS}/predictions/{{run}}"),
+    params:
+        general=PLAN.general_folders,
     log:
         f"{RESULTS}/logs/evaluate/{{run}}.log",
     benchmark:
@@ -22,11 +26,13 @@ rule evaluate:
         gpu=PLAN.gpus,
     shell:
         "uscl-med3d evaluate --params {input.params} --volumes {input.volumes} --splits {input.splits}"
-        " --general {input.general} --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl}"
+        " --general {params.general} --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl}"
         " --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
 
 
 rule gate:
+    message:
+        "evaluate: gate"
     input:
         params=PLAN.job_file("gate"),
         code=list_sources("uscl_med3d.evaluate.gate"),

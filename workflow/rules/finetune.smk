@@ -2,6 +2,8 @@
 
 
 rule finetune:
+    message:
+        "finetune: {wildcards.run}"
     input:
         params=PLAN.job_file("finetune", "{run}"),
         code=list_sources("uscl_med3d.train.finetune"),

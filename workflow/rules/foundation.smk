@@ -2,13 +2,18 @@
 
 
 rule foundation_sam_med3d:
+    message:
+        "foundation: SAM-Med3D"
     input:
         params=PLAN.job_file("foundation_sam_med3d"),
         code=list_sources("uscl_med3d.foundation.sam_med3d"),
-        general=PLAN.general_folders,
+        general=PLAN.general_inputs,
+        official=PLAN.official_checkpoint("sam_med3d"),
     output:
         weights=f"{RESULTS}/checkpoints/foundation/sam_med3d.safetensors",
         curve=f"{RESULTS}/curves/foundation/sam_med3d.csv",
+    params:
+        general=PLAN.general_folders,
     log:
         f"{RESULTS}/logs/foundation_sam_med3d.log",
     benchmark:
@@ -17,14 +22,17 @@ rule foundation_sam_med3d:
     resources:
         gpu=PLAN.gpus,
     shell:
-        "uscl-med3d foundation_sam_med3d --params {input.params} --general {input.general}"
+        "uscl-med3d foundation_sam_med3d --params {input.params} --general {params.general}"
         " --weights {output.weights} --curve {output.curve} > {log} 2>&1"
 
 
 rule foundation_seggpt:
+    message:
+        "foundation: SegGPT"
     input:
         params=PLAN.job_file("foundation_seggpt"),
         code=list_sources("uscl_med3d.foundation.seggpt"),
+        official=PLAN.official_checkpoint("seggpt"),
     output:
         weights=f"{RESULTS}/checkpoints/foundation/seggpt.safetensors",
         curve=f"{RESULTS}/curves/foundation/seggpt.csv",

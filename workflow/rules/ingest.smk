@@ -2,6 +2,8 @@
 
 
 rule ingest:
+    message:
+        "ingest: videos and key frames to volumes"
     input:
         params=PLAN.job_file("ingest"),
         code=list_sources("uscl_med3d.data.ingest"),

@@ -2,6 +2,8 @@
 
 
 rule pretrain:
+    message:
+        "pretrain: VCL at rank {wildcards.rank}"
     input:
         params=PLAN.job_file("pretrain"),
         code=list_sources("uscl_med3d.train.pretrain"),

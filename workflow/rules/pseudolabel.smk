@@ -2,6 +2,8 @@
 
 
 rule pseudolabel:
+    message:
+        "pseudolabel: SegGPT propagates the key-frame masks"
     input:
         params=PLAN.job_file("pseudolabel"),
         code=list_sources("uscl_med3d.pseudolabel.propagate"),

@@ -2,6 +2,8 @@
 
 
 rule tables:
+    message:
+        "report: tables"
     input:
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.tables"),
@@ -17,6 +19,8 @@ rule tables:
 
 
 rule training_cost:
+    message:
+        "report: training cost"
     input:
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.tables.cost"),

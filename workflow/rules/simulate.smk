@@ -3,6 +3,8 @@
 if PLAN.simulated:
 
     rule simulate:
+        message:
+            "simulate: ultrasound sweeps as raw files"
         input:
             params=PLAN.job_file("simulate_cohort"),
             code=list_sources("uscl_med3d.simulate.cohort"),
@@ -25,6 +27,8 @@ if PLAN.simulated:
 if PLAN.simulated_sets:
 
     rule simulate_general:
+        message:
+            "simulate: general-domain sets"
         input:
             params=PLAN.job_file("simulate_general"),
             code=list_sources("uscl_med3d.simulate.general"),

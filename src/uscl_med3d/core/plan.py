@@ -99,6 +99,16 @@ class Plan:
         return [self.general_folder(name) for name in self.params.general]
 
     @property
+    def general_inputs(self) -> list[str]:
+        """Of these, what can be a rule's input: simulated, or there. The check before a run reports the missing."""
+        return [folder for folder in self.general_folders if folder in self.simulated_sets or Path(folder).exists()]
+
+    def official_checkpoint(self, model: str) -> list[str]:
+        """The file that a base model is loaded from, if it is there; nothing where the model is trained."""
+        weights = getattr(self.params.foundation, model).weights
+        return [weights] if weights != "train" and Path(weights).exists() else []
+
+    @property
     def simulated_sets(self) -> list[str]:
         """Folders of the general-domain sets that are simulated here."""
         return [self.general_folder(name) for name, place in self.params.general.items() if place == "simulate"]
