@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from uscl_med3d.core.io import load_volume, save_volume, write_json
 from uscl_med3d.core.params.ingest import Ingest
@@ -15,65 +13,67 @@ from uscl_med3d.data.annotations import IGNORE, read_annotations
 from uscl_med3d.data.clips import Clip
 from uscl_med3d.data.fan import bounding_box
 from uscl_med3d.data.inspect import Inspection
-from uscl_med3d.data.resample import Grid, PlaneResampler, frame_step, plan_axis
+from uscl_med3d.data.resample import Grid, PlaneResampler, frame_weights, plan_axis, plan_frames
 from uscl_med3d.data.roles import assign_roles
+from uscl_med3d.data.sidecar import describe_sweep, source_spacing_mm
 
 
 def convert_sweep(inspection: Inspection, split: str, settings: Ingest, seed: int, folder: Path) -> None:
     """Write image, key_frames, reference (if any) and sidecar of one sweep into `folder`."""
     row = inspection.row
-    spacing_mm = _pixel_spacing_mm(inspection)
-    grid = plan_grid(inspection.fan, inspection.frames, spacing_mm, settings)
+    source_mm = source_spacing_mm(inspection)
+    grid = plan_grid(inspection.fan, inspection.frames, source_mm, settings)
     resampler = PlaneResampler(inspection.fan, grid)
-    image = _read_image(inspection.clip, resampler, grid.frame_step, settings.frame_reduction)
-    masks = read_annotations(row.key_frames) if row.key_frames is not None else {}
-    roles = assign_roles(
-        masks, split=split, held_out=settings.held_out_key_frames, seed=seed, sweep=row.sweep
-    )
-    used, unused = _one_per_volume_frame(sorted(masks), grid.frame_step)
-    frame_spacing_mm = _frame_spacing_mm(inspection)
-    true_mm = {
-        "d": frame_spacing_mm * grid.frame_step if frame_spacing_mm else None,
-        "h": settings.spacing_mm if spacing_mm else None,
-        "w": settings.spacing_mm if spacing_mm else None,
+    weights = frame_weights(inspection.frames, grid, settings.frame_reduction)
+    spacing_mm = {
+        "d": source_mm["d"] * grid.frame_step if source_mm["d"] else None,
+        "h": settings.spacing_mm if source_mm["h"] else None,
+        "w": settings.spacing_mm if source_mm["w"] else None,
     }
-    stored = tuple(true_mm[axis] or 1.0 for axis in "dhw")
+    # NIfTI needs a number on every axis: 1.0 stands for "unknown", and the sidecar says where.
+    stored = (spacing_mm["d"] or 1.0, spacing_mm["h"] or 1.0, spacing_mm["w"] or 1.0)
+    image = read_image(inspection.clip, resampler, weights)
     save_volume(folder / "image.nii.gz", image, stored)
+    masks = read_annotations(row.key_frames) if row.key_frames is not None else {}
+    used, unused = one_per_voxel(sorted(masks), grid)
     key_frames = np.full(image.shape, IGNORE, np.uint8)
     for frame in used:
-        key_frames[frame // grid.frame_step] = resampler.label_map([masks[frame]])
+        key_frames[grid.index_of(frame)] = resampler.label_map([masks[frame]], [1.0])
     save_volume(folder / "key_frames.nii.gz", key_frames, stored)
     if row.reference is not None:
-        save_volume(
-            folder / "reference.nii.gz",
-            _resample_reference(row.reference, resampler, grid.frame_step),
-            stored,
-        )
-    sidecar = _describe(inspection, split, grid, image.shape, true_mm, spacing_mm, frame_spacing_mm)
+        reference = load_volume(row.reference)[0].astype(np.uint8)
+        save_volume(folder / "reference.nii.gz", resample_labels(reference, resampler, weights), stored)
+    roles = assign_roles(
+        {frame: masks[frame] for frame in used},
+        split=split,
+        held_out=settings.held_out_key_frames,
+        seed=seed,
+        sweep=row.sweep,
+    )
+    sidecar = describe_sweep(inspection, split, grid, source_mm, spacing_mm)
     sidecar["key_frames"] = [
-        {"frame": frame, "index": frame // grid.frame_step, "role": roles[frame]} for frame in used
+        {"frame": frame, "index": grid.index_of(frame), "role": roles[frame]} for frame in used
     ]
     sidecar["key_frames_not_used"] = [
-        {
-            "frame": frame,
-            "reason": f"another key frame of the same volume frame is nearer to its centre ({kept})",
-        }
+        {"frame": frame, "reason": f"frame {kept} is nearer to the middle of the same voxel"}
         for frame, kept in unused
     ]
     write_json(folder / "sidecar.json", sidecar)
 
 
-def plan_grid(fan: np.ndarray, frames: int, spacing_mm: tuple[float, float] | None, settings: Ingest) -> Grid:
+def plan_grid(fan: np.ndarray, frames: int, source_mm: dict[str, float | None], settings: Ingest) -> Grid:
     """The grid of a volume: the fan's bounding box in pixels of `spacing_mm`, or `max_side` of them."""
     top, bottom, left, right = bounding_box(fan)
-    if spacing_mm is not None:
-        h_step, w_step = settings.spacing_mm / spacing_mm[0], settings.spacing_mm / spacing_mm[1]
+    if source_mm["h"] is not None:
+        h_step, w_step = settings.spacing_mm / source_mm["h"], settings.spacing_mm / source_mm["w"]
     else:
         h_step = w_step = max(bottom - top, right - left) / settings.max_side
+    frame_step, frame_size = plan_frames(frames, settings.max_frames)
     h_start, h_size = plan_axis(top, bottom, h_step)
     w_start, w_size = plan_axis(left, right, w_step)
     return Grid(
-        frame_step=frame_step(frames, settings.max_frames),
+        frame_step=frame_step,
+        frame_size=frame_size,
         h_start_px=h_start,
         h_step_px=h_step,
         h_size=h_size,
@@ -83,92 +83,31 @@ def plan_grid(fan: np.ndarray, frames: int, spacing_mm: tuple[float, float] | No
     )
 
 
-def _read_image(clip: Clip, resampler: PlaneResampler, step: int, reduction: str) -> np.ndarray:
-    """The volume (d, h, w) uint8: the mean of each group of `step` frames, or its middle frame."""
-    slices = []
-    for group in _groups(clip.frames(), step):
-        frame = group[len(group) // 2] if reduction == "pick" else np.mean(group, axis=0, dtype=np.float32)
-        slices.append(resampler.image(frame))
-    return np.stack(slices)
+def read_image(clip: Clip, resampler: PlaneResampler, weights: sparse.csr_matrix) -> np.ndarray:
+    """The volume, uint8 (d, h, w): weighted means of the clip's frames, which are read one by one."""
+    volume = np.zeros((weights.shape[0], *resampler.inside.shape), np.float32)
+    by_frame = weights.tocsc()
+    for number, frame in enumerate(clip.frames()):
+        column = by_frame[:, [number]].tocoo()
+        if column.nnz:
+            grey = resampler.grey(frame)
+        for i, weight in zip(column.row, column.data, strict=True):
+            volume[i] += weight * grey
+    return resampler.to_uint8(volume)
 
 
-def _groups(frames: Iterator[np.ndarray], step: int) -> Iterator[list[np.ndarray]]:
-    while group := list(islice(frames, step)):
-        yield group
+def resample_labels(labels: np.ndarray, resampler: PlaneResampler, weights: sparse.csr_matrix) -> np.ndarray:
+    """A label map (frames, rows, columns) of the clip on the volume's grid, uint8 (d, h, w)."""
+    groups = [weights[[i]].tocoo() for i in range(weights.shape[0])]
+    return np.stack([resampler.label_map(labels[group.col], group.data) for group in groups])
 
 
-def _resample_reference(path: Path, resampler: PlaneResampler, step: int) -> np.ndarray:
-    reference = load_volume(path)[0].astype(np.uint8)
-    groups = (reference[start : start + step] for start in range(0, len(reference), step))
-    return np.stack([resampler.label_map(list(group)) for group in groups])
-
-
-def _one_per_volume_frame(frames: list[int], step: int) -> tuple[list[int], list[tuple[int, int]]]:
-    """Key frames to use, and (unused, used instead) where several fall into one volume frame."""
+def one_per_voxel(frames: list[int], grid: Grid) -> tuple[list[int], list[tuple[int, int]]]:
+    """Key frames to use, and (unused, used instead) where several fall into one voxel along d."""
     best: dict[int, int] = {}
     for frame in frames:
-        index = frame // step
-        if index not in best or _off_centre(frame, step) < _off_centre(best[index], step):
+        index = grid.index_of(frame)
+        if index not in best or grid.off_centre(frame) < grid.off_centre(best[index]):
             best[index] = frame
     used = sorted(best.values())
-    return used, [(frame, best[frame // step]) for frame in frames if frame not in used]
-
-
-def _off_centre(frame: int, step: int) -> float:
-    return abs(frame % step - (step - 1) / 2)
-
-
-def _pixel_spacing_mm(inspection: Inspection) -> tuple[float, float] | None:
-    """(h, w) pixel size of the clip: the cohort's statement, else the file's own, else unknown."""
-    if inspection.row.spacing_mm is not None:
-        return inspection.row.spacing_mm, inspection.row.spacing_mm
-    return inspection.clip.info.pixel_spacing_mm
-
-
-def _frame_spacing_mm(inspection: Inspection) -> float | None:
-    if inspection.row.frame_spacing_mm is not None:
-        return inspection.row.frame_spacing_mm
-    return inspection.clip.info.frame_spacing_mm
-
-
-def _describe(
-    inspection: Inspection,
-    split: str,
-    grid: Grid,
-    shape: tuple[int, ...],
-    true_mm: dict[str, float | None],
-    spacing_mm: tuple[float, float] | None,
-    frame_spacing_mm: float | None,
-) -> dict[str, Any]:
-    row, info, fan = inspection.row, inspection.clip.info, inspection.fan
-    top, bottom, left, right = bounding_box(fan)
-    return {
-        "patient": row.patient,
-        "sweep": row.sweep,
-        "group": row.group,
-        "view": row.view,
-        "split": split,
-        "probe": row.probe or None,
-        "source": row.source,
-        "source_sha256": inspection.source_sha256,
-        "source_format": info.format,
-        "source_codec": info.codec,
-        "source_frames_per_second": info.frames_per_second,
-        "source_shape": [inspection.frames, *fan.shape],
-        "source_spacing_mm": {
-            "d": frame_spacing_mm,
-            "h": spacing_mm[0] if spacing_mm else None,
-            "w": spacing_mm[1] if spacing_mm else None,
-        },
-        "shape_dhw": list(shape),
-        "spacing_mm": true_mm,
-        # Where millimetres are unknown the NIfTI header holds 1.0, which is no measurement.
-        "axis_without_millimetres": None if true_mm["d"] else "d",
-        "axes_without_millimetres": [axis for axis in "dhw" if true_mm[axis] is None],
-        "grid": grid.as_dict(),
-        "fan": {
-            "share_of_frame": round(float(fan.mean()), 6),
-            "bounding_box_px": {"top": top, "bottom": bottom, "left": left, "right": right},
-        },
-        "has_reference": row.reference is not None,
-    }
+    return used, [(frame, best[grid.index_of(frame)]) for frame in frames if frame not in used]

@@ -18,13 +18,18 @@ from uscl_med3d.data.fan import find_fan
 
 @dataclass(frozen=True)
 class Inspection:
-    """What the first look learned of one sweep; `fan` is bool (h, w) on the clip's grid."""
+    """What the first look learned of one sweep.
+
+    fan: bool (h, w) on the clip's grid. labels_outside: share of the key frames' labelled pixels outside the
+    fan.
+    """
 
     row: CohortRow
     clip: Clip | None
     frames: int
     fan: np.ndarray | None
     source_sha256: str
+    labels_outside: float
     errors: tuple[InputError, ...]
 
 
@@ -33,16 +38,20 @@ def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspecti
     try:
         clip = CachedClip(open_clip(row.video))
         frames, brightest, darkest = _decode(clip)
-        region = find_fan(brightest, darkest, **fan.model_dump())
+        region = find_fan(brightest, darkest, **fan.model_dump(exclude={"max_labels_outside"}))
         digest = sha256(row.video)
     except InputError as error:
-        return Inspection(row, None, 0, None, "", (error, *_check_existence(row)))
+        return Inspection(row, None, 0, None, "", 0.0, (error, *_check_existence(row)))
     errors: list[InputError] = []
+    outside = 0.0
     if row.key_frames is not None:
-        errors += _check_key_frames(row, frames, brightest.shape, classes)
+        errors += _check_key_frames(row, frames, region.shape, classes)
+        if not errors:
+            outside = _labels_outside(row, region)
+            errors += _check_outside(row, outside, fan.max_labels_outside)
     if row.reference is not None:
-        errors += _check_reference(row, frames, brightest.shape, classes)
-    return Inspection(row, clip, frames, region, digest, tuple(errors))
+        errors += _check_reference(row, frames, region.shape, classes)
+    return Inspection(row, clip, frames, region, digest, outside, tuple(errors))
 
 
 def _decode(clip: Clip) -> tuple[int, np.ndarray, np.ndarray]:
@@ -113,6 +122,24 @@ def _check_key_frames(
             )
         )
     return errors
+
+
+def _labels_outside(row: CohortRow, fan: np.ndarray) -> float:
+    labelled = [(mask != 0) & (mask != IGNORE) for mask in read_annotations(row.key_frames).values()]
+    return sum(int((mask & ~fan).sum()) for mask in labelled) / sum(int(mask.sum()) for mask in labelled)
+
+
+def _check_outside(row: CohortRow, outside: float, limit: float) -> list[InputError]:
+    if outside <= limit:
+        return []
+    return [
+        InputError(
+            file=row.key_frames,
+            found=f"{outside:.0%} of the labelled pixels outside the image region found in {row.source}",
+            expected=f"at most {limit:.0%}",
+            remedy="check that the masks belong to this clip; if so, adjust ingest.fan in the parameters",
+        )
+    ]
 
 
 def _check_reference(

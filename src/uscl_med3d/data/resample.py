@@ -5,6 +5,7 @@ Weights are sparse and sums run in a fixed order on one thread, so every machine
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -13,14 +14,15 @@ from scipy import sparse
 
 @dataclass(frozen=True)
 class Grid:
-    """Position of a volume's pixels in the source clip.
+    """Position of a volume's voxels in the source clip.
 
-    Pixel i along h covers the source rows from h_start_px + i * h_step_px to h_start_px + (i + 1) * h_step_px
-    (edges, in pixels; row r covers r to r + 1); the same along w. Frame i covers the source frames from i *
-    frame_step to (i + 1) * frame_step.
+    Voxel i along h covers the source rows from h_start_px + i * h_step_px to h_start_px + (i + 1) * h_step_px
+    (edges, in pixels; row r covers r to r + 1); the same along w. Voxel i along d covers the source frames
+    from i * frame_step to (i + 1) * frame_step.
     """
 
-    frame_step: int
+    frame_step: float
+    frame_size: int
     h_start_px: float
     h_step_px: float
     h_size: int
@@ -31,6 +33,20 @@ class Grid:
     def as_dict(self) -> dict[str, float]:
         """For the sidecar."""
         return asdict(self)
+
+    def index_of(self, frame: int) -> int:
+        """Position along d of the voxel that holds the middle of a source frame."""
+        return min(int((frame + 0.5) / self.frame_step), self.frame_size - 1)
+
+    def off_centre(self, frame: int) -> float:
+        """Distance of a source frame from the middle of its voxel along d, in source frames."""
+        return abs(frame + 0.5 - (self.index_of(frame) + 0.5) * self.frame_step)
+
+
+def plan_frames(frames: int, max_frames: int) -> tuple[float, int]:
+    """(source frames per voxel along d, number of voxels): at most `max_frames`, evenly spaced."""
+    size = min(frames, max_frames)
+    return frames / size, size
 
 
 def plan_axis(start: int, stop: int, step_px: float) -> tuple[float, int]:
@@ -61,6 +77,18 @@ def shrink(image: np.ndarray, rows: sparse.csr_matrix, columns: sparse.csr_matri
     return (columns @ np.ascontiguousarray((rows @ image).T)).T
 
 
+def frame_weights(frames: int, grid: Grid, reduction: str) -> sparse.csr_matrix:
+    """Weights of the source frames in each voxel along d, rows summing to 1, sparse (frame_size, frames).
+
+    `average`: all frames that a voxel covers, by overlap; `pick`: the one in its middle.
+    """
+    if reduction == "average":
+        return area_weights(frames, 0.0, grid.frame_step, grid.frame_size)
+    picked = [min(int((i + 0.5) * grid.frame_step), frames - 1) for i in range(grid.frame_size)]
+    ones = np.ones(grid.frame_size, np.float32)
+    return sparse.csr_matrix((ones, (range(grid.frame_size), picked)), shape=(grid.frame_size, frames))
+
+
 class PlaneResampler:
     """Maps frames and label maps of one clip onto the volume's grid; outside the fan everything is zero."""
 
@@ -72,35 +100,28 @@ class PlaneResampler:
         self.coverage = shrink(fan.astype(np.float32), self.rows, self.columns)
         self.inside = self.coverage >= 0.5
 
-    def image(self, frame: np.ndarray) -> np.ndarray:
-        """Grey frame (h, w) of 0..255 to uint8: mean over the fan's pixels, at least 1 inside, 0 outside.
-
-        So the fan can be read off the volume (image > 0), and furniture beside it never bleeds in.
-        """
+    def grey(self, frame: np.ndarray) -> np.ndarray:
+        """Mean grey value over the fan's pixels, float32 (h, w): furniture beside the fan never bleeds in."""
         total = shrink(np.where(self.fan, frame, 0).astype(np.float32), self.rows, self.columns)
-        grey = np.clip(np.rint(total / np.maximum(self.coverage, 1e-6)), 1, 255)
-        return np.where(self.inside, grey, 0).astype(np.uint8)
+        return total / np.maximum(self.coverage, 1e-6)
 
-    def label_map(self, masks: list[np.ndarray]) -> np.ndarray:
-        """Label maps, uint8 (h, w), of one volume frame to one: the label of the largest area in each pixel.
+    def to_uint8(self, grey: np.ndarray) -> np.ndarray:
+        """Grey values to 1..255 inside the fan and 0 outside, so that the fan can be read off the volume."""
+        return np.where(self.inside, np.clip(np.rint(grey), 1, 255), 0).astype(np.uint8)
 
-        Equal areas go to the smaller label value, so to background first.
+    def label_map(self, masks: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+        """The label of the largest area in each pixel, uint8 (h, w).
+
+        masks: label maps uint8 (h, w) on the clip's grid that share one voxel along d by `weights`. Equal
+        areas go to the smaller label value, so to background first.
         """
         present = np.zeros(256, bool)
         present[0] = True
         for mask in masks:
             present[mask.ravel()] = True
         values = np.flatnonzero(present)
-        shares = [
-            sum(shrink((mask == value).astype(np.float32), self.rows, self.columns) for mask in masks)
-            for value in values
-        ]
-        return values.astype(np.uint8)[np.argmax(np.stack(shares), axis=0)]
-
-
-def frame_step(frames: int, max_frames: int) -> int:
-    """Source frames per volume frame: the smallest whole number that keeps at most `max_frames`.
-
-    Whole, so that the distance between volume frames is the same everywhere.
-    """
-    return -(-frames // max_frames)
+        shares = np.zeros((len(values), *self.inside.shape), np.float32)
+        for share, value in zip(shares, values, strict=True):
+            for mask, weight in zip(masks, weights, strict=True):
+                share += weight * shrink((mask == value).astype(np.float32), self.rows, self.columns)
+        return values.astype(np.uint8)[np.argmax(shares, axis=0)]

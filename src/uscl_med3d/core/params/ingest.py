@@ -17,6 +17,7 @@ class Fan(Section):
     opening: int = Field(ge=0)
     min_share: float = Field(gt=0, le=1)
     min_motion: float = Field(ge=0, le=1)
+    max_labels_outside: float = Field(ge=0, le=1)
 
 
 class SplitFractions(Section):
