@@ -1,0 +1,55 @@
+"""The two sections of README.md that show results: rewritten from the results folder, never by hand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import write_text
+
+
+def update_readme(readme: Path, results: Path) -> None:
+    """Put Table 1 and the cost of the run between the markers of `readme`."""
+    text = Path(readme).read_text(encoding="utf-8")
+    text = replace_section(text, "table1", (results / "tables/table1.md").read_text(encoding="utf-8"), readme)
+    write_text(readme, replace_section(text, "cost", cost_table(results / "benchmarks"), readme))
+
+
+def replace_section(text: str, name: str, content: str, file: Path) -> str:
+    """Replace what stands between `<!-- begin name -->` and `<!-- end name -->`."""
+    pattern = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise InputError(
+            file=file, found=f"no section {name}", expected=f"<!-- begin {name} --> and <!-- end {name} -->",
+            remedy="put the two marker lines back",
+        )  # fmt: skip
+    return pattern.sub(lambda match: f"{match[1]}\n{content.strip()}\n\n{match[2]}", text)
+
+
+def cost_table(benchmarks: Path) -> str:
+    """Jobs, CPU-seconds, longest job and peak memory of every stage, from Snakemake's benchmark files."""
+    rows = []
+    for path in sorted(Path(benchmarks).rglob("*.tsv")):
+        stage = path.parent.name if path.parent != Path(benchmarks) else path.stem
+        frame = pd.read_csv(path, sep="\t", na_values="-")
+        rows.append(
+            {"stage": stage, "seconds": frame["s"][0], "cpu": frame["cpu_time"][0], "memory": frame["max_rss"][0]}
+        )
+    table = pd.DataFrame(rows).groupby("stage", sort=True).agg(
+        jobs=("seconds", "size"), wall=("seconds", "sum"), longest=("seconds", "max"), cpu=("cpu", "sum"),
+        memory=("memory", "max"),
+    )  # fmt: skip
+    lines = [
+        "| stage | jobs | seconds, all jobs | longest job, s | CPU-seconds | peak memory of a job, GB |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for stage, row in table.iterrows():
+        lines.append(
+            f"| {stage} | {row.jobs:.0f} | {row.wall:.0f} | {row.longest:.0f} | {row.cpu:.0f} | {row.memory / 1024:.2f} |"
+        )
+    total = table.sum(numeric_only=True)
+    lines.append(f"| all | {total.jobs:.0f} | {total.wall:.0f} | | {total.cpu:.0f} | {table.memory.max() / 1024:.2f} |")
+    return "\n".join(lines)
