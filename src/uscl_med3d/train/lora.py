@@ -8,6 +8,7 @@ seconds to import, so it is imported where it is used.
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -162,7 +163,7 @@ def save_lora(
     """Write adapter tensors as safetensors with rank, alpha and the base weights they belong to."""
     from safetensors.torch import save_file
 
-    metadata = {"rank": str(rank), "alpha": repr(float(alpha)), "base_sha256": base_sha256}
+    metadata = _describe(rank, alpha, base_sha256)
     with atomic(path) as temporary:
         save_file(dict(sorted(tensors.items())), temporary, metadata)
 
@@ -186,7 +187,7 @@ def read_lora(path: str | Path, rank: int, alpha: float, base_sha256: str) -> di
             expected="a safetensors file of LoRA weights",
             remedy="delete the file, so that the stage `pretrain` writes it again",
         ) from error
-    expected = {"rank": str(rank), "alpha": repr(float(alpha)), "base_sha256": base_sha256}
+    expected = _describe(rank, alpha, base_sha256)
     if found != expected:
         raise InputError(
             file=path,
@@ -198,6 +199,11 @@ def read_lora(path: str | Path, rank: int, alpha: float, base_sha256: str) -> di
 
 
 _PARTS = {"encoder": "image_encoder.", "decoder": "mask_decoder."}
+
+
+def _describe(rank: int, alpha: float, base_sha256: str) -> dict[str, str]:
+    # One entry: safetensors writes several in random order, and equal adapters should give equal bytes.
+    return {"lora": json.dumps({"rank": rank, "alpha": float(alpha), "base_sha256": base_sha256})}
 
 
 def _initialise(layer: nn.Module, generator: torch.Generator) -> None:

@@ -151,6 +151,12 @@ def test_state_round_trip(model, tmp_path):
         lora.load_lora_state(other, encoder, "both")
 
 
+def test_equal_adapters_give_equal_bytes(tmp_path):
+    for index in range(8):
+        lora.save_lora(tmp_path / f"{index}", {"y": torch.ones(2), "x": torch.zeros(1)}, 4, 8.0, "abc")
+    assert len({(tmp_path / f"{index}").read_bytes() for index in range(8)}) == 1
+
+
 @pytest.mark.parametrize("change", [{"rank": 8}, {"alpha": 4.0}, {"base_sha256": "other"}])
 def test_adapter_of_another_model_is_refused(tmp_path, change):
     path = tmp_path / "r4.safetensors"

@@ -1,0 +1,194 @@
+"""The stage `pretrain` on a tiny model and tiny sweeps."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import save_volume, sha256
+from uscl_med3d.core.params import job_model
+from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_checkpoint
+from uscl_med3d.train import lora
+from uscl_med3d.train import pretrain as stage
+
+MODEL = {
+    "image_size": 16, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "global_blocks": (1,),
+    "window_size": 4, "mlp_ratio": 2.0, "prompt_dim": 48, "mask_channels": 4, "decoder_mlp_dim": 16,
+    "decoder_heads": 2, "decoder_depth": 1, "iou_head_depth": 2, "iou_head_dim": 8,
+    "num_multimask_outputs": 3, "relative_position": "upstream",
+}  # fmt: skip
+PRETRAIN = {
+    "form": "paper", "log_margin": 0.05, "base_grid": (1, 2, 2), "random_crops": 3, "momentum": 0.9,
+    "head": "linear", "head_hidden_dim": 16, "head_dim": 16, "alpha_rule": "equal_rank", "dropout": 0.0,
+    "steps": 6, "batch_size": 2, "learning_rate": 1e-3, "warmup_steps": 2, "weight_decay": 0.01,
+    "gradient_norm": 1.0,
+    "augmentation": {
+        "flip_probability": 0.1, "rotate_probability": 0.1, "shift_probability": 0.1, "shift": 0.1,
+    },
+    "validation_crops": 4, "validate_every": 4, "checkpoint_every": 3,
+}  # fmt: skip
+SPLITS = {"a": "train", "b": "train", "c": "train", "d": "val", "e": "test"}
+
+
+def make_job(**changes):
+    values = {"seed": 3, "threads": 1, "device": "cpu", "precision": "float32", "model": MODEL}
+    return job_model("pretrain").model_validate({**values, "pretrain": {**PRETRAIN, **changes}})
+
+
+def write_splits(path, splits):
+    rows = [(f"p_{name}", name, "chest", "chest", split) for name, split in splits.items()]
+    columns = ["patient", "sweep", "group", "view", "split"]
+    pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Images of the training and validation sweeps; no label anywhere, and nothing of the test sweep."""
+    folder = tmp_path_factory.mktemp("inputs")
+    layout = gaussian_filter(np.random.default_rng(0).normal(size=(12, 20, 22)), 3)
+    for index, name in enumerate("abcd"):
+        own = gaussian_filter(np.random.default_rng(index + 1).normal(size=layout.shape), 3)
+        image = np.clip(120 + 40 * (layout + 0.5 * own) / layout.std(), 1, 255).astype(np.uint8)
+        image[:, :4, :4] = 0
+        save_volume(folder / "volumes" / name / "image.nii.gz", image, (1.0, 1.0, 1.0))
+    write_splits(folder / "splits.csv", SPLITS)
+    torch.manual_seed(0)
+    model = build_sam_med3d(SamMed3DConfig(**MODEL))
+    torch.nn.init.normal_(model.image_encoder.pos_embed, std=0.02)
+    save_checkpoint(model, folder / "base.safetensors")
+    return folder
+
+
+def run(inputs: Path, out: Path, rank: int = 4, **changes):
+    paths = inputs / "volumes", inputs / "splits.csv", inputs / "base.safetensors"
+    stage.pretrain(make_job(**changes), rank, *paths, out / f"r{rank}.safetensors", out / f"r{rank}.csv")
+    return (out / f"r{rank}.safetensors").read_bytes(), (out / f"r{rank}.csv").read_text()
+
+
+def test_writes_the_encoder_adapter_and_a_curve(inputs, tmp_path):
+    run(inputs, tmp_path)
+    tensors = lora.read_lora(tmp_path / "r4.safetensors", 4, 4.0, sha256(inputs / "base.safetensors"))
+    model = build_sam_med3d(SamMed3DConfig(**MODEL))
+    lora.add_lora(model, "encoder", 4, 4.0, 0.0, 0)
+    lora.load_lora_state(model, tensors, "encoder")
+    assert all(value.abs().sum() > 0 for value in tensors.values()), "an adapter was not trained"
+    curve = pd.read_csv(tmp_path / "r4.csv")
+    assert list(curve["step"]) == [0, 4, 6]
+    assert np.isfinite(curve.loc[1:].to_numpy()).all()
+    assert np.isfinite(curve.filter(like="validation").to_numpy()).all()
+    assert not list(tmp_path.glob("*.resume")) and not list(tmp_path.glob(".tmp*"))
+
+
+def test_the_task_is_learned(inputs, tmp_path):
+    changes = {"learning_rate": 3e-3, "steps": 60, "validate_every": 60}
+    run(inputs, tmp_path, augmentation=dict.fromkeys(PRETRAIN["augmentation"], 0.0), **changes)
+    first, last = pd.read_csv(tmp_path / "r4.csv").iloc[[0, -1]].to_dict("records")
+    assert last["validation_loss"] < 0.7 * first["validation_loss"]
+    assert last["validation_prediction_loss"] < first["validation_prediction_loss"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"dropout": 0.3}, {"form": "code", "head": "mlp"}])
+def test_interrupted_and_resumed_equals_uninterrupted(inputs, tmp_path, monkeypatch, changes):
+    whole = run(inputs, tmp_path / "whole", **changes)
+    step = stage.Trainer._train_step
+
+    def fail_at_five(self):
+        if self.step == 5:
+            raise KeyboardInterrupt
+        return step(self)
+
+    monkeypatch.setattr(stage.Trainer, "_train_step", fail_at_five)
+    with pytest.raises(KeyboardInterrupt):
+        run(inputs, tmp_path / "cut", **changes)
+    assert (tmp_path / "cut/r4.resume").is_file() and not (tmp_path / "cut/r4.safetensors").exists()
+    steps = []
+    monkeypatch.setattr(stage.Trainer, "_train_step", lambda self: (steps.append(self.step), step(self))[1])
+    torch.manual_seed(99)
+    assert run(inputs, tmp_path / "cut", **changes) == whole
+    assert steps == [3, 4, 5], "it did not go on from its checkpoint"
+
+
+@pytest.mark.parametrize("damage", ["other parameters", "truncated"])
+def test_a_checkpoint_of_something_else_is_ignored(inputs, tmp_path, monkeypatch, damage):
+    whole = run(inputs, tmp_path / "whole")
+    step = stage.Trainer._train_step
+
+    def fail_at_five(self):
+        if self.step == 5:
+            raise KeyboardInterrupt
+        return step(self)
+
+    monkeypatch.setattr(stage.Trainer, "_train_step", fail_at_five)
+    with pytest.raises(KeyboardInterrupt):
+        run(inputs, tmp_path / "cut", learning_rate=2e-3 if damage == "other parameters" else 1e-3)
+    if damage == "truncated":
+        resume = tmp_path / "cut/r4.resume"
+        resume.write_bytes(resume.read_bytes()[:500])
+    monkeypatch.setattr(stage.Trainer, "_train_step", step)
+    assert run(inputs, tmp_path / "cut") == whole
+
+
+def test_only_training_and_validation_images_can_be_read(inputs):
+    sweeps = stage.SweepImages(inputs / "volumes", inputs / "splits.csv")
+    assert (sweeps.train, sweeps.validation) == (["a", "b", "c"], ["d"])
+    for unknown in ("e", "f"):
+        with pytest.raises(ValueError, match="no training or validation patient"):
+            sweeps.load(unknown)
+
+
+def test_training_draws_from_training_sweeps_only(inputs, tmp_path, monkeypatch):
+    drawn = []
+    draw = stage.Trainer._draw
+    monkeypatch.setattr(
+        stage.Trainer, "_draw", lambda self, sweep, *rest: (drawn.append(sweep), draw(self, sweep, *rest))[1]
+    )
+    monkeypatch.setattr(stage.Trainer, "_record", lambda self: None)
+    run(inputs, tmp_path)
+    # 6 steps of 2 sweeps are four epochs of three; each epoch has every sweep once.
+    assert all(sorted(drawn[k : k + 3]) == ["a", "b", "c"] for k in range(0, 12, 3)) and len(drawn) == 12
+
+
+def test_runs_without_validation_patients(inputs, tmp_path):
+    write_splits(tmp_path / "splits.csv", {name: "train" for name in "abc"})
+    paths = inputs / "volumes", tmp_path / "splits.csv", inputs / "base.safetensors"
+    stage.pretrain(make_job(), 4, *paths, tmp_path / "r4.safetensors", tmp_path / "r4.csv")
+    curve = pd.read_csv(tmp_path / "r4.csv")
+    assert curve["validation_loss"].isna().all() and np.isfinite(curve["loss"].iloc[-1])
+
+
+def test_a_patient_in_two_splits_is_refused(inputs, tmp_path):
+    write_splits(tmp_path / "splits.csv", SPLITS)
+    text = (tmp_path / "splits.csv").read_text().replace("p_d", "p_a")
+    (tmp_path / "splits.csv").write_text(text)
+    with pytest.raises(InputError, match="p_a"):
+        stage.SweepImages(inputs / "volumes", tmp_path / "splits.csv")
+
+
+def test_no_training_patient_is_refused(inputs, tmp_path):
+    write_splits(tmp_path / "splits.csv", {"d": "val"})
+    with pytest.raises(InputError, match="train"):
+        stage.SweepImages(inputs / "volumes", tmp_path / "splits.csv")
+
+
+def test_a_sweep_too_thin_for_the_grid_is_named(inputs, tmp_path):
+    with pytest.raises(InputError, match=r"image\.nii\.gz"):
+        run(inputs, tmp_path, base_grid=(13, 1, 1))
+
+
+def test_cuda_without_a_device_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="cuda"):
+        stage._find_device("cuda")
+
+
+def test_learning_rate_warms_up_and_falls_to_zero():
+    rates = [stage.learning_rate(step, 1.0, 4, 20) for step in range(20)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0] and rates[4] == 1.0
+    assert all(a > b for a, b in pairwise(rates[4:])) and 0 < rates[-1] < 0.02
