@@ -21,11 +21,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, rows: Tensor | None) -> Tensor:
         rows: (n, heads, r, s), added to the logits of t / r consecutive queries each; None for nothing.
 
     Returns:
-        (n, heads, t, c). On a CPU, training with `rows` takes a hand-written path, because no fused kernel there
-        gives a mask its gradient; everything else is one `scaled_dot_product_attention`.
+        (n, heads, t, c). On a CPU, `rows` takes a hand-written path: no fused kernel there gives a mask its
+        gradient, and without gradient it is as fast and never holds the mask. Everything else is one
+        `scaled_dot_product_attention`.
     """
     n, heads, t, _ = q.shape
-    if rows is not None and not q.is_cuda and torch.is_grad_enabled() and rows.requires_grad and n:
+    if rows is not None and q.device.type == "cpu" and n:
         out = _RowAttention.apply(*(x.flatten(0, 1) for x in (q, k, v, rows.to(q.dtype))))
         return out.unflatten(0, (n, heads))
     mask = None
@@ -41,31 +42,39 @@ class _RowAttention(torch.autograd.Function):
     """Forward and backward in chunks of heads that fit the cache; keeps the softmax, not the logits."""
 
     @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu")
     def forward(ctx: FunctionCtx, q: Tensor, k: Tensor, v: Tensor, rows: Tensor) -> Tensor:
         groups, (heads, t, _) = rows.shape[1], q.shape
         out = q.new_empty(heads, t, v.shape[2])
+        keep = any(ctx.needs_input_grad)
         weights = []
-        for part in _chunks(q, k):
-            logits = torch.bmm(q[part], k[part].transpose(1, 2))
-            logits.unflatten(1, (groups, -1)).add_(rows[part].unsqueeze(2))
-            weights.append(logits.softmax(-1))
-            torch.bmm(weights[-1], v[part], out=out[part])
+        # The inputs have one type already; autocast would only change it in the middle.
+        with torch.autocast("cpu", enabled=False):
+            for part in _chunks(q, k):
+                logits = torch.bmm(q[part], k[part].transpose(1, 2))
+                logits.unflatten(1, (groups, -1)).add_(rows[part].unsqueeze(2))
+                weight = logits.softmax(-1)
+                torch.bmm(weight, v[part], out=out[part])
+                if keep:
+                    weights.append(weight)
         ctx.groups = groups
         ctx.save_for_backward(q, k, v, *weights)
         return out
 
     @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, ...]:
         q, k, v, *weights = ctx.saved_tensors
         grad_q, grad_k, grad_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
         grad_rows = q.new_empty(q.shape[0], ctx.groups, k.shape[1])
-        for part, weight in zip(_chunks(q, k), weights, strict=True):
-            torch.bmm(weight.transpose(1, 2), grad[part], out=grad_v[part])
-            grad_weight = torch.bmm(grad[part], v[part].transpose(1, 2))
-            grad_logits = torch._softmax_backward_data(grad_weight, weight, -1, weight.dtype)
-            torch.bmm(grad_logits, k[part], out=grad_q[part])
-            torch.bmm(grad_logits.transpose(1, 2), q[part], out=grad_k[part])
-            torch.sum(grad_logits.unflatten(1, (ctx.groups, -1)), 2, out=grad_rows[part])
+        with torch.autocast("cpu", enabled=False):
+            for part, weight in zip(_chunks(q, k), weights, strict=True):
+                torch.bmm(weight.transpose(1, 2), grad[part], out=grad_v[part])
+                grad_weight = torch.bmm(grad[part], v[part].transpose(1, 2))
+                grad_logits = torch._softmax_backward_data(grad_weight, weight, -1, weight.dtype)
+                torch.bmm(grad_logits, k[part], out=grad_q[part])
+                torch.bmm(grad_logits.transpose(1, 2), q[part], out=grad_k[part])
+                torch.sum(grad_logits.unflatten(1, (ctx.groups, -1)), 2, out=grad_rows[part])
         return grad_q, grad_k, grad_v, grad_rows
 
 
