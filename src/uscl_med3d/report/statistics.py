@@ -134,7 +134,7 @@ def resample(sums: PatientSums, n_boot: int, rng: np.random.Generator) -> np.nda
     present = sums.count.sum(0) > 0
     totals = np.einsum("bs,bp,spc->bc", seed_weights, weights, sums.total[:, :, present], optimize=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (totals / (weights @ sums.count[:, present])).mean(1)
+        return np.nanmean(totals / (weights @ sums.count[:, present]), axis=1)
 
 
 def interval(samples: np.ndarray, confidence: float, n: int) -> tuple[float, float]:

@@ -199,7 +199,7 @@ def make_curves(job, folder: Path) -> list[Path]:
         steps = np.arange(0, 160, 10)
         noise = seeds.rng(5, run.id).normal(0, 0.03, len(steps))
         frame = pd.DataFrame({"step": steps, "loss": 1.4 * np.exp(-steps / 60) + 0.4 + noise})
-        frame["val_dice"] = np.where(steps % 50 == 0, 70 - 40 * np.exp(-steps / 50), np.nan)
+        frame["validation_dice"] = np.where(steps % 50 == 0, 70 - 40 * np.exp(-steps / 50), np.nan)
         paths.append(folder / "finetune" / f"{run.id}.csv")
         write_csv(paths[-1], frame)
     for rank in (8, 32):
@@ -211,7 +211,7 @@ def make_curves(job, folder: Path) -> list[Path]:
                 {
                     "step": steps,
                     "loss": 1.1 * np.exp(-steps / 40) + 0.3,
-                    "loss_pred": 0.7 * np.exp(-steps / 40) + 0.2,
+                    "validation_accuracy": 0.7 * np.exp(-steps / 40) + 0.2,
                 }
             ),
         )
@@ -227,7 +227,9 @@ def make_costs(job, folder: Path) -> tuple[list[Path], list[Path]]:
             facts.append(folder / "finetune" / f"{run.id}.json")
             write_json(facts[-1], {"trainable_parameters": size, "total_parameters": 5_700_000, "steps": 150})
             costs.append(folder / "benchmarks" / "finetune" / f"{run.id}.cost.json")
-            write_json(costs[-1], {"seconds": 60.0 if run.rank else 75.0, "peak_memory_gb": 1.2, "batch": 2})
+            seconds = 60.0 if run.rank else 75.0
+            measured = {"training_seconds": seconds, "peak_memory_mb": 1228.8, "peak_gpu_memory_mb": None}
+            write_json(costs[-1], measured | {"batch_size": 2})
     return facts, costs
 
 
@@ -236,3 +238,58 @@ def dump(path: Path, value) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value))
     return path
+
+
+def make_pseudolabels(folder: Path, made: SimpleNamespace) -> Path:
+    """Labels with their records for the training sweeps: SegGPT between the two alternatives."""
+    out, frames, quality, sweeps = folder / "pseudolabels", [], [], []
+    names = {value: name for name, value in CLASSES.items()}
+    for sweep, label in made.labels.items():
+        labels = label.copy()
+        labels[-1] = 255
+        save_volume(out / f"{sweep}.nii.gz", labels, (1.0, 0.6, 0.6))
+        who = {"sweep": sweep, "patient": sweep.split("_")[0], "split": "train"}
+        rng = seeds.rng(6, sweep)
+        for name in (names[value] for value in np.unique(label) if value):
+            frames += [who | row for row in _judged(name, len(label))]
+            for method, mean in (("seggpt", 82), ("nearest_key_frame", 70), ("shape_interpolation", 85)):
+                for reference, frame in (("held_out_key_frame", 5), ("true_mask", "volume")):
+                    row = {"class": name, "frame": frame, "method": method, "reference": reference}
+                    quality.append(who | row | {"dice": float(np.clip(rng.normal(mean, 6), 0, 100))})
+        counts = {"key_frames": 2, "frames": len(label), "frames_accepted": len(label) - 1, "accepted": True}
+        sweeps.append(
+            who
+            | counts
+            | {"reason": "", "true_dice_accepted_frames": 84.0, "true_dice_rejected_frames": 40.0}
+        )
+    write_csv(out / "frames.csv", pd.DataFrame(frames))
+    write_csv(out / "quality.csv", pd.DataFrame(quality))
+    write_csv(out / "sweeps.csv", pd.DataFrame(sweeps))
+    return out
+
+
+def _judged(name: str, count: int) -> list[dict]:
+    """Rows of frames.csv: confidence falls along the sweep, and the last frame is rejected."""
+    return [
+        {
+            "class": name,
+            "frame": frame,
+            "confidence": 0.95 - 0.01 * frame,
+            "consistency": 0.9,
+            "accepted": frame < count - 1,
+            "reason": "" if frame < count - 1 else "confidence 0.700 < 0.75",
+        }
+        for frame in range(count)
+    ]
+
+
+def make_predictions(job, folder: Path, made: SimpleNamespace, runs: list[str]) -> list[Path]:
+    """For every run, the reference of one sweep per class, shifted by a few voxels."""
+    folders = []
+    for shift, run in enumerate(runs, 2):
+        folders.append(folder / "predictions" / run)
+        for name, value in CLASSES.items():
+            sweep = next(sweep for sweep, label in made.labels.items() if (label == value).any())
+            mask = np.roll(made.labels[sweep] == value, 5 - shift, axis=2).astype(np.uint8)
+            save_volume(folders[-1] / f"{sweep}_{name}.nii.gz", mask, (1.0, 0.6, 0.6))
+    return folders

@@ -11,8 +11,6 @@ class Report(Section):
     """See params.yaml, section `report`, for the meaning of each value."""
 
     points: tuple[int, ...] = Field(min_length=1)
-    crop: str
-    click_simulator: str
     confidence: float = Field(gt=0, lt=1)
     n_boot: int = Field(ge=100)
     n_permutations: int = Field(ge=100)

@@ -25,7 +25,7 @@ def write_caption(name: str, frame: pd.DataFrame, context: Context) -> str:
     """One paragraph: value, interval, reference, protocol, patients, seeds, what is missing."""
     report = context.job.report
     parts = [
-        f"Dice (0–100) [{report.confidence:.0%} interval: bootstrap over patients, {report.n_boot} resamples]",
+        f"Dice (0–100) [{report.confidence:.0%} interval: {report.n_boot} bootstrap samples of patients]",
         "(value reported by the paper, on its private data).",
         _reference(name, context),
         _protocol(name, context),
@@ -48,9 +48,8 @@ def _reference(name: str, context: Context) -> str:
 
 
 def _protocol(name: str, context: Context) -> str:
-    report = context.job.report
-    clicks = CLICKS.get(report.click_simulator, report.click_simulator)
-    text = f"Test patients; {clicks}; {CROPS.get(report.crop, report.crop)}; Dice on the full volume grid."
+    crop, simulator = context.job.evaluate.crops[0], context.job.evaluate.click_simulators[0]
+    text = f"Test patients; {CLICKS[simulator]}; {CROPS[crop]}; Dice on the full volume grid."
     if name == "table1":
         return text + " Mean over cases."
     after = f" after {context.last_point} clicks" if name != "table2" else ""

@@ -35,8 +35,12 @@ class Context:
 
     @classmethod
     def of(cls, job: Any, scores: pd.DataFrame) -> Context:
-        """`scores` as read from the files: any protocol, any split."""
-        return cls(job, choose_protocol(scores, job.report.crop, job.report.click_simulator, "test"))
+        """`scores` as read from the files.
+
+        Any protocol, any split. The first listed crop and simulator are shown.
+        """
+        evaluate = job.evaluate
+        return cls(job, choose_protocol(scores, evaluate.crops[0], evaluate.click_simulators[0], "test"))
 
     @property
     def classes(self) -> tuple[str, ...]:

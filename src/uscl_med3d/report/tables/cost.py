@@ -41,7 +41,8 @@ def build_training_cost(job: Any, info_files: Iterable[Path], cost_files: Iterab
     Args:
         job: parameters of the stage `report`.
         info_files: facts about each fine-tune, `<run>.json` (trainable parameters, steps).
-        cost_files: measurements, `<run>.cost.json` ({"seconds", "peak_memory_gb", "batch"}).
+        cost_files: measurements, `<run>.cost.json` (training_seconds, batch_size,
+            peak_memory_mb of the process, peak_gpu_memory_mb on a GPU).
         out: path of the CSV file.
     """
     out = Path(out)
@@ -67,7 +68,8 @@ def collect_cost(job: Any, info_files: Iterable[Path], cost_files: Iterable[Path
 def _row(job: Any, run: Any, info: dict | None, cost: dict | None) -> dict[str, Any]:
     info, known, measured = info or {}, info is not None, cost is not None
     cost = cost or {}
-    steps, seconds = info.get("steps"), cost.get("seconds")
+    steps, seconds = info.get("steps"), cost.get("training_seconds")
+    memory_mb = cost.get("peak_gpu_memory_mb") or cost.get("peak_memory_mb")
     reported = load_reported_cost().set_index("method")
     # The paper's LoRA cost is that of its final model, not of every cell of the sweep.
     main = run.id == main_run(run.method, job.methods[run.method])
@@ -84,10 +86,10 @@ def _row(job: Any, run: Any, info: dict | None, cost: dict | None) -> dict[str, 
         "trainable_parameters": info.get("trainable_parameters"),
         "total_parameters": info.get("total_parameters"),
         "steps": steps,
-        "batch": cost.get("batch"),
+        "batch": cost.get("batch_size"),
         "seconds": seconds,
         "seconds_per_step": seconds / steps if seconds and steps else None,
-        "peak_memory_gb": cost.get("peak_memory_gb"),
+        "peak_memory_gb": memory_mb / 1024 if memory_mb else None,
         "reported_hours": reported["hours"].get(kind),
         "reported_memory_gb": reported["gpu_memory_gb"].get(kind),
         "reason": "; ".join(reasons),
@@ -118,8 +120,8 @@ _SHOWN = (
 )
 CAPTION = (
     "Training cost of each fine-tune, measured in this run at the same batch size on the same machine (VCL "
-    "pretraining not included). Reported: 100 epochs at batch 2 on the paper's GPU; hours are of another data set and "
-    "machine, so only the ratio of LoRA to full tuning can be compared."
+    "pretraining not included). Reported: 100 epochs at batch 2 on the paper's GPU, other data; "
+    "only the ratio of LoRA to full tuning can be compared."
 )
 
 

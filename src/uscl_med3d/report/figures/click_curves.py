@@ -1,0 +1,64 @@
+"""Dice against the number of clicks, with bands, for the methods of Tables 1, 2 and 4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from uscl_med3d.core import seeds
+from uscl_med3d.report.figures.inputs import FigureInputs
+from uscl_med3d.report.scores import explain_missing, read_scores
+from uscl_med3d.report.statistics import estimate
+from uscl_med3d.report.style import MARKERS, class_title, method_colours, new_figure, say, share_legend
+from uscl_med3d.report.tables.context import DATASETS, Context
+
+TITLE = "Dice after each click"
+CAPTION = (
+    "Mean over classes of the mean over test cases after each click; bands are 95 % intervals over patients. "
+    "Bands of two methods may overlap although their paired difference is clear: see the claims."
+)
+
+
+def build(job: Any, inputs: FigureInputs) -> Figure:
+    """One panel per dataset, one line per method."""
+    context = Context.of(job, read_scores(inputs.scores))
+    figure = new_figure(2.6)
+    panels = figure.subplots(1, len(DATASETS), sharey=True)
+    for panel, (dataset, title) in zip(panels, DATASETS.items(), strict=True):
+        panel.set_title({"us": "ultrasound"}.get(dataset, title))
+        _panel(panel, context, dataset)
+    panels[0].set_ylabel("Dice")
+    share_legend(figure, panels)
+    return figure
+
+
+def _panel(axes: Axes, context: Context, dataset: str) -> None:
+    rows = context.scores[context.scores["dataset"] == dataset]
+    if rows["dice"].notna().sum() == 0:
+        say(axes, explain_missing(rows))
+        return
+    colours = method_colours({key: entry.label for key, entry in context.job.methods.items()})
+    for marker, (name, entry) in zip(MARKERS * 3, context.job.methods.items(), strict=False):
+        points = curve(context, name, dataset)
+        if points:
+            clicks, mean, low, high = zip(*points, strict=True)
+            axes.fill_between(clicks, low, high, color=colours[name], alpha=0.15, lw=0)
+            axes.plot(clicks, mean, color=colours[name], marker=marker, ms=3, label=class_title(entry.label))
+    axes.set_xlabel("clicks")
+    axes.set_ylim(0, 100)
+    axes.set_xticks([1, 3, 5, 10])
+
+
+def curve(context: Context, method: str, dataset: str) -> list[tuple[int, float, float, float]]:
+    """(click, mean, low, high) of a method's main runs at every recorded click."""
+    runs, report, points = context.main_runs(method), context.job.report, []
+    for click in sorted(context.scores.loc[context.scores["dataset"] == dataset, "click"].unique()):
+        rows = context.rows_of(runs, dataset, int(click))
+        if rows["dice"].notna().any():
+            # One stream for all clicks: the band follows the same resampled patients, so it does not jitter.
+            rng = seeds.rng(context.job.seed, "report", "click_curves", method, dataset)
+            made = estimate(rows, context.classes_of(dataset), report.confidence, report.n_boot, rng)
+            points.append((int(click), made.mean, made.low, made.high))
+    return points

@@ -1,0 +1,124 @@
+"""Figure 2: how pseudo-labels are made, with the real frames, masks and gate of one sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from uscl_med3d.core.io import load_volume
+from uscl_med3d.report.figures.diagram import arrow, box, note, prepare
+from uscl_med3d.report.figures.images import outline_labels, show_frame
+from uscl_med3d.report.figures.inputs import UNLABELLED, FigureInputs, Sweep, list_sweeps, load_sweep
+from uscl_med3d.report.style import DASHES, INK, MUTED, class_title, new_figure, say
+
+TITLE = "Figure 2. From a few key frames to a pseudo-labelled sweep"
+CAPTION = (
+    "Annotated key frames of one sweep prompt SegGPT (left), which labels the other frames (right); contours "
+    "are masks as stored. Below: SegGPT's confidence along the sweep and the frames that the gate rejected. "
+    "One sweep, chosen for showing many classes; see the quality figure for all of them."
+)
+
+SHOWN_FRAMES = 4
+
+
+def build(job: Any, inputs: FigureInputs) -> Figure:
+    """Key frames, SegGPT, labelled frames; confidence below."""
+    figure = new_figure(3.9)
+    chosen = _choose(job, inputs)
+    if chosen is None:
+        say(
+            figure.subplots(),
+            "no pseudo-labelled sweep: the cohort has no key frames, or none passed the gate",
+        )
+        return figure
+    sweep, labels = chosen
+    prompts = sweep.frames_with_role("prompt")
+    prompts = [prompts[0], prompts[-1]] if len(prompts) > 1 else prompts
+    top, bottom = figure.subfigures(2, 1, height_ratios=[2.3, 1])
+    widths = [1.0] * len(prompts) + [0.8] + [1.0] * SHOWN_FRAMES
+    axes = top.subplots(1, len(widths), width_ratios=widths)
+    for panel, frame in zip(axes, prompts, strict=False):
+        _frame(panel, sweep, sweep.key_frames[frame], frame, job, f"key frame {frame}\nhuman mask")
+    _model(axes[len(prompts)])
+    free = axes[len(prompts) + 1 :]
+    for panel in free:
+        panel.set_axis_off()
+    for panel, frame in zip(free, _between(labels, sweep), strict=False):
+        panel.set_axis_on()
+        _frame(panel, sweep, labels[frame], frame, job, f"frame {frame}\npseudo-label")
+    _confidence(bottom.subplots(), job, inputs, sweep)
+    return figure
+
+
+def _choose(job: Any, inputs: FigureInputs) -> tuple[Sweep, np.ndarray] | None:
+    """The pseudo-labelled sweep with the most classes among the first, and its labels."""
+    if inputs.pseudolabels_dir is None:
+        return None
+    best = None
+    known = {path.name.removesuffix(".nii.gz") for path in Path(inputs.pseudolabels_dir).glob("*.nii.gz")}
+    names = [name for name in list_sweeps(inputs)["sweep"] if name in known][: job.report.example_sweeps]
+    for name in names:
+        sweep = load_sweep(inputs, name)
+        if sweep is None or not sweep.frames_with_role("prompt"):
+            continue
+        labels = load_volume(Path(inputs.pseudolabels_dir) / f"{name}.nii.gz")[0]
+        present = labels[(labels > 0) & (labels != UNLABELLED)]
+        rank = (len(np.unique(present)), present.size)
+        if best is None or rank > best[0]:
+            best = (rank, sweep, labels)
+    return best[1:] if best else None
+
+
+def _between(labels: np.ndarray, sweep: Sweep) -> list[int]:
+    """Evenly spaced accepted frames that are no key frames."""
+    keys = {*sweep.frames_with_role("prompt"), *sweep.frames_with_role("held_out")}
+    free = [d for d in range(len(labels)) if d not in keys and not (labels[d] == UNLABELLED).all()]
+    if not free:
+        return []
+    places = np.linspace(0, len(free) - 1, SHOWN_FRAMES + 2)[1:-1].round().astype(int)
+    return [free[place] for place in dict.fromkeys(places)]
+
+
+def _frame(axes: Axes, sweep: Sweep, labels: np.ndarray, frame: int, job: Any, title: str) -> None:
+    show_frame(axes, sweep.image[frame], sweep.aspect)
+    outline_labels(axes, labels, job.classes, job.report.colours)
+    axes.set_title(title, fontsize=7)
+
+
+def _model(axes: Axes) -> None:
+    prepare(axes, 10, 10)
+    box(axes, 1.4, 2.8, 7.2, 4.4, "SegGPT", bold=True, size=8)
+    note(axes, 5, 1.5, "one binary pass\nper class", 6, MUTED)
+    arrow(axes, (0, 5), (1.4, 5))
+    arrow(axes, (8.6, 5), (10, 5))
+
+
+def _confidence(axes: Axes, job: Any, inputs: FigureInputs, sweep: Sweep) -> None:
+    path = Path(inputs.pseudolabels_dir) / "frames.csv"
+    if not path.is_file():
+        say(axes, "no frames.csv beside the pseudo-labels")
+        return
+    frames = pd.read_csv(path, dtype={"sweep": str})
+    frames = frames[frames["sweep"] == sweep.name]
+    for position, (name, rows) in enumerate(frames.groupby("class", sort=True)):
+        rows = rows.sort_values("frame")
+        colour, dash = job.report.colours.get(name, INK), DASHES[position % len(DASHES)]
+        axes.plot(rows["frame"], rows["confidence"], color=colour, label=class_title(name), ls=dash)
+    rejected = sorted(frames.loc[~frames["accepted"].astype(bool), "frame"].unique())
+    for position, frame in enumerate(rejected):
+        axes.axvspan(frame - 0.5, frame + 0.5, color="#D9D9D9", lw=0, label="" if position else "rejected")
+    for role, marker, text in (
+        ("prompt", "v", "key frame (prompt)"),
+        ("held_out", "^", "key frame (held out)"),
+    ):
+        at = sweep.frames_with_role(role)
+        if at:
+            axes.plot(at, [1.06] * len(at), marker, color=INK, clip_on=False, label=text, ls="none")
+    axes.set(xlabel=f"frame of {sweep.name}", ylabel="confidence", ylim=(0, 1.1))
+    axes.set_xlim(-0.5, len(sweep.image) - 0.5)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

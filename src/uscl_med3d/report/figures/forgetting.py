@@ -1,0 +1,85 @@
+"""What tuning on ultrasound costs elsewhere: ultrasound gain against the loss on the general-domain sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from uscl_med3d.core import seeds
+from uscl_med3d.report.figures.inputs import FigureInputs
+from uscl_med3d.report.reported import reported_value
+from uscl_med3d.report.scores import explain_missing, read_scores
+from uscl_med3d.report.statistics import Difference, compare
+from uscl_med3d.report.style import MARKERS, MUTED, method_colours, new_figure, say, share_legend
+from uscl_med3d.report.tables.context import DATASETS, Context
+from uscl_med3d.report.tables.layout import shown
+from uscl_med3d.report.tables.table4 import BASELINE, registry_key, row_names
+
+TITLE = "Ultrasound gain against forgetting"
+CAPTION = (
+    "Change of Dice against the untuned SAM-Med3D after the last click: ultrasound (across) against each "
+    "general-domain set (up). Below the line the model has forgotten. Bars are 95 % intervals of the paired "
+    "difference over patients; hollow marks are the paper's values, which have no interval."
+)
+
+
+def build(job: Any, inputs: FigureInputs) -> Figure:
+    """One panel per general-domain set."""
+    context = Context.of(job, read_scores(inputs.scores))
+    figure = new_figure(2.7)
+    sets = [name for name in DATASETS if name != "us"]
+    panels = figure.subplots(1, len(sets), sharex=True, sharey=True)
+    ultrasound = context.scores[context.scores["dataset"] == "us"]
+    if ultrasound["dice"].notna().sum() == 0:
+        for panel in panels:
+            say(panel, explain_missing(ultrasound))
+        return figure
+    gains = {row: difference_to_baseline(context, row, "us") for row in row_names(context) if row != BASELINE}
+    for panel, dataset in zip(panels, sets, strict=True):
+        _panel(panel, context, dataset, gains)
+    panels[0].set_ylabel("change on the general-domain set")
+    share_legend(figure, panels)
+    return figure
+
+
+def difference_to_baseline(context: Context, row: str, dataset: str) -> Difference | None:
+    """Paired difference of a row of Table 4 and the baseline on one dataset."""
+    base, name, report = registry_key(context, BASELINE), registry_key(context, row), context.job.report
+    if base is None or name is None:
+        return None
+    click = context.last_point
+    return compare(
+        context.rows_of(context.main_runs(name), dataset, click),
+        context.rows_of(context.main_runs(base), dataset, click),
+        context.classes_of(dataset), confidence=report.confidence, n_boot=report.n_boot,
+        n_permutations=report.n_permutations, alpha=report.alpha, power=report.power,
+        rng=seeds.rng(context.job.seed, "report", "difference", name, dataset),
+    )  # fmt: skip
+
+
+def _panel(axes: Axes, context: Context, dataset: str, gains: dict[str, Difference | None]) -> None:
+    axes.set_title(DATASETS[dataset])
+    axes.axhline(0, color=MUTED, lw=0.8)
+    axes.axvline(0, color=MUTED, lw=0.8)
+    colours = method_colours({key: entry.label for key, entry in context.job.methods.items()})
+    for marker, (row, gain) in zip(MARKERS, gains.items(), strict=False):
+        colour = colours.get(registry_key(context, row) or "", MUTED)
+        loss = difference_to_baseline(context, row, dataset)
+        if gain is not None and loss is not None:
+            across = [[gain.mean - gain.low], [gain.high - gain.mean]]
+            up = [[loss.mean - loss.low], [loss.high - loss.mean]]
+            look = {"color": colour, "marker": marker, "ms": 5, "lw": 1.1, "capsize": 2, "ls": "none"}
+            axes.errorbar(gain.mean, loss.mean, xerr=across, yerr=up, label=shown(row), **look)
+        _paper(axes, row, dataset, colour, marker)
+    axes.set_xlabel("change on ultrasound")
+
+
+def _paper(axes: Axes, row: str, dataset: str, colour: str, marker: str) -> None:
+    across, up = (
+        reported_value("table4", method=row, dataset=name)
+        - reported_value("table4", method=BASELINE, dataset=name)
+        for name in ("3dus", DATASETS[dataset])
+    )
+    axes.plot(across, up, marker, color=colour, mfc="white", ms=5, ls="none", label=f"{shown(row)}, reported")

@@ -1,0 +1,123 @@
+"""Learning curves of every training: base models, VCL pretraining, fine-tunes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from uscl_med3d.report.figures.inputs import FigureInputs
+from uscl_med3d.report.style import DASHES, MUTED, method_colours, new_figure, say
+
+TITLE = "Learning curves"
+CAPTION = (
+    "Training loss (top) and the measure on validation patients (bottom) of every training in this run. "
+    "Losses of different stages have different units; nothing here is a test result."
+)
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
+VALIDATION = ("validation_dice", "dice_two_prompts", "validation_accuracy")
+LABELS = {
+    "validation_dice": "Dice, validation",
+    "dice_two_prompts": "Dice, held-out scenes",
+    "validation_accuracy": "accuracy of the task",
+}
+
+
+def build(job: Any, inputs: FigureInputs) -> Figure:
+    """One column per stage: foundation, pretraining, LoRA fine-tunes, other fine-tunes."""
+    groups = group_curves(job, inputs.curves)
+    if not groups:
+        figure = new_figure(1.6)
+        say(
+            figure.subplots(),
+            "no learning curve: nothing was trained in this run (official weights, or not yet)",
+        )
+        return figure
+    figure = new_figure(4.3)
+    axes = figure.subplots(2, len(groups), squeeze=False)
+    for column, (title, curves) in enumerate(groups.items()):
+        _column(axes[0, column], axes[1, column], title, curves, job)
+    return figure
+
+
+def group_curves(job: Any, paths: Sequence[Path]) -> dict[str, dict[str, pd.DataFrame]]:
+    """Curves by column title and name; a file without rows is left out (a loaded checkpoint)."""
+    groups: dict[str, dict[str, pd.DataFrame]] = {}
+    for path in sorted(map(Path, paths), key=lambda path: _order(path.stem)):
+        frame = pd.read_csv(path)
+        if frame.empty or "step" not in frame or "loss" not in frame:
+            continue
+        groups.setdefault(_group(job, path.stem), {})[path.stem] = frame
+    return dict(sorted(groups.items(), key=lambda item: _GROUPS.index(item[0])))
+
+
+_GROUPS = ("base models", "VCL pretraining", "LoRA fine-tunes", "other fine-tunes")
+
+
+def _order(stem: str) -> tuple:
+    digits = "".join(character if character.isdigit() else " " for character in stem).split()
+    return (*map(int, digits[:1]), stem) if stem.startswith("r") else (0, stem)
+
+
+def _group(job: Any, stem: str) -> str:
+    if stem in ("sam_med3d", "seggpt"):
+        return "base models"
+    if stem.startswith("r") and stem[1:].isdigit():
+        return "VCL pretraining"
+    sweeps = [name for name, entry in job.methods.items() if entry.grid is not None]
+    return "LoRA fine-tunes" if stem.startswith(tuple(f"{name}_r" for name in sweeps)) else "other fine-tunes"
+
+
+def _column(top: Axes, bottom: Axes, title: str, curves: dict[str, pd.DataFrame], job: Any) -> None:
+    top.set_title(title)
+    top.set_ylabel("training loss")
+    measure = next((name for name in VALIDATION for frame in curves.values() if name in frame), None)
+    for position, (name, frame) in enumerate(curves.items()):
+        colour, dash, label = _look(name, position, job)
+        trained = frame[frame["loss"].notna()]
+        top.plot(trained["step"], trained["loss"], color=colour, ls=dash, lw=1.0, label=label)
+        for column in VALIDATION:
+            if column in frame and frame[column].notna().any():
+                kept = frame[frame[column].notna()]
+                bottom.plot(kept["step"], kept[column], color=colour, ls=dash, lw=1.0, marker="o", ms=2)
+                break
+    if measure is None:
+        say(bottom, "no validation recorded")
+    else:
+        measures = [name for name in VALIDATION if any(name in frame for frame in curves.values())]
+        bottom.set_ylabel(" / ".join(LABELS[name] for name in measures), fontsize=7)
+    bottom.set_xlabel("step")
+    _chance(bottom, curves)
+    handles, labels = top.get_legend_handles_labels()
+    shown = dict(zip(labels, handles, strict=True))
+    top.legend(shown.values(), shown.keys(), fontsize=6, handlelength=1.8, labelspacing=0.25)
+
+
+def _chance(axes: Axes, curves: dict[str, pd.DataFrame]) -> None:
+    found = [frame["validation_chance"].dropna() for frame in curves.values() if "validation_chance" in frame]
+    if found and len(found[0]):
+        level = found[0].iloc[-1]
+        axes.axhline(level, color=MUTED, lw=0.8, ls=DASHES[2])
+        place = {"xy": (0.98, level), "xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+        axes.annotate("chance", fontsize=6, color=MUTED, **place)
+
+
+def _look(name: str, position: int, job: Any) -> tuple[str, Any, str]:
+    """Colour, dash and legend entry: LoRA runs by tuned modules and rank, others one colour each."""
+    parts = name.split("_")
+    modules = next((part for part in ("encoder", "decoder", "both") if part in parts), None)
+    ranks = [part for part in parts if part.startswith("r") and part[1:].isdigit()]
+    if modules is None or not ranks:
+        colours = method_colours({key: entry.label for key, entry in job.methods.items()})
+        known = colours.get(name) if name != "sam_med3d" else None
+        label = job.methods[name].label if name in job.methods else name
+        return known or PALETTE[position % len(PALETTE)], "-", label
+    colour = {"encoder": "#0072B2", "decoder": "#D55E00", "both": "#009E73"}[modules]
+    dash = DASHES[2] if "novcl" in parts else "-"
+    label = {"encoder": "encoder", "decoder": "decoder", "both": "encoder + decoder"}[modules]
+    return colour, dash, label + (", no VCL" if "novcl" in parts else "")

@@ -1,0 +1,108 @@
+"""Table 5 as a curve: Dice against LoRA rank, with every training seed shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from uscl_med3d.core import seeds
+from uscl_med3d.report.figures.inputs import FigureInputs
+from uscl_med3d.report.reported import reported_value
+from uscl_med3d.report.scores import explain_missing, read_scores
+from uscl_med3d.report.statistics import average_seeds, estimate, gather, macro_mean
+from uscl_med3d.report.style import MUTED, new_figure, say
+from uscl_med3d.report.tables.context import MODULES, Context, source_of_cell
+from uscl_med3d.report.tables.layout import shown
+
+TITLE = "Dice against LoRA rank"
+CAPTION = (
+    "Ultrasound Dice after the last click by LoRA rank: left, this run, with 95 % intervals over patients "
+    "(dots are single training seeds); right, as the paper reports it, without intervals. The two panels have "
+    "different data."
+)
+
+LOOK = {"encoder": ("#0072B2", "o"), "decoder": ("#D55E00", "s"), "both": ("#009E73", "^")}
+
+
+def build(job: Any, inputs: FigureInputs) -> Figure:
+    """Ours and the paper's panel."""
+    context = Context.of(job, read_scores(inputs.scores))
+    figure = new_figure(2.8)
+    ours, paper = figure.subplots(1, 2)
+    _ours(ours, context)
+    _paper(paper, context)
+    return figure
+
+
+def _ranks(context: Context) -> tuple[int, ...]:
+    sweep = context.sweep()
+    return tuple(sorted(sweep[1].grid.ranks)) if sweep else ()
+
+
+def _ours(axes: Axes, context: Context) -> None:
+    axes.set_title("this run")
+    rows = context.scores[context.scores["dataset"] == "us"]
+    if rows["dice"].notna().sum() == 0 or not _ranks(context):
+        say(axes, explain_missing(rows) if _ranks(context) else "no method with a LoRA sweep")
+        return
+    for offset, (modules, (colour, marker)) in zip((-0.06, 0.0, 0.06), LOOK.items(), strict=True):
+        made = [_estimate(context, rank, modules) for rank in _ranks(context)]
+        x = np.arange(len(made)) + offset
+        mean, low, high = (_collect(made, name) for name in ("mean", "low", "high"))
+        axes.errorbar(x, mean, yerr=[mean - low, high - mean], color=colour, marker=marker, capsize=2, lw=1.2,
+                      label=shown(MODULES[modules]))  # fmt: skip
+        for position, rank in zip(x, _ranks(context), strict=True):
+            dots = _seed_means(context, rank, modules)
+            if len(dots) > 1:
+                axes.plot([position] * len(dots), dots, ".", color=colour, ms=3, alpha=0.7)
+    _finish(axes, context)
+
+
+def _estimate(context: Context, rank: int, modules: str) -> Any:
+    source = source_of_cell(context, rank, MODULES[modules], True)
+    rows = context.rows_of(source.runs, "us", context.last_point)
+    if not rows["dice"].notna().any():
+        return None
+    report = context.job.report
+    rng = seeds.rng(
+        context.job.seed, "report", source.runs[0].id, "us", context.last_point, *context.classes
+    )  # fmt: skip
+    return estimate(rows, context.classes, report.confidence, report.n_boot, rng)
+
+
+def _seed_means(context: Context, rank: int, modules: str) -> list[float]:
+    runs = source_of_cell(context, rank, MODULES[modules], True).runs
+    means = []
+    for run in runs:
+        rows = context.rows_of([run], "us", context.last_point)
+        if rows["dice"].notna().any():
+            means.append(macro_mean(gather(average_seeds(rows), context.classes)))
+    return means
+
+
+def _paper(axes: Axes, context: Context) -> None:
+    axes.set_title("reported by the paper")
+    for modules, (colour, marker) in LOOK.items():
+        name = MODULES[modules]
+        values = [reported_value("table5", rank=rank, tuned_modules=name) for rank in _ranks(context)]
+        axes.plot(range(len(values)), values, color=colour, marker=marker, mfc="white", lw=1.0, ls="--",
+                  label=shown(MODULES[modules]))  # fmt: skip
+    _finish(axes, context)
+    axes.text(
+        0.98, 0.03, "no interval given", transform=axes.transAxes, ha="right", color=MUTED, fontsize=6.5
+    )
+
+
+def _collect(cells: Sequence[Any], name: str) -> np.ndarray:
+    """One attribute of every estimate; NaN for a cell without scores."""
+    return np.array([getattr(cell, name, np.nan) for cell in cells])
+
+
+def _finish(axes: Axes, context: Context) -> None:
+    axes.set_xticks(range(len(_ranks(context))), [str(rank) for rank in _ranks(context)])
+    axes.set(xlabel="LoRA rank", ylabel=f"Dice after {context.last_point} clicks")
+    axes.legend()
