@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from uscl_med3d.core.params.base import Section
+from pydantic import Field
+
+from uscl_med3d.core.params.training import ClickTraining
 
 
-class Finetune(Section):
+class Finetune(ClickTraining):
     """See params.yaml, section `finetune`, for the meaning of each value."""
+
+    crops_per_target: int = Field(ge=1)
+    validation_targets: int = Field(ge=0)

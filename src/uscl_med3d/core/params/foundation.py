@@ -82,6 +82,8 @@ class SegGptTraining(Section):
     weight_decay: float = Field(ge=0)
     gradient_norm: float = Field(gt=0)
     loss_beta: float = Field(gt=0)
+    prompt_loss: float = Field(ge=0)
+    one_prompt_steps: int = Field(ge=0)
     two_prompts: float = Field(ge=0, le=1)
     extrapolation: float = Field(ge=0, le=1)
     held_out_scenes: int = Field(ge=1)

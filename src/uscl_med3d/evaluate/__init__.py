@@ -1,0 +1,1 @@
+"""The judge: protocol, metrics, scores. Methods never compute a metric, and the judge never trains."""

@@ -1,0 +1,133 @@
+"""What is scored: one `Item` per case and class, with everything the protocol needs to know about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from uscl_med3d.core.seeds import rng
+from uscl_med3d.data.general import list_cases, load_case
+from uscl_med3d.data.sweeps import Sweep, load_sweep, read_splits
+
+UNANNOTATED = 255
+NO_REFERENCE = "not scored: no reference standard"
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How surface distances of a case are measured.
+
+    unit: `mm`; `voxel`; or `mm_in_plane`, within frames only, where the sweep axis has no millimetres.
+    spacing: of (d, h, w) in that unit; d is unused in-plane.
+    """
+
+    unit: str
+    spacing: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One object in one case.
+
+    Attributes:
+        image: (d, h, w) raw intensities.
+        truth: boolean (d, h, w), where clicks are drawn from: the reference volume, or the annotated key frames.
+        known: boolean (d, h, w), where `truth` is known; None means everywhere.
+        reference: name of the volume reference (`true_mask`, `label`), or None where only key frames exist.
+        held_out: frames (indices along d) with a human mask never used as prompt, and that mask (n, h, w), or None.
+    """
+
+    dataset: str
+    split: str
+    patient: str
+    case: str
+    name: str
+    image: np.ndarray
+    truth: np.ndarray
+    known: np.ndarray | None
+    reference: str | None
+    held_out: tuple[np.ndarray, np.ndarray] | None
+    distance: Distance
+
+
+@dataclass(frozen=True)
+class Unscored:
+    """A case without any reference standard: recorded, never given a number."""
+
+    dataset: str
+    split: str
+    patient: str
+    case: str
+    reason: str
+
+
+def list_sweep_items(
+    volumes_dir: Path, splits_csv: Path, splits: Sequence[str], classes: Mapping[str, int], min_voxels: int,
+    untracked_distance: str,
+) -> Iterator[Item | Unscored]:  # fmt: skip
+    """Items of the ultrasound sweeps of the given splits, sorted by split, patient and sweep; loaded one by one."""
+    manifest = read_splits(splits_csv)
+    for split in splits:
+        rows = manifest[manifest["split"] == split].sort_values(["patient", "sweep"])
+        for row in rows.itertuples():
+            sweep = load_sweep(volumes_dir, row.sweep)
+            items = _sweep_items(sweep, split, row.patient, classes, min_voxels, untracked_distance)
+            yield from items or [Unscored("us", split, row.patient, row.sweep, NO_REFERENCE)]
+
+
+def list_general_items(
+    name: str, folder: Path, seed: int, min_voxels: int, max_classes: int
+) -> Iterator[Item]:
+    """Items of the test part of a general-domain set; at most `max_classes` structures a case, drawn by seed."""
+    for case in list_cases(folder, "Ts"):
+        image, label, spacing, names = load_case(case)
+        values, counts = np.unique(label, return_counts=True)
+        sizes = dict(zip(values.tolist(), counts.tolist(), strict=True))
+        present = [key for key in sorted(names) if sizes.get(names[key], 0) >= min_voxels]
+        random = rng(seed, "evaluate", "structures", name, case.id)
+        for chosen in sorted(random.permutation(len(present))[:max_classes].tolist()):
+            structure = present[chosen]
+            yield Item(
+                dataset=name, split="test", patient=case.patient, case=case.id, name=structure, image=image,
+                truth=label == names[structure], known=None, reference="label", held_out=None,
+                distance=Distance("mm", spacing),
+            )  # fmt: skip
+
+
+def _sweep_items(
+    sweep: Sweep, split: str, patient: str, classes: Mapping[str, int], min_voxels: int, untracked: str
+) -> list[Item]:
+    annotated = np.array([entry["index"] for entry in sweep.sidecar["key_frames"]], dtype=int)
+    if sweep.reference is None and annotated.size == 0:
+        return []
+    frames = np.array(sweep.key_frame_indices("held_out"), dtype=int)
+    labels, known = sweep.reference, None
+    if labels is None:
+        labels = sweep.key_frames
+        known = labels != UNANNOTATED
+    items = []
+    for name, value in classes.items():
+        truth = labels == value
+        if truth.sum() >= min_voxels:
+            items.append(
+                Item(
+                    dataset="us", split=split, patient=patient, case=sweep.id, name=name, image=sweep.image,
+                    truth=truth, known=known, reference=None if sweep.reference is None else "true_mask",
+                    held_out=(frames, sweep.key_frames[frames] == value) if frames.size else None,
+                    distance=choose_distance(sweep.spacing_mm, untracked),
+                )
+            )  # fmt: skip
+    return items
+
+
+def choose_distance(spacing_mm: Sequence[float | None], untracked: str) -> Distance:
+    """Millimetres where all axes have them; else as `untracked` says, never with an invented spacing."""
+    d, h, w = spacing_mm
+    if d is not None and h is not None and w is not None:
+        return Distance("mm", (d, h, w))
+    if untracked == "mm_in_plane" and h is not None and w is not None:
+        return Distance("mm_in_plane", (1.0, h, w))
+    return Distance("voxel", (1.0, 1.0, 1.0))

@@ -1,0 +1,106 @@
+"""The protocol: encode once, then click up to the maximum, recording after each click.
+
+A first click is drawn uniformly from the target; its random stream is named by data set, case, class and click seed,
+so it is identical for all methods. Every later click is simulated on the method's own error, inside the crop, because
+the model cannot see a click outside it. When nothing is wrong there, clicking ends and the mask stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from uscl_med3d.clicks.crops import Origin, centre_crop_on, centre_crop_on_mask, common_part
+from uscl_med3d.clicks.simulators import SIMULATORS, Click, draw_first_click
+from uscl_med3d.core.seeds import rng
+from uscl_med3d.evaluate.cases import Item
+from uscl_med3d.evaluate.predict import CropPrediction, Region, SlidingPrediction
+from uscl_med3d.methods.base import Method
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way of clicking: every value is a column of the score file."""
+
+    crop: str
+    click_simulator: str
+    click_seed: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The mask after click number `number` (from 1); `click` is None where nothing was left to click."""
+
+    item: Item
+    number: int
+    click: Click | None
+    region: Region
+
+
+def click_through(
+    method: Method, items: Sequence[Item], setting: Setting, evaluate: Any, size: int, seed: int
+) -> Iterator[Prediction]:
+    """Every prediction of a batch of items, click by click.
+
+    Args:
+        evaluate: the parameters of the stage (`clicks`, `sliding_overlap`).
+        size: side of the model's input.
+        seed: master seed.
+    """
+    simulator = SIMULATORS[setting.click_simulator]
+    clicks: list[list[Click | None]] = [[first_click(item, setting, seed)] for item in items]
+    predict = _make_predictor(method, items, [history[0] for history in clicks], setting, evaluate, size)
+    latest: list[Region | None] = [None] * len(items)
+    for number in range(1, evaluate.clicks + 1):
+        regions = predict(clicks)
+        for index, item in enumerate(items):
+            history = clicks[index]
+            if history[-1] is not None:
+                latest[index] = regions[index]
+            yield Prediction(item, number, history[-1], latest[index])
+            random = rng(seed, "next_click", setting.click_seed, item.dataset, item.case, item.name, number)
+            ended = history[-1] is None
+            history.append(None if ended else _next_click(simulator, item, latest[index], random))
+
+
+def first_click(item: Item, setting: Setting, seed: int) -> Click:
+    """The first click of an item: the same for every method, crop and simulator."""
+    random = rng(seed, "first_click", setting.click_seed, item.dataset, item.case, item.name)
+    return draw_first_click(item.truth, random)
+
+
+def _next_click(simulator: Any, item: Item, region: Region, random: np.random.Generator) -> Click | None:
+    inside, outside = common_part(item.truth.shape, region.origin, region.mask.shape)
+    prediction, truth = region.mask[inside], item.truth[outside]
+    if item.known is not None:
+        prediction = prediction & item.known[outside]
+    click = simulator(prediction, truth, random)
+    if click is None:
+        return None
+    d, h, w = (int(at + part.start) for at, part in zip(click[:3], outside, strict=True))
+    return d, h, w, click[3]
+
+
+def _make_predictor(
+    method: Method, items: Sequence[Item], first: Sequence[Click], setting: Setting, evaluate: Any, size: int
+) -> Callable[[list[list[Click | None]]], list[Region]]:
+    if setting.crop == "sliding":
+        windows = [SlidingPrediction(method, item.image, size, evaluate.sliding_overlap) for item in items]
+        return lambda clicks: [one.predict(history) for one, history in zip(windows, clicks, strict=True)]
+    origins: list[Origin] = [
+        centre_crop_on(click[:3], item.truth.shape, size)
+        if setting.crop == "first_click"
+        else _oracle_origin(item, click, size)
+        for item, click in zip(items, first, strict=True)
+    ]
+    return CropPrediction(method, [item.image for item in items], origins, size).predict
+
+
+def _oracle_origin(item: Item, click: Click, size: int) -> Origin:
+    """The crop around the truth's centre, moved if needed so that the common first click lies inside it."""
+    origin = centre_crop_on_mask(item.truth, size)
+    moved = [min(max(start, at - size + 1), at) for start, at in zip(origin, click[:3], strict=True)]
+    return moved[0], moved[1], moved[2]

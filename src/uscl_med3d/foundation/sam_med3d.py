@@ -1,0 +1,158 @@
+"""The base SAM-Med3D: trained here on CT and MR without any ultrasound, or an official checkpoint. One code path after."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import sha256, write_csv, write_json
+from uscl_med3d.core.seeds import prepare_torch, rng
+from uscl_med3d.data.general import Case, list_cases, load_case
+from uscl_med3d.methods.base import torch_device
+from uscl_med3d.methods.full_tuning import FullTuningMethod
+from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, load_checkpoint, save_checkpoint
+from uscl_med3d.train.crops import Batch, CropSource, draw_balanced
+from uscl_med3d.train.loop import ClickTrainer, Example
+from uscl_med3d.train.validation import choose_validation_crops, validate
+
+CURVE_COLUMNS = ["step", "loss", "learning_rate", "validation_dice"]
+NAME = "foundation_sam_med3d"
+
+
+def train_sam_med3d(job: Any, general_dirs: Mapping[str, Path], weights_out: Path, curve_out: Path) -> None:
+    """Write the base weights (and a .json beside them that says where they come from) and the learning curve.
+
+    `job.sam_med3d.weights` is `train`, or the path of an official checkpoint, whose SHA-256 is checked if given.
+
+    Raises:
+        InputError: for a missing, wrong or unsuitable checkpoint, or sets without any target.
+    """
+    settings, weights_out = job.sam_med3d, Path(weights_out)
+    prepare_torch(job.seed, job.threads, NAME)
+    network = build_sam_med3d(SamMed3DConfig(**job.model.model_dump()))
+    curve: list[dict[str, float]] = []
+    if settings.weights == "train":
+        trainer = _make_trainer(job, network, general_dirs, weights_out)
+        curve = trainer.run("base SAM-Med3D").curve
+    else:
+        check_file(Path(settings.weights), settings.sha256, settings.source)
+        load_checkpoint(network, settings.weights)
+    save_checkpoint(network, weights_out)
+    write_csv(curve_out, pd.DataFrame(curve, columns=CURVE_COLUMNS))
+    write_json(
+        weights_out.with_suffix(".json"),
+        {"weights": settings.weights, "source": settings.source, "sha256": sha256(weights_out),
+         "parameters": sum(value.numel() for value in network.parameters()), "general_sets": sorted(general_dirs)},
+    )  # fmt: skip
+    if settings.weights == "train":
+        trainer.finish()
+
+
+def check_file(path: Path, expected_sha256: str | None, source: str) -> None:
+    """Raise `InputError` if a checkpoint is missing or is another file than expected."""
+    remedy = f"download it from {source} and save it as {path}"
+    if not path.is_file():
+        raise InputError(file=path, found="no such file", expected="the official checkpoint", remedy=remedy)
+    if expected_sha256 is not None:
+        found = sha256(path)
+        if found != expected_sha256.lower():
+            raise InputError(
+                file=path, found=f"SHA-256 {found}", expected=f"SHA-256 {expected_sha256}", remedy=remedy
+            )
+
+
+def _make_trainer(
+    job: Any, network: torch.nn.Module, general_dirs: Mapping[str, Path], weights_out: Path
+) -> ClickTrainer:
+    schedule = job.sam_med3d.training
+    method = FullTuningMethod(network, schedule.clicks_given, torch_device(job.device))
+    parameters = method.prepare_training()
+    training = _Training(job, general_dirs, method)
+    content = [job.model_dump(mode="json"), training.files, torch.__version__]
+    fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return ClickTrainer(
+        method, parameters, schedule, schedule.learning_rate, training.draw, training.validate,
+        (job.seed, NAME), weights_out.with_name(weights_out.name + ".resume"), fingerprint, job.precision,
+    )  # fmt: skip
+
+
+class _Training:
+    """Training volumes of all general-domain sets; a few of their patients are kept apart for validation.
+
+    Every step draws new crops: first a set, then a structure of that set, then a case, then a voxel.
+    """
+
+    def __init__(self, job: Any, general_dirs: Mapping[str, Path], method: FullTuningMethod) -> None:
+        schedule = job.sam_med3d.training
+        self.job, self.schedule, self.method = job, schedule, method
+        self.cases: dict[str, Case] = {}
+        training, held_back = [], []
+        for name, folder in sorted(general_dirs.items()):
+            cases = list_cases(folder, "Tr")
+            patients = sorted({case.patient for case in cases})
+            kept = set(patients[max(1, len(patients) - schedule.validation_patients) :])
+            for case in cases:
+                key = f"{name}/{case.id}"
+                self.cases[key] = case
+                (held_back if case.patient in kept else training).append(key)
+        self.files = {key: [sha256(case.image), sha256(case.label)] for key, case in self.cases.items()}
+        self.source = CropSource(self._load, job.model.image_size, schedule.cached_cases)
+        self.targets = self.source.find_targets(training, None, schedule.min_target_voxels)
+        if not self.targets:
+            raise InputError(
+                file=", ".join(map(str, general_dirs.values())), found="no labelled structure to train on",
+                expected=f"labels of at least {schedule.min_target_voxels} voxels in imagesTr/labelsTr",
+                remedy="add labelled training volumes, or set foundation.sam_med3d.weights to a checkpoint",
+            )  # fmt: skip
+        # set -> structure -> indices of targets
+        self.sets: dict[str, dict[str, list[int]]] = {}
+        for index, target in enumerate(self.targets):
+            group = self.sets.setdefault(target.case.split("/")[0], {})
+            group.setdefault(target.name, []).append(index)
+        held = self.source.find_targets(held_back, None, schedule.min_target_voxels)
+        self.validation_crops = choose_validation_crops(
+            self.source, held, schedule.validation_targets, job.seed, NAME
+        )
+
+    def draw(self, step: int) -> Example:
+        """The examples of one step."""
+        random = rng(self.job.seed, NAME, "batch", step)
+        names = sorted(self.sets)
+        chosen = []
+        for _ in range(self.schedule.batch_size):
+            chosen += draw_balanced(self.sets[names[int(random.integers(len(names)))]], 1, random)
+        crops = [self.source.draw_crop(self.targets[index], random) for index in chosen]
+        return Example(flip(self.source.cut_batch(crops), self.schedule.flip_probability, random), None)
+
+    def validate(self) -> float:
+        """Mean validation Dice of the present weights."""
+        schedule = self.schedule
+        return validate(
+            self.method, self.source, self.validation_crops, schedule.validation_clicks, schedule.click_simulator,
+            schedule.batch_size, (self.job.seed, NAME),
+        )  # fmt: skip
+
+    def _load(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        image, label, _, _ = load_case(self.cases[key])
+        return image, label
+
+
+def flip(batch: Batch, probability: float, random: np.random.Generator) -> Batch:
+    """Mirror each example along each axis with `probability`, clicks included."""
+    images, truth, clicks = batch.images.copy(), batch.truth.copy(), batch.first_clicks.copy()
+    last = images.shape[-1] - 1
+    for index in range(images.shape[0]):
+        for axis in range(3):
+            if random.random() < probability:
+                images[index] = np.flip(images[index], axis + 1)
+                truth[index] = np.flip(truth[index], axis + 1)
+                clicks[index, axis] = last - clicks[index, axis]
+    return Batch(images, truth, clicks)

@@ -1,0 +1,1 @@
+"""One file per row of the tables, behind one interface (`base.Method`); `registry` finds them."""

@@ -1,0 +1,89 @@
+"""SAM-Med3D, untouched: the base model, and the baseline row of the tables.
+
+Its relatives (LoRA, full tuning, AdaptFormer) derive from the class here: they differ in what is trained, not in how
+a click becomes a mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from uscl_med3d.core.params.base import Section
+from uscl_med3d.methods.base import Card, Method, torch_device
+from uscl_med3d.nets.intensity import zscore_foreground
+from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig, build_sam_med3d, load_checkpoint
+
+ClicksGiven = Literal["all", "newest"]
+
+
+@dataclass
+class State:
+    """Embedded crops (b, c, g, g, g) and the low-resolution logits (b, 1, 4g, 4g, 4g) of the last prediction."""
+
+    embedding: Tensor
+    mask: Tensor
+
+
+class SamMed3DOptions(Section):
+    """See params.yaml, `methods.sam_med3d.options`."""
+
+    clicks_given: ClicksGiven
+
+
+class SamMed3DMethod(Method):
+    """The base model with its own prompt encoder and decoder."""
+
+    card: ClassVar[Card] = Card(
+        paper="Wang et al., SAM-Med3D, 2023 (arXiv 2310.15161)",
+        code="uni-medical/SAM-Med3D@f3de1fa10da9",
+        licence="Apache-2.0",
+        normalisation="z-score over voxels > 0 of the crop",
+    )
+    Options: ClassVar[type[Section]] = SamMed3DOptions
+
+    def __init__(self, network: SamMed3D, clicks_given: ClicksGiven, device: torch.device) -> None:
+        self.network, self.clicks_given, self.device = network.to(device), clicks_given, device
+        self.embeds_once = False
+        network.eval()
+
+    @classmethod
+    def load(
+        cls, job: Any, base_weights: Path, checkpoint: Path | None, vcl_weights: Path | None
+    ) -> SamMed3DMethod:
+        """See `Method.load`; the base model has no checkpoint of its own."""
+        if checkpoint is not None or vcl_weights is not None:
+            raise ValueError("the untouched base model takes no checkpoint beyond its base weights")
+        return cls(load_base(job, base_weights), cls.read_options(job).clicks_given, torch_device(job.device))
+
+    def embed(self, crops: Tensor) -> Tensor:
+        """See `Method.embed`; the embedding is (b, c, g, g, g)."""
+        return self.network.image_encoder(zscore_foreground(crops.to(self.device)))
+
+    def start(self, embedding: Tensor) -> State:
+        """The first prediction gets a mask prompt of zeros, as upstream in training and inference."""
+        side = self.network.config.mask_size
+        return State(embedding, embedding.new_zeros(embedding.shape[0], 1, side, side, side))
+
+    def click(self, state: State, points: Tensor, labels: Tensor) -> Tensor:
+        """See `Method.click`; the fed-back mask carries no gradient."""
+        if self.clicks_given == "newest":
+            points, labels = points[:, -1:], labels[:, -1:]
+        prompt = (points.to(self.device, torch.float32), labels.to(self.device))
+        low, _ = self.network.decode(state.embedding, prompt, masks=state.mask)
+        state.mask = low.detach()
+        return self.network.upsample(low)
+
+
+def load_base(job: Any, base_weights: Path) -> SamMed3D:
+    """The base network of a job."""
+    network = build_sam_med3d(SamMed3DConfig(**job.model.model_dump()))
+    load_checkpoint(network, base_weights)
+    return network
+
+
+METHOD = SamMed3DMethod

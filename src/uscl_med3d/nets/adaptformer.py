@@ -1,0 +1,68 @@
+"""AdaptFormer: a small bottleneck beside the MLP of every transformer block of the image encoder.
+
+Source: ShoufaChen/AdaptFormer@6967d676c1a5:models/adapter.py (behaviour only; the variant `parallel`, no adapter norm,
+fixed scale, which is the official setting).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class BottleneckAdapter(nn.Module):
+    """scale * up(relu(down(x))), (..., dim) -> (..., dim); dropout on the bottleneck while training.
+
+    `up` starts at zero, so a fresh adapter adds nothing.
+    """
+
+    def __init__(
+        self, dim: int, bottleneck: int, scale: float, dropout: float, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.down_proj = nn.Linear(dim, bottleneck)
+        self.up_proj = nn.Linear(bottleneck, dim)
+        self.scale, self.dropout, self.enabled = scale, dropout, True
+        with torch.no_grad():
+            bound = 1 / math.sqrt(dim)  # Kaiming-uniform with a = sqrt(5)
+            weight = torch.empty(self.down_proj.weight.shape).uniform_(-bound, bound, generator=generator)
+            self.down_proj.weight.copy_(weight)
+            for value in (self.down_proj.bias, self.up_proj.weight, self.up_proj.bias):
+                value.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        narrow = F.dropout(F.relu(self.down_proj(x)), self.dropout, self.training)
+        return self.scale * self.up_proj(narrow)
+
+
+class AdaptedBlock(nn.Module):
+    """A transformer block with an adapter parallel to its MLP: x + mlp(norm2 x) + adapter(x), x not normalised.
+
+    The block's own layers keep their names; the adapter is `adaptmlp`, as in official files.
+    """
+
+    def __init__(self, block: nn.Module, adapter: BottleneckAdapter) -> None:
+        super().__init__()
+        self.norm1, self.attn, self.norm2, self.mlp = block.norm1, block.attn, block.norm2, block.mlp
+        self.adaptmlp = adapter
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        out = x + self.mlp(self.norm2(x))
+        return out + self.adaptmlp(x) if self.adaptmlp.enabled else out
+
+
+def add_adaptformer(
+    encoder: nn.Module, bottleneck: int, scale: float, dropout: float, generator: torch.Generator
+) -> list[BottleneckAdapter]:
+    """Replace every block of `encoder.blocks` by an adapted one, in place; return the adapters in order."""
+    adapters = []
+    for index, block in enumerate(encoder.blocks):
+        dim = block.mlp.lin1.in_features
+        adapter = BottleneckAdapter(dim, bottleneck, scale, dropout, generator)
+        encoder.blocks[index] = AdaptedBlock(block, adapter)
+        adapters.append(adapter)
+    return adapters

@@ -1,0 +1,63 @@
+"""Validation while training: mean Dice of a few fixed crops after a few simulated clicks.
+
+It chooses nothing but the step whose weights are kept. It is not the evaluation: that scores whole volumes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from uscl_med3d.core.seeds import rng
+from uscl_med3d.methods.base import Method
+from uscl_med3d.train.crops import IGNORE, CropReference, CropSource, Target, draw_crop_list
+from uscl_med3d.train.loop import add_clicks, first_clicks
+
+
+def choose_validation_crops(
+    source: CropSource, targets: Sequence[Target], count: int, *seeds: int | str
+) -> list[CropReference]:
+    """One crop of each of `count` targets: classes in turn, and within a class in a seeded order."""
+    by_class: dict[str, list[Target]] = {}
+    for target in targets:
+        by_class.setdefault(target.name, []).append(target)
+    for name, members in by_class.items():
+        rng(seeds[0], *seeds[1:], "validation", name).shuffle(members)
+    chosen: list[Target] = []
+    while len(chosen) < min(count, len(targets)):
+        chosen += [by_class[name].pop() for name in sorted(by_class) if by_class[name]]
+    return draw_crop_list(source, chosen[:count], 1, *seeds, "validation")
+
+
+def validate(
+    method: Method, source: CropSource, crops: Sequence[CropReference], clicks: int, simulator: str,
+    batch_size: int, seeds: tuple[int | str, ...],
+) -> float:  # fmt: skip
+    """Mean over classes of the mean Dice (0..100) of the crops after `clicks` clicks; NaN without crops."""
+    scores: dict[str, list[float]] = {}
+    method.network.eval()
+    with torch.inference_mode():
+        for start in range(0, len(crops), batch_size):
+            part = crops[start : start + batch_size]
+            batch = source.cut_batch(part)
+            state = method.encode(torch.from_numpy(batch.images))
+            points, labels = first_clicks(batch)
+            for click in range(clicks):
+                prediction = method.click(state, points, labels) > 0
+                if click + 1 < clicks:
+                    random = rng(seeds[0], *seeds[1:], "validation_clicks", start, click)
+                    points, labels = add_clicks(points, labels, prediction, batch.truth, simulator, random)
+            for index, crop in enumerate(part):
+                scores.setdefault(crop.target.name, []).append(
+                    _dice(prediction[index, 0].cpu().numpy(), batch.truth[index, 0])
+                )
+    return float(np.mean([np.mean(values) for values in scores.values()])) if scores else math.nan
+
+
+def _dice(prediction: np.ndarray, truth: np.ndarray) -> float:
+    """Dice in percent over the known voxels; the truth is never empty, because the crop lies around one of its voxels."""
+    predicted, true = prediction & (truth != IGNORE), truth == 1
+    return 200.0 * float((predicted & true).sum()) / float(predicted.sum() + true.sum())

@@ -1,0 +1,158 @@
+"""Scores: schema, determinism, the common first click, references, and what has none."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+
+from uscl_med3d.core.io import load_volume, sha256
+from uscl_med3d.evaluate import score as module
+from uscl_med3d.evaluate.cases import Item, choose_distance, list_sweep_items
+from uscl_med3d.evaluate.predict import Region
+from uscl_med3d.evaluate.protocol import Prediction, Setting
+
+
+def run_evaluation(job, cohort, folder, name="scores"):
+    module.evaluate(job, cohort.volumes, cohort.splits, cohort.general, cohort.base, None, None,
+                    folder / f"{name}.csv", folder / name)  # fmt: skip
+    return pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""])
+
+
+@pytest.fixture(scope="module")
+def scored(cohort, make_job, tmp_path_factory):
+    """The base model, scored at all clicks with surface metrics at the last."""
+    folder = tmp_path_factory.mktemp("scored")
+    job = make_job("evaluate", "sam_med3d", evaluate__surface_at=[3], evaluate__click_seeds=[0, 1])
+    return folder, run_evaluation(job, cohort, folder)
+
+
+def test_schema_and_completeness(scored):
+    _, scores = scored
+    assert list(scores.columns) == module.COLUMNS
+    given = scores.dropna(subset=["dice"])
+    assert given["dice"].between(0, 100).all()
+    assert scores["dice"].notna().ne(scores["reason"].notna()).all()
+    keys = ["dataset", "case", "class", "reference", "click_seed"]
+    assert (scores.groupby(keys, dropna=False)["click"].agg(list).map(sorted).map(tuple) == (1, 2, 3)).all()
+    assert set(scores["dataset"]) == {"us", "amos", "totalsegmentator", "brats"}
+
+
+def test_references(scored):
+    _, scores = scored
+    us = scores[scores["dataset"] == "us"]
+    by_case = us.groupby("case")["reference"].agg(lambda values: set(values.dropna()))
+    assert by_case["s_e1"] == {"true_mask", "held_out_key_frames"}
+    assert by_case["s_e2"] == {"held_out_key_frames"}
+    assert by_case["s_e3"] == set()
+    unscored = us[us["case"] == "s_e3"]
+    assert unscored["dice"].isna().all() and set(unscored["reason"]) == {"not scored: no reference standard"}
+    assert set(scores.loc[scores["dataset"] != "us", "reference"]) == {"label"}
+
+
+def test_surface_metrics_only_where_asked_and_in_stated_units(scored):
+    _, scores = scored
+    volumes = scores[scores["reference"].isin(["true_mask", "label"])]
+    assert volumes.loc[volumes["click"] == 3, "nsd"].notna().all()
+    assert volumes.loc[volumes["click"] != 3, ["nsd", "hd95"]].isna().all(axis=None)
+    assert scores.loc[scores["reference"] == "held_out_key_frames", "nsd"].isna().all()
+    last = volumes[volumes["click"] == 3]
+    assert set(last.loc[last["case"] == "s_e1", "distance_unit"]) == {"voxel"}
+    assert set(last.loc[last["dataset"] != "us", "distance_unit"]) == {"mm"}
+
+
+def test_masks_are_on_the_volumes_grid_and_agree_with_the_scores(scored, cohort):
+    folder, scores = scored
+    masks = sorted((folder / "scores").glob("*.nii.gz"))
+    assert [path.name for path in masks] == ["s_e1_liver.nii.gz", "s_e1_spleen.nii.gz", "s_e2_kidney.nii.gz"]
+    truth, _ = load_volume(cohort.volumes / "s_e1" / "reference.nii.gz")
+    mask, spacing = load_volume(masks[0])
+    assert mask.shape == truth.shape and spacing == (1.0, 1.0, 1.0)
+    dice = 200 * (mask.astype(bool) & (truth == 3)).sum() / (mask.sum() + (truth == 3).sum())
+    chosen = scores[
+        (scores["case"] == "s_e1") & (scores["class"] == "liver") & (scores["reference"] == "true_mask")
+        & (scores["click"] == 3) & (scores["click_seed"] == 0)
+    ]  # fmt: skip
+    assert chosen["dice"].item() == pytest.approx(dice, rel=1e-5)
+    assert nibabel.load(masks[0]).shape == truth.T.shape
+
+
+def test_first_clicks_are_the_same_for_all_methods_and_lie_in_the_target(cohort, make_job, tmp_path):
+    firsts = []
+    for run in ("sam_med3d", "adaptformer"):
+        job = make_job("evaluate", run, methods__adaptformer__datasets=["us"], methods__sam_med3d__datasets=["us"])
+        scores = run_evaluation(job, cohort, tmp_path, run)
+        firsts.append(scores.loc[scores["click"] == 1, ["case", "class", "click_d", "click_h", "click_w", "click_label"]])
+    pd.testing.assert_frame_equal(*firsts)
+    truth, _ = load_volume(cohort.volumes / "s_e1" / "reference.nii.gz")
+    row = firsts[0][(firsts[0]["case"] == "s_e1") & (firsts[0]["class"] == "liver")].iloc[0]
+    assert truth[int(row["click_d"]), int(row["click_h"]), int(row["click_w"])] == 3
+
+
+@pytest.mark.parametrize("crop", ["first_click", "oracle", "sliding"])
+def test_scores_depend_on_nothing_but_the_job(crop, cohort, make_job, tmp_path):
+    job = make_job("evaluate", "sam_med3d", evaluate__crops=[crop], methods__sam_med3d__datasets=["us"])
+    run_evaluation(job, cohort, tmp_path, "a")
+    run_evaluation(job, cohort, tmp_path, "b")
+    assert sha256(tmp_path / "a.csv") == sha256(tmp_path / "b.csv")
+    changed = make_job(
+        "evaluate", "sam_med3d", evaluate__crops=[crop], methods__sam_med3d__datasets=["us"], evaluate__batch_size=1
+    )
+    alone = run_evaluation(changed, cohort, tmp_path, "c")
+    together = pd.read_csv(tmp_path / "a.csv", keep_default_na=False, na_values=[""])
+    columns = ["case", "class", "click", "click_d", "click_h", "click_w"]
+    pd.testing.assert_frame_equal(alone[columns], together[columns])
+    np.testing.assert_allclose(alone["dice"], together["dice"], atol=0.5)
+
+
+def test_clicks_stop_when_nothing_is_wrong(cohort, make_job, tmp_path, monkeypatch):
+    truth, _ = load_volume(cohort.volumes / "s_e1" / "reference.nii.gz")
+
+    class Perfect:
+        def encode(self, crops):
+            raise AssertionError("not used")
+
+    from uscl_med3d.evaluate import protocol
+
+    def predictor(method, items, first, setting, evaluate, size):
+        return lambda clicks: [Region((0, 0, 0), item.truth.copy()) for item in items]
+
+    monkeypatch.setattr(protocol, "_make_predictor", predictor)
+    scores = run_evaluation(make_job("evaluate", "sam_med3d", methods__sam_med3d__datasets=["us"]), cohort, tmp_path)
+    full = scores[scores["reference"] == "true_mask"]
+    assert (full["dice"] == 100).all()
+    assert full.loc[full["click"] == 1, "click_label"].eq(1).all()
+    assert full.loc[full["click"] > 1, ["click_d", "click_label"]].isna().all(axis=None)
+
+
+def test_held_out_frames_are_scored_alone(make_job):
+    truth = np.zeros((6, 8, 8), bool)
+    truth[:, 2:6, 2:6] = True
+    frames = np.array([1, 4])
+    item = Item("us", "test", "p", "s", "liver", np.ones((6, 8, 8), np.uint8), truth, None, "true_mask",
+                (frames, truth[frames]), choose_distance((None, 1.0, 1.0), "voxel"))  # fmt: skip
+    mask = np.zeros((4, 8, 8), bool)
+    mask[1] = truth[2]  # frame 2 of the volume: right, but not held out
+    mask[0, 2:6, 2:4] = True  # frame 1: half of the object; frame 4 gets nothing
+    prediction = Prediction(item, 1, (1, 3, 3, 1), Region((1, 0, 0), mask))
+    job = make_job("evaluate", "sam_med3d")
+    rows = module._score(job, prediction, Setting("first_click", "random_error", 0))
+    assert [row["reference"] for row in rows] == ["true_mask", "held_out_key_frames"]
+    assert rows[0]["dice"] == pytest.approx(200 * 24 / (24 + 96))
+    assert rows[1]["dice"] == pytest.approx(200 * 8 / (8 + 32))
+
+
+def test_distance_never_invents_millimetres():
+    assert choose_distance((2.0, 1.0, 1.5), "voxel").unit == "mm"
+    assert choose_distance((None, 1.0, 1.5), "voxel").unit == "voxel"
+    assert choose_distance((None, 1.0, 1.5), "mm_in_plane").unit == "mm_in_plane"
+    assert choose_distance((None, None, None), "mm_in_plane").unit == "voxel"
+
+
+def test_unannotated_voxels_are_unknown(cohort, make_job):
+    job = make_job("evaluate", "sam_med3d")
+    items = list(list_sweep_items(cohort.volumes, cohort.splits, ["test"], job.classes, 1, "voxel"))
+    item = next(entry for entry in items if entry.case == "s_e2")
+    assert item.known is not None and sorted(np.flatnonzero(item.known.any((1, 2)))) == [4, 9, 14]
+    assert not (item.truth & ~item.known).any()

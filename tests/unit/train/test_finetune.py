@@ -1,0 +1,133 @@
+"""Fine-tuning: every kind of run, the same data for all, and resuming."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import torch
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import read_json, sha256
+from uscl_med3d.methods.registry import find_method
+from uscl_med3d.train import finetune as module
+from uscl_med3d.train import lora
+from uscl_med3d.train.loop import ClickTrainer
+
+RUNS = ["full_tuning", "adaptformer", "uscl_med3d_r8_both_vcl", "uscl_med3d_r8_decoder_vcl",
+        "uscl_med3d_r32_encoder_novcl", "uscl_med3d_r32_decoder_novcl"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def vcl(cohort, make_job, tmp_path_factory):
+    """An encoder adapter as pretraining would leave it, with B different from zero."""
+    method = find_method("uscl_med3d").load(
+        make_job("finetune", "uscl_med3d_r8_encoder_novcl", methods__uscl_med3d__grid__rank=8), cohort.base, None, None
+    )
+    state = {name: value + 0.1 for name, value in lora.lora_state(method.network, "encoder").items()}
+    path = tmp_path_factory.mktemp("vcl") / "r8.safetensors"
+    lora.save_lora(path, state, 8, method.alpha, method.base_sha256)
+    return path
+
+
+def train(job, cohort, vcl, folder, name="run"):
+    paths = [folder / f"{name}.{kind}" for kind in ("safetensors", "csv", "json", "cost.json")]
+    module.finetune(job, cohort.volumes, cohort.splits, cohort.pseudolabels, cohort.base,
+                    vcl if job.run.vcl else None, *paths)  # fmt: skip
+    return paths
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_trains_only_what_the_run_names(run, cohort, make_job, vcl, tmp_path):
+    job = make_job("finetune", run)
+    weights, curve, info, cost = train(job, cohort, vcl, tmp_path)
+    start = find_method(job.run.method).load(job, cohort.base, None, vcl if job.run.vcl else None)
+    trained = find_method(job.run.method).load(job, cohort.base, weights, vcl if job.run.vcl else None)
+    changed = {
+        name
+        for (name, a), b in zip(start.network.state_dict().items(), trained.network.state_dict().values(), strict=True)
+        if not torch.equal(a, b)
+    }
+    expected = {name for name, value in _prepared(trained).items() if value.requires_grad}
+    assert changed and changed <= expected
+    facts = read_json(info)
+    assert facts["trainable_parameters"] == sum(v.numel() for n, v in _prepared(trained).items() if n in expected)
+    assert facts["embeddings_computed_once"] == (job.run.modules == "decoder")
+    assert list(pd.read_csv(curve)["step"]) == [3, 6]
+    assert read_json(cost)["training_seconds"] >= 0
+    assert not list(tmp_path.glob("*.resume"))
+
+
+def _prepared(method):
+    method.prepare_training()
+    return dict(method.network.named_parameters())
+
+
+def test_same_job_gives_the_same_bytes(cohort, make_job, vcl, tmp_path):
+    job = make_job("finetune", "adaptformer")
+    first, second = (train(job, cohort, vcl, tmp_path, name) for name in ("a", "b"))
+    assert sha256(first[0]) == sha256(second[0])
+    assert sha256(first[1]) == sha256(second[1])
+
+
+@pytest.mark.parametrize("run", ["adaptformer", "uscl_med3d_r8_decoder_vcl"])
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_interrupted_run_ends_like_an_uninterrupted_one(run, keep, cohort, make_job, vcl, tmp_path, monkeypatch):
+    job = make_job("finetune", run, finetune__keep=keep)
+    whole = train(job, cohort, vcl, tmp_path, "whole")
+    step = ClickTrainer._step
+
+    def stop_at_five(self, number):
+        if number == 5:
+            raise KeyboardInterrupt
+        step(self, number)
+
+    monkeypatch.setattr(ClickTrainer, "_step", stop_at_five)
+    with pytest.raises(KeyboardInterrupt):
+        train(job, cohort, vcl, tmp_path, "parts")
+    assert (tmp_path / "parts.safetensors.resume").is_file() and not (tmp_path / "parts.safetensors").exists()
+    seen = []
+    monkeypatch.setattr(ClickTrainer, "_step", lambda self, number: (seen.append(number), step(self, number)))
+    parts = train(job, cohort, vcl, tmp_path, "parts")
+    assert seen == [4, 5]
+    assert sha256(whole[0]) == sha256(parts[0]) and sha256(whole[1]) == sha256(parts[1])
+
+
+def test_resume_file_of_another_job_is_ignored(cohort, make_job, vcl, tmp_path, monkeypatch):
+    fresh = train(make_job("finetune", "adaptformer"), cohort, vcl, tmp_path, "fresh")
+    (tmp_path / "x.safetensors.resume").write_bytes(b"damaged")
+    again = train(make_job("finetune", "adaptformer"), cohort, vcl, tmp_path, "x")
+    assert sha256(fresh[0]) == sha256(again[0])
+
+
+def test_all_runs_of_a_seed_draw_the_same_crops(cohort, make_job, vcl, tmp_path):
+    drawn = []
+    for run in ("full_tuning", "uscl_med3d_r32_decoder_novcl"):
+        job = make_job("finetune", run)
+        method = find_method(job.run.method).load(job, cohort.base, None, None)
+        method.prepare_training()
+        training = module._Training(
+            job, cohort.volumes, cohort.pseudolabels, module.read_splits(cohort.splits), (job.seed, "finetune", 0), method
+        )
+        drawn.append((training.crops, training.draw(3).batch.first_clicks.tolist()))
+    assert drawn[0] == drawn[1]
+    assert {crop.target.case for crop in drawn[0][0]} == {"s_t1", "s_t2"}
+
+
+def test_cached_embeddings_equal_fresh_ones(cohort, make_job, vcl):
+    job = make_job("finetune", "uscl_med3d_r8_decoder_vcl")
+    method = find_method("uscl_med3d").load(job, cohort.base, None, vcl)
+    method.prepare_training()
+    training = module._Training(
+        job, cohort.volumes, cohort.pseudolabels, module.read_splits(cohort.splits), (job.seed, "finetune", 0), method
+    )
+    example = training.draw(1)
+    with torch.no_grad():
+        fresh = method.embed(torch.from_numpy(example.batch.images))
+    torch.testing.assert_close(example.embedding, fresh)
+
+
+def test_no_target_is_a_clear_error(cohort, make_job, vcl, tmp_path):
+    job = make_job("finetune", "adaptformer", finetune__min_target_voxels=100000)
+    with pytest.raises(InputError, match="at least one accepted target"):
+        train(job, cohort, vcl, tmp_path)
+    assert not list(tmp_path.iterdir())
