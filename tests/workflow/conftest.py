@@ -34,7 +34,7 @@ class Checkout:
 
     def snakemake(self, *arguments: str, scale: str = SMOKE, ok: bool = True) -> str:
         """Run Snakemake on a scale of this copy."""
-        return self.run("snakemake", "--cores", "2", "--configfile", scale, *arguments, ok=ok)
+        return self.run("snakemake", "--cores", "2", "--configfile", *scale.split(), *arguments, ok=ok)
 
     def planned(self, *arguments: str, scale: str = SMOKE) -> dict[str, int]:
         """Jobs that a run would do now: rule -> count."""

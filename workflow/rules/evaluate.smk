@@ -6,7 +6,7 @@ rule evaluate:
         "evaluate: {wildcards.run}"
     input:
         params=PLAN.job_file("evaluate", "{run}"),
-        code=list_sources("uscl_med3d.evaluate.score"),
+        code=lambda wildcards: PLAN.code("uscl_med3d.evaluate.score", wildcards.run),
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
         general=PLAN.general_inputs,

@@ -6,7 +6,7 @@ rule finetune:
         "finetune: {wildcards.run}"
     input:
         params=PLAN.job_file("finetune", "{run}"),
-        code=list_sources("uscl_med3d.train.finetune"),
+        code=lambda wildcards: PLAN.code("uscl_med3d.train.finetune", wildcards.run),
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
         pseudolabels=rules.pseudolabel.output.labels,

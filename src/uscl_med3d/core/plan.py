@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core import params as parameters
+from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.io import write_text
 from uscl_med3d.core.params.methods import Run
 from uscl_med3d.core.runs import list_runs, main_run
@@ -123,6 +124,10 @@ class Plan:
     def ranks(self) -> list[int]:
         """Ranks that need a VCL pretraining: one for each rank, shared by all runs of that rank."""
         return sorted({run.rank for run in self.runs.values() if run.vcl})
+
+    def code(self, module: str, run: str) -> list[str]:
+        """Source files of a job of one run: the stage's, and those of the run's own method, which is found by name."""
+        return list_sources(module, f"uscl_med3d.methods.{self.runs[run].method}")
 
     def weights(self, run: str) -> list[str]:
         """Checkpoint of a run; the untouched base model has none of its own."""
