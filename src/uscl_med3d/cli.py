@@ -112,6 +112,21 @@ def training_cost(a: SimpleNamespace) -> None:
     build_training_cost(load_job("report", a.params), a.info, a.cost, a.out / "training_cost.csv")
 
 
+def figure(a: SimpleNamespace) -> None:
+    """One figure, as PNG and PDF."""
+    from uscl_med3d.report.figures import FigureInputs, draw
+
+    inputs = FigureInputs(a.volumes, a.splits, a.pseudolabels, a.scores, a.curves, a.predictions)
+    draw(a.name, load_job("report", a.params), inputs, a.out)
+
+
+def claims(a: SimpleNamespace) -> None:
+    """The paper's claims, each with our estimate and verdict."""
+    from uscl_med3d.report.claims import build_claims
+
+    build_claims(load_job("report", a.params), a.tables, a.scores, a.out)
+
+
 def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
     """General-domain folders by their set's name, which is the folder's name."""
     return {folder.name: folder for folder in folders}
@@ -148,6 +163,10 @@ def build_parser() -> argparse.ArgumentParser:
     add(gate, "scores", "result")
     add(tables, "out", several=["scores"])
     add(training_cost, "out", several=["info", "cost"])
+    add(figure, "volumes", "splits", "pseudolabels", "out", several=["scores", "curves", "predictions"]).add_argument(
+        "--name", required=True
+    )
+    add(claims, "tables", "out", several=["scores"])
     return parser
 
 

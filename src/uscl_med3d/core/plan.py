@@ -138,6 +138,9 @@ class Plan:
         rank = self.runs[run].rank if self.runs[run].vcl else None
         return [f"{self.results}/checkpoints/pretrain/r{rank}.safetensors"] if rank else []
 
-    def list_results(self, folder: str, runs: list[str] | None = None, suffix: str = ".csv") -> list[str]:
-        """One file per run in a folder of the results."""
-        return [f"{self.results}/{folder}/{run}{suffix}" for run in (runs or self.runs)]
+    @property
+    def curves(self) -> list[str]:
+        """Learning curves of everything that is trained."""
+        foundation = [f"{self.results}/curves/foundation/{model}.csv" for model in ("sam_med3d", "seggpt")]
+        pretrain = [f"{self.results}/curves/pretrain/r{rank}.csv" for rank in self.ranks]
+        return foundation + pretrain + [f"{self.results}/curves/finetune/{run}.csv" for run in self.trained]
