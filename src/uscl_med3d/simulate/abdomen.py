@@ -9,7 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from uscl_med3d.simulate.anatomy import Body, Layer
-from uscl_med3d.simulate.shapes import Waves, curve, ellipsoid, tube
+from uscl_med3d.simulate.shapes import Waves, curve, ellipsoid, rotation, tube
+
+
+def reach(shape: tuple, direction: np.ndarray) -> float:
+    """Distance in millimetres from an ellipsoid's centre to its surface along a unit vector."""
+    local = rotation(shape[2]).T * direction
+    return float(1 / np.linalg.norm(local.sum(axis=1) / shape[1]))
 
 
 class Flank:
@@ -32,59 +38,62 @@ class Flank:
         self.place_details(side)
 
     def place_organs(self, person: np.random.Generator, side: np.random.Generator) -> None:
-        """Upper organ (liver or spleen) and kidney, keeping their relative position in every patient."""
-        size, wall = self.size, self.body.wall_mm
-        shift = side.uniform(-8, 8, 3) * [1, 0.3, 1]
-        if self.right:
-            radii = np.array([74, 46, 66]) * size * side.uniform(0.9, 1.1, 3)
-            centre = [-32, wall + 0.86 * radii[1] + 2, 4]
-            angles = (side.uniform(-6, 6), side.uniform(-6, 6), side.uniform(8, 16))
-        else:
-            radii = np.array([55, 31, 47]) * size * side.uniform(0.9, 1.15, 3)
-            centre = [-18, wall + 0.95 * radii[1] + 4, -2]
-            angles = (side.uniform(-8, 8), side.uniform(-8, 8), side.uniform(10, 24))
-        self.upper = (np.array(centre) + shift, radii, angles)
-        gap = 0.0 if self.fluid_share is None else 13 + 9 * self.fluid_share
-        kidney = np.array([54, 27, 29]) * size * person.uniform(0.92, 1.1) * side.uniform(0.94, 1.06, 3)
-        down = 0.52 * radii[1] if self.right else 0.62 * radii[1]
-        where = self.upper[0] + [62 if self.right else 50, down + 0.5 * kidney[1] + gap, side.uniform(-8, 8)]
-        self.kidney = (where, kidney, (side.uniform(-10, 10), side.uniform(-12, 12), side.uniform(-2, 14)))
-        self.bumps = [Waves(side, (35, 80), amplitude, 3) for amplitude in (2.2, 1.4, 2.5)]
-        dome = np.array([25, 78, 0]) + shift
-        self.dome = (dome, (98 * size, 108, 115), (0, 0, 0))
+        """Upper organ and kidney: the kidney lies below and beside it, in every patient, behind a gap."""
+        wall = self.body.wall_mm
+        radii = np.array((68, 40, 60) if self.right else (52, 29, 46))
+        radii = radii * self.size * side.uniform(0.92, 1.1, 3)
+        centre = np.array((-40 if self.right else -28, wall + radii[1] + 2, side.uniform(-6, 6)))
+        centre[0] += side.uniform(-7, 7)
+        tilt = side.uniform(4, 12) if self.right else side.uniform(8, 20)
+        self.upper = (centre, radii, (side.uniform(-6, 6), side.uniform(-6, 6), tilt))
+        kidney = np.array((50, 25, 28)) * self.size * person.uniform(0.94, 1.08) * side.uniform(0.95, 1.06, 3)
+        turn = (side.uniform(-10, 10), side.uniform(-12, 12), side.uniform(-4, 12))
+        self.towards = np.array((0.72, 0.69, side.uniform(-0.12, 0.12)) if self.right else (0.66, 0.75, 0))
+        self.towards /= np.linalg.norm(self.towards)
+        self.gap = 2.0 if self.fluid_share is None else 13 + 8 * self.fluid_share
+        self.edge = centre + self.towards * reach(self.upper, self.towards)
+        where = self.edge + self.towards * (self.gap + reach((None, kidney, turn), self.towards))
+        self.kidney = (where, kidney, turn)
+        self.bumps = [Waves(side, (40, 90), amplitude, 3) for amplitude in (2.0, 1.3, 2.0)]
+        dome = centre + (58, 14, 0) if self.right else centre + (46, 26, 0)
+        self.dome = (dome, (98 * self.size, 108, 115), (0, 0, 0))
 
     def place_fluid(self, side: np.random.Generator) -> None:
-        """Three pockets: between the organs, at the organ tip against the wall, and down the gutter."""
+        """Three pockets: between the organs, at the organ's tip against the wall, and down the gutter."""
         self.pockets = []
         if self.fluid_share is None:
             return
-        grow = 0.85 + 0.3 * self.fluid_share
-        between = 0.5 * self.upper[0] + 0.5 * self.kidney[0]
-        tip = self.upper[0] + [self.upper[1][0] * 0.92, -0.28 * self.upper[1][1], 0]
-        for centre, radii in (
-            (between + [-4, 4, 0], (46, 29, 40)),
-            (tip, (34, 24, 38)),
-            (tip + [34, 8, 0], (30, 22, 34)),
+        grow = 0.85 + 0.35 * self.fluid_share
+        lean = np.degrees(np.arctan2(self.towards[0], self.towards[1]))
+        middle = self.edge + self.towards * self.gap / 2
+        tip = self.upper[0] + self.upper[1] * (1.0, 0.0, 0.0)
+        tip[1] = self.body.wall_mm + 22 * grow
+        gutter = tip + (30, side.uniform(4, 14), side.uniform(-12, 12))
+        for centre, radii, angle in (
+            (middle, (42, self.gap / 2 + 15, 38), -lean),
+            (tip, (30, 23, 36), side.uniform(-10, 10)),
+            (gutter, (27, 20, 32), side.uniform(-10, 30)),
         ):
-            radii = np.array(radii) * grow * side.uniform(0.9, 1.1, 3)
-            centre = centre + side.normal(0, 3, 3)
-            centre[1] = max(centre[1], self.body.wall_mm + 0.55 * radii[1])
-            self.pockets.append((centre, radii, tuple(side.uniform(-12, 12, 3))))
+            radii = np.array(radii) * grow * side.uniform(0.92, 1.1, 3)
+            place = centre + side.normal(0, 2, 3)
+            self.pockets.append((place, radii, (side.uniform(-8, 8), side.uniform(-8, 8), angle)))
+        if side.uniform() < 0.4:
+            del self.pockets[side.integers(0, 3)]
 
     def place_details(self, side: np.random.Generator) -> None:
         """Vessels, ribs, bowel gas, spine, gallbladder: unlabelled, and what makes a frame look lived in."""
         centre, radii, _ = self.upper
-        hilum = centre + [radii[0] * 0.3, radii[1] * 0.75, side.uniform(-10, 10)]
+        hilum = centre + (radii[0] * 0.3, radii[1] * 0.75, side.uniform(-10, 10))
         self.vessels = []
         for _ in range(5 if self.right else 3):
             end = centre + side.uniform(-0.8, 0.8, 3) * radii
             bore = side.uniform(2.2, 5.0) if self.right else side.uniform(1.6, 3.0)
             self.vessels.append((curve(side, hilum, end, 7, 5), np.linspace(bore, 0.5 * bore, 5)))
         self.ribs = []
-        first = side.uniform(-62, -40)
-        for index in range(2):
+        first = side.uniform(-62, -10)
+        for index in range(side.integers(0, 3)):
             x = first + 34 * index
-            slope = side.uniform(-0.18, 0.18)
+            slope = side.uniform(-0.3, 0.3)
             ends = ([x - 90 * slope, self.body.wall_mm - 5, -90], [x + 90 * slope, self.body.wall_mm - 5, 90])
             self.ribs.append((curve(side, *ends, 2, 5), np.full(5, side.uniform(3.2, 4.6))))
         self.gas = [
@@ -96,14 +105,14 @@ class Flank:
             for _ in range(3)
         ]
         self.bowel = [
-            (self.kidney[0] + [side.uniform(20, 70), side.uniform(-40, 20), side.uniform(-60, 60)],
+            (self.kidney[0] + (side.uniform(20, 70), side.uniform(-50, 10), side.uniform(-60, 60)),
              side.uniform(10, 18, 3), tuple(side.uniform(-40, 40, 3)))
             for _ in range(5)
         ]  # fmt: skip
         self.spine = side.uniform(150, 165)
         self.gallbladder = None
         if self.right and side.uniform() < 0.5:
-            where = centre + [0.55 * radii[0], 0.72 * radii[1], side.choice([-1, 1]) * side.uniform(30, 45)]
+            where = centre + radii * (0.5, 0.8, 0) + (0, 0, side.choice([-1, 1]) * side.uniform(28, 42))
             self.gallbladder = (
                 where,
                 side.uniform(0.9, 1.2) * np.array([24, 11, 12]),
@@ -141,8 +150,7 @@ class Flank:
         beyond = np.minimum(-dome, 20 - flat[0])
         layers += [Layer("diaphragm", "", beyond + 2.5), Layer("lung_mirror", "", beyond)]
         layers += self.body.wall(flat)
-        ribs = np.max([tube(flat, *rib) for rib in self.ribs], axis=0)
-        return [*layers, Layer("bone", "", ribs)]
+        return [*layers, *(Layer("bone", "", tube(flat, *rib)) for rib in self.ribs)]
 
     def kidney_layers(self, points: np.ndarray, kidney: np.ndarray) -> list[Layer]:
         """Perirenal fat, cortex, pyramids around the bright sinus."""

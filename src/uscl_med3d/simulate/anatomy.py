@@ -70,4 +70,4 @@ class Body:
 
 def make_textures(rng: np.random.Generator) -> list[Texture]:
     """Isotropic lumps and layered streaks, both fixed in space."""
-    return [Texture(rng, (5.0, 5.0, 5.0), 48), Texture(rng, (14.0, 2.2, 10.0), 48)]
+    return [Texture(rng, (5.0, 5.0, 5.0), 48), Texture(rng, (18.0, 1.8, 14.0), 64)]

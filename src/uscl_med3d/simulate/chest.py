@@ -27,14 +27,14 @@ class Chest:
             np.array([88, 96, 125]) * self.size,
             (0, side.uniform(-6, 6), side.uniform(-8, 8)),
         )
-        self.amount = person.uniform(0.75, 1.2)
+        self.amount = person.uniform(0.7, 1.12)
         radii = np.array([52, 50, 52]) * self.amount * side.uniform(0.9, 1.1, 3)
         centre = np.array([across - 0.45 * radii[0], wall + 0.6 * radii[1], side.uniform(-8, 8)])
         self.effusion = (centre, radii, (0, side.uniform(-10, 10), side.uniform(-20, 10)))
         tongue = np.array([34, 13, 30]) * self.amount * side.uniform(0.85, 1.2, 3)
-        place = centre + [-0.75 * radii[0], side.uniform(0.0, 0.35) * radii[1], side.uniform(-8, 8)]
+        place = centre + (-0.75 * radii[0], side.uniform(0.0, 0.35) * radii[1], side.uniform(-8, 8))
         self.collapsed = (place, tongue, (side.uniform(-10, 10), side.uniform(-10, 10), side.uniform(5, 35)))
-        self.bumps = [Waves(side, (40, 90), amplitude, 3) for amplitude in (3.0, 2.0)]
+        self.bumps = [Waves(side, (35, 85), amplitude, 3) for amplitude in (4.5, 2.5)]
         self.bronchi = [
             (place + side.uniform(-0.7, 0.7, 3) * tongue, side.uniform(0.9, 2.0, 3), (0, 0, 0))
             for _ in range(10)

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from uscl_med3d.core.io import atomic, save_volume
+from uscl_med3d.core.io import save_volume, write_text
 from uscl_med3d.core.params.simulate import SimulateCohort
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.simulate.abdomen import Flank
 from uscl_med3d.simulate.annotator import choose_key_frames, draw_contours
 from uscl_med3d.simulate.chest import Chest
-from uscl_med3d.simulate.pool import run_cases
+from uscl_med3d.simulate.pool import replacing, run_cases
 from uscl_med3d.simulate.screen import draw_furniture
 from uscl_med3d.simulate.sweep import Sweep, simulate_sweep
 from uscl_med3d.simulate.video import write_video
 
+FOLDERS = ("videos", "key_frames", "truth")
 VIEWS = {"chest": ("chest",), "abdomen": ("abdomen_right", "abdomen_left")}
 COLUMNS = (
     "patient", "sweep", "group", "view", "split", "video", "key_frames", "probe", "spacing_mm", "frame_spacing_mm",
@@ -27,16 +28,14 @@ COLUMNS = (
 
 
 def simulate_cohort(job: Any, out_dir: str | Path) -> None:
-    """Write cohort.csv, videos/, key_frames/ and the evaluation-only truth/ into `out_dir` (replaced as a whole)."""
-    with atomic(out_dir) as folder:
-        for name in ("videos", "key_frames", "truth"):
-            (folder / name).mkdir(parents=True)
+    """Write cohort.csv, videos/, key_frames/ and the evaluation-only truth/ into `out_dir`."""
+    with replacing(out_dir, FOLDERS) as folder:
         cases = [
             (row, str(folder), job.cohort, dict(job.classes), job.seed) for row in list_sweeps(job.cohort)
         ]
         rows = run_cases(write_sweep, cases, job.cohort.workers)
-        lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in rows)]
-        (folder / "cohort.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in rows)]
+    write_text(Path(out_dir) / "cohort.csv", "\n".join(lines) + "\n")
 
 
 def list_sweeps(cohort: SimulateCohort) -> list[dict[str, str]]:

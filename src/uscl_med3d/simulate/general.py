@@ -10,14 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from uscl_med3d.core.io import atomic, save_volume, write_json
+from uscl_med3d.core.io import save_volume, write_json
 from uscl_med3d.core.params.simulate import SimulateGeneral
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.simulate.appearance import (
-    BRAIN_CONTRASTS, draw_brain_levels, draw_ct_levels, draw_mr_levels, make_ct, make_mr,
+    BRAIN_CONTRASTS,
+    draw_brain_levels,
+    draw_ct_levels,
+    draw_mr_levels,
+    make_ct,
+    make_mr,
 )  # fmt: skip
 from uscl_med3d.simulate.brain import BRATS, draw_head
-from uscl_med3d.simulate.pool import run_cases
+from uscl_med3d.simulate.pool import replacing, run_cases
 from uscl_med3d.simulate.torso import AMOS, DRAWERS, TOTALSEGMENTATOR, Fields
 
 LABELS = {"amos": AMOS, "totalsegmentator": TOTALSEGMENTATOR, "brats": BRATS}
@@ -25,8 +30,8 @@ HALF_WIDTH = 0.94  # of half the volume's shortest in-plane extent
 
 
 def simulate_general(job: Any, out_dir: str | Path) -> None:
-    """Write every set of `job.general.sets` into `out_dir` (replaced as a whole)."""
-    with atomic(out_dir) as folder:
+    """Write every set of `job.general.sets` into `out_dir`."""
+    with replacing(out_dir, sorted(job.general.sets)) as folder:
         cases = []
         for name, count in sorted(job.general.sets.items()):
             for sub in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
@@ -80,14 +85,17 @@ def draw_case(
 
 
 def body_points(shape: tuple[int, ...], spacing: tuple[float, ...]) -> np.ndarray:
-    """Body coordinates (3, n) of every voxel (x left-right, y front-back, z foot-head), in body half widths."""
+    """Body coordinates (3, n) of every voxel (x left, y back, z head), in body half widths.
+
+    The file's axes run right, front, head (RAS+), against x and y.
+    """
     z, y, x = (
         (np.arange(size, dtype=np.float32) - np.float32((size - 1) / 2)) * np.float32(step)
         for size, step in zip(shape, spacing, strict=True)
     )
     half = np.float32(HALF_WIDTH * min(shape[1] * spacing[1], shape[2] * spacing[2]) / 2)
     grid = np.meshgrid(z / half, y / half, x / half, indexing="ij")
-    return np.stack([grid[2].ravel(), grid[1].ravel(), grid[0].ravel()])
+    return np.stack([-grid[2].ravel(), -grid[1].ravel(), grid[0].ravel()])
 
 
 def paint(

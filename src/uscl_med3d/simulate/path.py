@@ -37,8 +37,7 @@ def draw_path(rng: np.random.Generator, acquisition: Acquisition) -> tuple[np.nd
 def place_points(
     lateral_mm: np.ndarray, below_mm: np.ndarray, positions: np.ndarray, rotations: np.ndarray
 ) -> np.ndarray:
-    """Body coordinates (3, rows * columns * f) of an image grid, frame varying fastest."""
-    x = np.tile(lateral_mm, len(below_mm))[:, None]
-    y = np.repeat(below_mm, len(lateral_mm))[:, None]
+    """Body coordinates (3, n * f) of n image points in every frame, frame varying fastest."""
+    x, y = lateral_mm[:, None], below_mm[:, None]
     points = [rotations[:, i, 0] * x + rotations[:, i, 1] * y + positions[:, i] for i in range(3)]
     return np.stack(points).reshape(3, -1).astype(np.float32)

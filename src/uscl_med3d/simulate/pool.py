@@ -1,4 +1,4 @@
-"""Independent cases on several processes; the number of processes never changes a result."""
+"""Independent cases on several processes, written to one folder; their number never changes a result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
+
+from uscl_med3d.core.io import atomic, remove
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -35,3 +38,21 @@ def run_cases(function: Callable[..., Any], cases: Sequence[tuple], workers: int
     context = multiprocessing.get_context("spawn")
     with _single_threaded(), ProcessPoolExecutor(min(workers, len(cases)), mp_context=context) as pool:
         return [future.result() for future in [pool.submit(function, *case) for case in cases]]
+
+
+@contextlib.contextmanager
+def replacing(out_dir: str | Path, names: Sequence[str]) -> Iterator[Path]:
+    """Yield an empty folder with the subfolders `names`; on success they replace those of `out_dir`.
+
+    Other files in `out_dir` stay, and after a failure everything stays.
+    """
+    out = Path(out_dir)
+    # A temporary directory goes through `atomic` for its clean-up; its own name is never kept.
+    with atomic(out / "new") as folder:
+        for name in names:
+            (folder / name).mkdir(parents=True)
+        yield folder
+        for name in names:
+            remove(out / name)
+            os.replace(folder / name, out / name)
+    (out / "new").rmdir()

@@ -32,6 +32,11 @@ class Fan:
     to_polar: np.ndarray  # (samples * beams,) index into the fan's pixels
     to_pixels: csr_matrix  # (fan pixels, samples * beams)
 
+    @property
+    def polar_shape(self) -> tuple[int, int]:
+        """(depth samples, beams)."""
+        return len(self.depths_mm), len(self.angles_rad)
+
 
 def make_fan(
     acquisition: Acquisition, physics: Physics, radius_mm: float, half_angle_deg: float, depth_mm: float
@@ -87,12 +92,34 @@ def _bilinear(row: np.ndarray, column: np.ndarray, shape: tuple[int, int]) -> cs
     return csr_matrix((weight.ravel(), index.ravel(), starts), shape=(len(row), shape[0] * shape[1]))
 
 
-def coarse_grid(fan: Fan, step_px: int) -> tuple[np.ndarray, np.ndarray, csr_matrix]:
-    """A coarser pixel grid that covers the image: (lateral_mm, below_mm, interpolation to the fan's pixels)."""
+@dataclass(frozen=True)
+class CoarseGrid:
+    """A coarser pixel grid that covers the image, on which anatomy is evaluated; nodes in row-major order."""
+
+    shape: tuple[int, int]
+    step_mm: float
+    lateral_mm: np.ndarray  # per node
+    below_mm: np.ndarray  # per node
+    to_fan: csr_matrix  # (fan pixels, nodes), bilinear
+    node_inside: np.ndarray  # (rows, columns) bool: node is a pixel of the fan
+    node_pixel: np.ndarray  # index of that pixel among the fan's pixels
+
+
+def coarsen(fan: Fan, step_px: int) -> CoarseGrid:
+    """Every `step_px`-th pixel, and one step beyond the image."""
     rows = np.arange(0, fan.shape[0] + step_px, step_px)
     columns = np.arange(0, fan.shape[1] + step_px, step_px)
     row, column = np.nonzero(fan.mask)
-    table = _bilinear(row / step_px, column / step_px, (len(rows), len(columns)))
-    lateral = fan.lateral_mm[0] + columns * fan.spacing_mm
-    below = fan.below_mm[0] + rows * fan.spacing_mm
-    return lateral, below, table
+    inside = np.zeros((len(rows), len(columns)), bool)
+    sampled = fan.mask[::step_px, ::step_px]
+    inside[: sampled.shape[0], : sampled.shape[1]] = sampled
+    number = np.cumsum(fan.mask.ravel()).reshape(fan.shape) - 1
+    return CoarseGrid(
+        shape=(len(rows), len(columns)),
+        step_mm=step_px * fan.spacing_mm,
+        lateral_mm=np.tile(fan.lateral_mm[0] + columns * fan.spacing_mm, len(rows)),
+        below_mm=np.repeat(fan.below_mm[0] + rows * fan.spacing_mm, len(columns)),
+        to_fan=_bilinear(row / step_px, column / step_px, (len(rows), len(columns))),
+        node_inside=inside,
+        node_pixel=number[::step_px, ::step_px][sampled],
+    )

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import binary_dilation, binary_opening
 
 from uscl_med3d.core.params.simulate import SimulateCohort
 from uscl_med3d.simulate.anatomy import Anatomy, make_textures
 from uscl_med3d.simulate.path import draw_path, place_points
-from uscl_med3d.simulate.physics import compress, draw_settings, render
-from uscl_med3d.simulate.probe import Fan, coarse_grid, make_fan
+from uscl_med3d.simulate.physics import compress, draw_settings, render_echo
+from uscl_med3d.simulate.pockets import drop_films
+from uscl_med3d.simulate.probe import CoarseGrid, Fan, coarsen, make_fan
+
+STREAK_DEPTH_MM = (
+    55  # streaks are finer than the anatomy's grid and belong to the wall, so only this much gets them
+)
 
 
 @dataclass(frozen=True)
@@ -28,33 +32,45 @@ def simulate_sweep(
     rng: np.random.Generator, anatomy: Anatomy, probe: str, cohort: SimulateCohort, classes: dict[str, int]
 ) -> Sweep:
     """Scan one body once. The furniture outside the fan is not drawn here."""
-    acquisition = cohort.acquisition
-    kind = acquisition.probes[probe]
-    fan = make_fan(
-        acquisition,
-        cohort.physics,
-        kind.radius_mm,
-        rng.uniform(*kind.half_angle_deg),
-        rng.uniform(*kind.depth_mm),
-    )
-    positions, rotations = draw_path(rng, acquisition)
-    frame_step_mm = float(np.abs(np.diff(positions[:, 2])).mean())
-    lateral, below, table = coarse_grid(fan, acquisition.anatomy_step_px)
-    points = place_points(lateral, below, positions, rotations)
-    frames = len(positions)
-    tissue, label = paint(anatomy, points, table, frames, cohort, classes)
-    polar = (len(fan.depths_mm), len(fan.angles_rad), frames)
-    textures = tuple(
-        np.take(table @ texture(points).reshape(-1, frames), fan.to_polar, axis=0).reshape(polar)
-        for texture in make_textures(rng)
-    )
+    kind = cohort.acquisition.probes[probe]
+    angle, depth = rng.uniform(*kind.half_angle_deg), rng.uniform(*kind.depth_mm)
+    fan = make_fan(cohort.acquisition, cohort.physics, kind.radius_mm, angle, depth)
+    path = draw_path(rng, cohort.acquisition)
+    frames, frame_step_mm = len(path[0]), float(np.abs(np.diff(path[0][:, 2])).mean())
+    grid = coarsen(fan, cohort.acquisition.anatomy_step_px)
+    points = place_points(grid.lateral_mm, grid.below_mm, *path)
+    tissue, label = paint(anatomy, points, grid, frames, cohort, classes)
+    if "ascites" in classes:
+        films = drop_films(label == classes["ascites"], grid, frame_step_mm, cohort.ascites_thickness_mm)
+        label[films] = 0
+        tissue[films] = list(cohort.tissues).index(anatomy.background)
+    on_beams = np.take(tissue, fan.to_polar, axis=0).reshape(*fan.polar_shape, frames)
+    textures = draw_textures(rng, fan, grid, points, path)
     settings = draw_settings(rng, cohort.physics)
-    level = render(
-        rng, fan, np.take(tissue, fan.to_polar, axis=0).reshape(polar), textures, frame_step_mm, cohort.physics,
-        cohort.tissues, settings,
-    )  # fmt: skip
-    grey = fan.to_pixels @ compress(level, settings).reshape(-1, frames)
+    echo, gain_db = render_echo(
+        rng, fan, on_beams, textures, frame_step_mm, cohort.physics, cohort.tissues, settings
+    )
+    grey = fan.to_pixels @ compress(echo, gain_db, settings).reshape(-1, frames)
     return Sweep(fill(fan, np.rint(grey).astype(np.uint8)), fill(fan, label), fan, frame_step_mm)
+
+
+def draw_textures(
+    rng: np.random.Generator,
+    fan: Fan,
+    grid: CoarseGrid,
+    points: np.ndarray,
+    path: tuple[np.ndarray, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lumps on the whole beam grid and streaks on its shallow part, (a, b, f)."""
+    lumps, streaks = make_textures(rng)
+    frames = len(path[0])
+    everywhere = np.take(grid.to_fan @ lumps(points).reshape(-1, frames), fan.to_polar, axis=0)
+    shallow = int(np.searchsorted(fan.depths_mm, STREAK_DEPTH_MM))
+    reach = fan.radius_mm + fan.depths_mm[:shallow, None]
+    lateral, below = reach * np.sin(fan.angles_rad), reach * np.cos(fan.angles_rad) - fan.radius_mm
+    wall = streaks(place_points(lateral.ravel(), below.ravel(), *path))
+    beams = fan.polar_shape[1]
+    return everywhere.reshape(*fan.polar_shape, frames), wall.reshape(shallow, beams, frames)
 
 
 def fill(fan: Fan, values: np.ndarray) -> np.ndarray:
@@ -65,16 +81,23 @@ def fill(fan: Fan, values: np.ndarray) -> np.ndarray:
 
 
 def paint(
-    anatomy: Anatomy, points: np.ndarray, table, frames: int, cohort: SimulateCohort, classes: dict[str, int]
+    anatomy: Anatomy,
+    points: np.ndarray,
+    grid: CoarseGrid,
+    frames: int,
+    cohort: SimulateCohort,
+    classes: dict[str, int],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Tissue ids and labels, both (fan pixels, f) uint8."""
     names = list(cohort.tissues)
-    shape = (table.shape[0], frames)
+    shape = (grid.to_fan.shape[0], frames)
     tissue = np.full(shape, names.index(anatomy.background), np.uint8)
     label = np.zeros(shape, np.uint8)
     for layer in anatomy.layers(points):
-        inside = table @ layer.field.reshape(-1, frames) > 0
-        tissue[inside] = names.index(layer.tissue)
+        if layer.field.max() <= 0:
+            continue
+        inside = grid.to_fan @ layer.field.astype(np.float32).reshape(-1, frames) > 0
+        np.putmask(tissue, inside, np.uint8(names.index(layer.tissue)))
         if layer.target is not None:
-            label[inside] = classes[layer.target] if layer.target else 0
+            np.putmask(label, inside, np.uint8(classes[layer.target] if layer.target else 0))
     return tissue, label

@@ -52,6 +52,26 @@ class Acquisition(Section):
     sector_share: float = Field(ge=0, le=1)
 
 
+class Gas(Section):
+    """What is shown behind one kind of gas."""
+
+    haze_db: float
+    fade_db_cm: float = Field(ge=0)
+    surface: float = Field(ge=0)
+
+
+class Reverberation(Section):
+    """Echoes between gas and probe."""
+
+    gases: dict[Literal["lung", "lung_mirror", "gas"], Gas]
+    line_sd_mm: float = Field(gt=0)
+    a_line_db: Range
+    a_line_drop_db: float
+    b_lines: Range
+    b_line_db: float
+    b_line_persistence: float = Field(ge=0, le=1)
+
+
 class Physics(Section):
     """How echoes become grey values."""
 
@@ -61,6 +81,8 @@ class Physics(Section):
     axial_sd_mm: float = Field(gt=0)
     lateral_sd_beams: float = Field(gt=0)
     elevation_sd_mm: float = Field(gt=0)
+    side_lobe_db: float = Field(le=0)
+    side_lobe_beams: int = Field(ge=1)
     dynamic_range_db: Range
     gain_db: Range
     noise_db: Range
@@ -70,9 +92,13 @@ class Physics(Section):
     adaptive_span_mm: float = Field(gt=0)
     shadow_db: float = Field(gt=0)
     specular: float = Field(ge=0)
+    streak_echo: float = Field(ge=0)
     specular_power: float = Field(gt=0)
-    a_line_db: Range
-    b_lines: Range
+    contact_db: Range
+    penumbra_beams: int = Field(ge=0)
+    ring_down: float = Field(ge=0)
+    ring_down_mm: float = Field(gt=0)
+    reverberation: Reverberation
 
 
 class Tissue(Section):
