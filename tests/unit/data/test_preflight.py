@@ -1,0 +1,98 @@
+"""The check before any work lists everything that is missing, in one message."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from raw_files import Cohort
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.params.base import Section
+from uscl_med3d.core.params.foundation import Weights
+from uscl_med3d.data.check import check
+
+
+class Foundation(Section):
+    """Two base models, as in the parameters."""
+
+    sam_med3d: Weights
+    seggpt: Weights
+
+
+def weights(path: str = "train", sha256: str | None = None) -> Weights:
+    return Weights(weights=path, sha256=sha256, source="https://example.org/weights")
+
+
+def job(**changes) -> SimpleNamespace:
+    foundation = Foundation(sam_med3d=changes.pop("sam_med3d", weights()), seggpt=weights())
+    values = {"scale": "mine", "cohort": "simulate", "general": {"amos": "simulate"}, "device": "cpu"}
+    return SimpleNamespace(**(values | changes), foundation=foundation)
+
+
+def test_nothing_external_nothing_missing() -> None:
+    check(job())
+
+
+def test_everything_missing_is_listed_at_once(tmp_path: Path, cohort: Cohort) -> None:
+    cohort.add("a", reference="truth/a.nii.gz")
+    cohort.add("b", key_frames="masks/none")
+    (cohort.folder / "videos/a.mp4").unlink()
+    (cohort.folder / "masks/none").rename(cohort.folder / "masks/b")
+    general = tmp_path / "amos"
+    (general / "imagesTr").mkdir(parents=True)
+    with pytest.raises(InputError) as caught:
+        check(
+            job(
+                cohort=str(cohort.save()),
+                general={
+                    "amos": str(general),
+                    "brats": str(tmp_path / "brats"),
+                    "totalsegmentator": "simulate",
+                },
+                sam_med3d=weights(str(tmp_path / "external/sam_med3d_turbo.pth"), "ab" * 32),
+            )
+        )
+    message = str(caught.value)
+    for part in (
+        "external/sam_med3d_turbo.pth", "https://example.org/weights", "ab" * 32, "videos/a.mp4", "truth/a.nii.gz",
+        "masks/none", "line 3", "no labelsTr, imagesTs, labelsTs", "amos/dataset.json", "brats", "no such folder",
+    ):  # fmt: skip
+        assert part in message, part
+    assert "videos/b.mp4" not in message
+    assert "7 unusable input(s)" in message
+
+
+def test_a_whole_cohort_passes(cohort: Cohort) -> None:
+    cohort.add("a")
+    check(job(cohort=str(cohort.save())))
+
+
+def test_a_missing_or_unreadable_cohort_table(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"own_cohort\.md"):
+        check(job(cohort=str(tmp_path / "cohort.csv")))
+    (tmp_path / "cohort.csv").write_text("patient\n")
+    with pytest.raises(InputError, match="missing: sweep"):
+        check(job(cohort=str(tmp_path / "cohort.csv")))
+
+
+def test_a_checkpoint_with_another_sha256(tmp_path: Path) -> None:
+    file = tmp_path / "model.pth"
+    file.write_bytes(b"weights")
+    right = hashlib.sha256(b"weights").hexdigest()
+    check(job(sam_med3d=weights(str(file), right.upper())))
+    check(job(sam_med3d=weights(str(file))))
+    with pytest.raises(InputError) as caught:
+        check(job(sam_med3d=weights(str(file), "0" * 64)))
+    assert right in str(caught.value) and "0" * 64 in str(caught.value)
+
+
+def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="device: cpu"):
+        check(job(device="cuda"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    check(job(device="cuda"))
