@@ -10,7 +10,7 @@ from torch import Tensor
 from uscl_med3d.core.params.foundation import SegGptFoundation
 from uscl_med3d.core.seeds import torch_generator
 from uscl_med3d.foundation.scenes import InContextBatch, draw_batch
-from uscl_med3d.nets.seggpt import image_size, normalise, predict_mask_images, read_scores
+from uscl_med3d.nets.seggpt import image_size, normalise, predict_canvas, read_scores
 
 BATCH = 16  # scenes at a time; only memory depends on it
 
@@ -33,11 +33,12 @@ def score_held_out(
 
 def _score(model: Any, seed: int, settings: SegGptFoundation, device: str, prompts: int) -> dict[str, float]:
     generator = torch_generator(seed, "foundation", "seggpt", "held_out", prompts)
-    fixed = settings.training.model_copy(update={"two_prompts": float(prompts == 2)})
     model_dice, copy_dice = [], []
     for start in range(0, settings.training.held_out_scenes, BATCH):
         count = min(BATCH, settings.training.held_out_scenes - start)
-        batch = draw_batch(generator, count, image_size(model), fixed, settings.scenes).to(device)
+        batch = draw_batch(
+            generator, count, image_size(model), prompts, settings.training.extrapolation, settings.scenes
+        ).to(device)
         predicted = _segment(model, batch, settings.embedding_type) > 0.5
         nearest = batch.prompt_masks[torch.arange(count), batch.weights.argmax(dim=1)]
         model_dice.append(dice_percent(predicted, batch.target_mask))
@@ -53,7 +54,7 @@ def _score(model: Any, seed: int, settings: SegGptFoundation, device: str, promp
 
 def _segment(model: Any, batch: InContextBatch, embedding_type: str) -> Tensor:
     masks = batch.prompt_masks.float().unsqueeze(2).expand_as(batch.prompt_images)
-    predicted = predict_mask_images(
+    predicted = predict_canvas(
         model, normalise(batch.target),
         normalise(batch.prompt_images.flatten(0, 1)).reshape(batch.prompt_images.shape),
         normalise(masks.flatten(0, 1)).reshape(masks.shape), batch.weights, embedding_type,

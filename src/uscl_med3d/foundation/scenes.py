@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from uscl_med3d.core.params.foundation import SceneSettings, SegGptTraining
+from uscl_med3d.core.params.foundation import SceneSettings
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,18 @@ def draw_batch(
     generator: torch.Generator,
     count: int,
     size_hw: tuple[int, int],
-    training: SegGptTraining,
+    prompts: int,
+    extrapolation: float,
     settings: SceneSettings,
 ) -> InContextBatch:
-    """In-context examples from `count` new scenes: one prompt or two, and a target between or beyond them."""
-    two = float(torch.rand((), generator=generator)) < training.two_prompts
+    """In-context examples from `count` new scenes with 1 or 2 prompts each.
+
+    Two prompts: the target lies between them, in a share `extrapolation` of the scenes beyond the second.
+    """
+    two = prompts == 2
     between = 0.02 + 0.96 * torch.rand(count, generator=generator)
     if two:
-        beyond = torch.rand(count, generator=generator) < training.extrapolation
+        beyond = torch.rand(count, generator=generator) < extrapolation
         target_time = torch.where(beyond, 1 + 0.5 * between, between)
         distance = torch.stack([target_time, (1 - target_time).abs()], dim=1)
     else:
@@ -66,11 +70,11 @@ def draw_batch(
     if not two:
         times = times[:, :2]
     views = draw_scenes(generator, times, size_hw, settings)
-    prompts = [0, 2] if two else [0]
+    views_of_prompts = [0, 2] if two else [0]
     closeness = 1 / distance
     return InContextBatch(
         target=views.images[:, 1], target_mask=views.masks[:, 1],
-        prompt_images=views.images[:, prompts], prompt_masks=views.masks[:, prompts],
+        prompt_images=views.images[:, views_of_prompts], prompt_masks=views.masks[:, views_of_prompts],
         weights=closeness / closeness.sum(dim=1, keepdim=True),
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ from uscl_med3d.core.params.foundation import SegGptArchitecture, SegGptFoundati
 from uscl_med3d.core.seeds import prepare_torch, torch_generator
 from uscl_med3d.foundation.held_out import score_held_out
 from uscl_med3d.foundation.scenes import InContextBatch, draw_batch
-from uscl_med3d.nets.seggpt import build_seggpt, image_size, normalise, predict_mask_images, save_seggpt
+from uscl_med3d.nets.seggpt import build_seggpt, image_size, normalise, predict_canvas, save_seggpt
 
 CURVE_COLUMNS = ("step", "loss", "learning_rate", "dice_one_prompt", "dice_two_prompts")
 CHECKPOINT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -145,11 +145,20 @@ def _train(job: Any, weights_out: Path) -> tuple[SegGptForImageSegmentation, lis
     for step in tqdm(
         range(first, training.steps), initial=first, total=training.steps, desc="SegGPT", file=sys.stderr
     ):
+        generator = torch_generator(job.seed, "foundation", "seggpt", "step", step)
+        two = (
+            step >= training.one_prompt_steps
+            and float(torch.rand((), generator=generator)) < training.two_prompts
+        )
         batch = draw_batch(
-            torch_generator(job.seed, "foundation", "seggpt", "step", step),
-            training.batch_size, image_size(model), training, settings.scenes,
-        ).to(job.device)  # fmt: skip
-        loss = masked_half_loss(model, batch, training, settings.embedding_type)
+            generator,
+            training.batch_size,
+            image_size(model),
+            1 + two,
+            training.extrapolation,
+            settings.scenes,
+        ).to(job.device)
+        loss = in_context_loss(model, batch, training, settings.embedding_type)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), training.gradient_norm)
@@ -171,19 +180,29 @@ def _train(job: Any, weights_out: Path) -> tuple[SegGptForImageSegmentation, lis
     return model, state.curve
 
 
-def masked_half_loss(
+def in_context_loss(
     model: SegGptForImageSegmentation, batch: InContextBatch, training: SegGptTraining, embedding_type: str
 ) -> torch.Tensor:
-    """SegGPT's loss where its mask covers the whole target: smooth L1 between predicted and true mask image.
+    """Smooth L1 between predicted and true mask images: the target's, and weakly the prompt's own.
 
-    SegGPT masks a random part of the prompt's mask too in half of its steps; here every step is like
-    inference. Source: transformers SegGptLoss (smooth L1 with `beta`, mean over the masked patches).
+    The first term is SegGPT's loss with the whole target masked, as at inference (transformers, SegGptLoss).
+    SegGPT also masks random patches of the prompt's mask and paints them in; the second term takes that
+    place. It asks for the prompt's mask back, which the model sees: so that the decoder knows masks before
+    attention finds them.
     """
-    predicted = predict_mask_images(
-        model, normalise(batch.target), normalise_views(batch.prompt_images),
-        normalise_views(as_mask_images(batch.prompt_masks)), batch.weights, embedding_type,
-    )  # fmt: skip
-    return F.smooth_l1_loss(predicted, normalise(as_mask_images(batch.target_mask)), beta=training.loss_beta)
+    canvas = predict_canvas(
+        model,
+        normalise(batch.target),
+        normalise_views(batch.prompt_images),
+        normalise_views(as_mask_images(batch.prompt_masks)),
+        batch.weights,
+        embedding_type,
+    )
+    prompt, target = canvas.chunk(2, dim=2)
+    loss = F.smooth_l1_loss(target, normalise(as_mask_images(batch.target_mask)), beta=training.loss_beta)
+    shown = batch.prompt_masks[torch.arange(len(prompt)), batch.weights.argmax(dim=1)]
+    own = F.smooth_l1_loss(prompt, normalise(as_mask_images(shown)), beta=training.loss_beta)
+    return loss + training.prompt_loss * own
 
 
 def as_mask_images(masks: torch.Tensor) -> torch.Tensor:

@@ -66,14 +66,15 @@ def normalise(images: Tensor) -> Tensor:
     return (images - _channels(IMAGENET_MEAN, images)) / _channels(IMAGENET_STD, images)
 
 
-def read_scores(mask_images: Tensor) -> Tensor:
-    """Mask images (n, 3, h, w) as predicted -> scores (n, h, w) in 0..1: how white, averaged over the
+def read_scores(canvas: Tensor) -> Tensor:
+    """Predicted canvases (n, 3, 2H, W) -> scores (n, H, W) of the target, 0..1: how white, mean of the
     channels."""
-    images = mask_images * _channels(IMAGENET_STD, mask_images) + _channels(IMAGENET_MEAN, mask_images)
-    return images.clamp(0, 1).mean(dim=1)
+    image = canvas[:, :, canvas.shape[2] // 2 :]
+    image = image * _channels(IMAGENET_STD, image) + _channels(IMAGENET_MEAN, image)
+    return image.clamp(0, 1).mean(dim=1)
 
 
-def predict_mask_images(
+def predict_canvas(
     model: SegGptForImageSegmentation,
     targets: Tensor,
     prompt_images: Tensor,
@@ -90,7 +91,8 @@ def predict_mask_images(
         ensemble). embedding_type: "instance" or "semantic", SegGPT's type token.
 
     Returns:
-        (n, 3, H, W) predicted mask images, normalised like the prompts.
+        (n, 3, 2H, W) predicted canvases, normalised like the prompts: the mask image of the weightiest
+        prompt above that of the target.
 
     The ensemble is that of Wang et al. 2023 (SegGPT, section 3.3): after every attention layer the features
     of the target are averaged over the prompts. The `transformers` version averages over the whole batch, so
@@ -105,10 +107,11 @@ def predict_mask_images(
             prompt_masks=prompt_masks.flatten(0, 1),
             embedding_type=embedding_type,
         )
-    # The target half is equal within a group, so only the first canvas of each group is decoded.
-    features = torch.cat(outputs.intermediate_hidden_states, dim=-1)[::prompts]
-    canvas = model.decoder(features)
-    return canvas[:, :, canvas.shape[2] // 2 :]
+    # The target half is equal within a group, so one canvas of each is decoded: that of the weightiest
+    # prompt.
+    rows = torch.arange(len(targets), device=weights.device) * prompts + weights.argmax(dim=1)
+    features = torch.cat(outputs.intermediate_hidden_states, dim=-1)[rows]
+    return model.decoder(features)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from uscl_med3d.core.params.pseudolabel import Pseudolabel
-from uscl_med3d.nets.seggpt import image_size, predict_mask_images, prepare_frames, prepare_masks, read_scores
+from uscl_med3d.nets.seggpt import image_size, predict_canvas, prepare_frames, prepare_masks, read_scores
 from uscl_med3d.pseudolabel.prompts import choose_prompts, weigh_prompts
 
 
@@ -55,7 +55,7 @@ def propose_scores(
             weights = np.stack(
                 [weigh_prompts(frame, chosen[frame], settings.prompt_weights) for frame in batch]
             )
-            predicted = predict_mask_images(
+            predicted = predict_canvas(
                 model, frames[torch.tensor(batch, device=device)], frames[prompts], masks[rows],
                 torch.from_numpy(weights).float().to(device), embedding_type,
             )  # fmt: skip

@@ -22,7 +22,6 @@ class BaseTraining(ClickTraining):
     """Click training on crops drawn anew in every step."""
 
     learning_rate: float = Field(gt=0)
-    clicks_given: Literal["all", "newest"]
     flip_probability: float = Field(ge=0, le=1)
     validation_patients: int = Field(ge=0)
     validation_targets: int = Field(ge=0)
