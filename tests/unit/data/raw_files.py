@@ -12,21 +12,10 @@ import numpy as np
 from PIL import Image
 
 CLASSES = {"pleural_effusion": 1, "ascites": 2, "liver": 3, "spleen": 4, "kidney": 5}
-COLUMNS = tuple(
-    [
-        "patient",
-        "sweep",
-        "group",
-        "view",
-        "split",
-        "video",
-        "key_frames",
-        "probe",
-        "spacing_mm",
-        "frame_spacing_mm",
-        "reference",
-    ]
-)
+COLUMNS = (
+    "patient", "sweep", "group", "view", "split", "video", "key_frames", "probe", "spacing_mm",
+    "frame_spacing_mm", "reference",
+)  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "spacing_mm": 2.0,
     "max_side": 40,

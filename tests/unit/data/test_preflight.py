@@ -57,9 +57,18 @@ def test_everything_missing_is_listed_at_once(tmp_path: Path, cohort: Cohort) ->
         )
     message = str(caught.value)
     for part in (
-        "external/sam_med3d_turbo.pth", "https://example.org/weights", "ab" * 32, "videos/a.mp4", "truth/a.nii.gz",
-        "masks/none", "line 3", "no labelsTr, imagesTs, labelsTs", "amos/dataset.json", "brats", "no such folder",
-    ):  # fmt: skip
+        "external/sam_med3d_turbo.pth",
+        "https://example.org/weights",
+        "ab" * 32,
+        "videos/a.mp4",
+        "truth/a.nii.gz",
+        "masks/none",
+        "line 3",
+        "no labelsTr, imagesTs, labelsTs",
+        "amos/dataset.json",
+        "brats",
+        "no such folder",
+    ):
         assert part in message, part
     assert "videos/b.mp4" not in message
     assert "7 unusable input(s)" in message

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uscl_med3d.core.errors import InputError
@@ -39,6 +39,7 @@ PATIENTS = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(
     PATIENTS,
     st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(["train", "val", "test"])),
