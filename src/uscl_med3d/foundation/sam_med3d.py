@@ -73,7 +73,7 @@ def _make_trainer(
     job: Any, network: torch.nn.Module, general_dirs: Mapping[str, Path], weights_out: Path
 ) -> ClickTrainer:
     schedule = job.sam_med3d.training
-    method = FullTuningMethod(network, schedule.clicks_given, torch_device(job.device))
+    method = FullTuningMethod(network, job.prompts, torch_device(job.device))
     parameters = method.prepare_training()
     training = _Training(job, general_dirs, method)
     content = [job.model_dump(mode="json"), training.files, torch.__version__]

@@ -14,7 +14,7 @@ from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.seeds import torch_generator
 from uscl_med3d.methods.base import Card, torch_device
-from uscl_med3d.methods.sam_med3d import ClicksGiven, SamMed3DMethod, load_base
+from uscl_med3d.methods.sam_med3d import SamMed3DMethod, load_base
 from uscl_med3d.nets.adaptformer import add_adaptformer
 from uscl_med3d.nets.tensors import read_tensors, save_tensors
 
@@ -22,7 +22,6 @@ from uscl_med3d.nets.tensors import read_tensors, save_tensors
 class AdaptFormerOptions(Section):
     """See params.yaml, `methods.adaptformer.options`."""
 
-    clicks_given: ClicksGiven
     learning_rate: float
     bottleneck: int
     scale: float
@@ -52,7 +51,7 @@ class AdaptFormerMethod(SamMed3DMethod):
             network.image_encoder, options.bottleneck, options.scale, options.dropout,
             torch_generator(job.seed, "adaptformer"),
         )  # fmt: skip
-        method = cls(network, options.clicks_given, torch_device(job.device))
+        method = cls(network, job.prompts, torch_device(job.device))
         method.adapters, method.options, method.base_sha256 = adapters, options, sha256(base_weights)
         if checkpoint is not None:
             method.load_trained(read_tensors(checkpoint, method._belongs()))

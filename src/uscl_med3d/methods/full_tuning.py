@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.methods.base import torch_device
-from uscl_med3d.methods.sam_med3d import ClicksGiven, SamMed3DMethod, load_base
+from uscl_med3d.methods.sam_med3d import SamMed3DMethod, load_base
 from uscl_med3d.nets.tensors import read_tensors, save_tensors
 
 
 class FullTuningOptions(Section):
     """See params.yaml, `methods.full_tuning.options`."""
 
-    clicks_given: ClicksGiven
     learning_rate: float
 
 
@@ -34,9 +33,8 @@ class FullTuningMethod(SamMed3DMethod):
         """See `Method.load`."""
         if vcl_weights is not None:
             raise ValueError("full tuning has no adapter to start from")
-        method = cls(
-            load_base(job, base_weights), cls.read_options(job).clicks_given, torch_device(job.device)
-        )
+        cls.read_options(job)
+        method = cls(load_base(job, base_weights), job.prompts, torch_device(job.device))
         method.base_sha256 = sha256(base_weights)
         if checkpoint is not None:
             method.load_trained(read_tensors(checkpoint, method._belongs()))

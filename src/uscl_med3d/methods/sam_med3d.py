@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from uscl_med3d.core.params.base import Section
+from uscl_med3d.core.params.prompts import Prompts
 from uscl_med3d.methods.base import Card, Method, torch_device
 from uscl_med3d.nets.intensity import zscore_foreground
 from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig, build_sam_med3d, load_checkpoint
-
-ClicksGiven = Literal["all", "newest"]
 
 
 @dataclass
@@ -30,9 +29,7 @@ class State:
 
 
 class SamMed3DOptions(Section):
-    """See params.yaml, `methods.sam_med3d.options`."""
-
-    clicks_given: ClicksGiven
+    """The base model has no options."""
 
 
 class SamMed3DMethod(Method):
@@ -46,8 +43,8 @@ class SamMed3DMethod(Method):
     )
     Options: ClassVar[type[Section]] = SamMed3DOptions
 
-    def __init__(self, network: SamMed3D, clicks_given: ClicksGiven, device: torch.device) -> None:
-        self.network, self.clicks_given, self.device = network.to(device), clicks_given, device
+    def __init__(self, network: SamMed3D, prompts: Prompts, device: torch.device) -> None:
+        self.network, self.prompts, self.device = network.to(device), prompts, device
         self.embeds_once = False
         network.eval()
 
@@ -58,7 +55,8 @@ class SamMed3DMethod(Method):
         """See `Method.load`; the base model has no checkpoint of its own."""
         if checkpoint is not None or vcl_weights is not None:
             raise ValueError("the untouched base model takes no checkpoint beyond its base weights")
-        return cls(load_base(job, base_weights), cls.read_options(job).clicks_given, torch_device(job.device))
+        cls.read_options(job)
+        return cls(load_base(job, base_weights), job.prompts, torch_device(job.device))
 
     def embed(self, crops: Tensor) -> Tensor:
         """See `Method.embed`; the embedding is (b, c, g, g, g)."""
@@ -71,8 +69,11 @@ class SamMed3DMethod(Method):
 
     def click(self, state: State, points: Tensor, labels: Tensor) -> Tensor:
         """See `Method.click`; the fed-back mask carries no gradient."""
-        if self.clicks_given == "newest":
+        if self.prompts.clicks_given == "newest":
             points, labels = points[:, -1:], labels[:, -1:]
+        if self.prompts.click_axes == "hdw":
+            # The grid's encoding has its first two axes swapped; clicks swapped likewise are encoded as their cell.
+            points = points[..., [1, 0, 2]]
         prompt = (points.to(self.device, torch.float32), labels.to(self.device))
         low, _ = self.network.decode(state.embedding, prompt, masks=state.mask)
         state.mask = low.detach()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.methods.base import Card, torch_device
-from uscl_med3d.methods.sam_med3d import ClicksGiven, SamMed3DMethod, load_base
+from uscl_med3d.methods.sam_med3d import SamMed3DMethod, load_base
 from uscl_med3d.nets.tensors import read_tensors, save_tensors
 from uscl_med3d.train import lora
 
@@ -24,7 +24,6 @@ from uscl_med3d.train import lora
 class UsclMed3DOptions(Section):
     """See params.yaml, `methods.uscl_med3d.options`."""
 
-    clicks_given: ClicksGiven
     learning_rate: float
     alpha_rule: str
     dropout: float
@@ -57,7 +56,7 @@ class UsclMed3DMethod(SamMed3DMethod):
         if vcl_weights is not None:
             tensors = lora.read_lora(vcl_weights, run.rank, alpha, base_sha256)
             lora.load_lora_state(network, tensors, "encoder")
-        method = cls(network, options.clicks_given, torch_device(job.device))
+        method = cls(network, job.prompts, torch_device(job.device))
         method.run, method.alpha, method.base_sha256 = run, alpha, base_sha256
         if checkpoint is not None:
             method.load_trained(read_tensors(checkpoint, method._belongs()))

@@ -22,6 +22,7 @@ from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.core.params.methods import MethodEntry, Run
 from uscl_med3d.core.params.model import Model
 from uscl_med3d.core.params.pretrain import Pretrain
+from uscl_med3d.core.params.prompts import Prompts
 from uscl_med3d.core.params.pseudolabel import Pseudolabel
 from uscl_med3d.core.params.report import Report
 from uscl_med3d.core.params.simulate import Simulate
@@ -40,6 +41,7 @@ class Params(Section):
     general: dict[str, str]
     classes: dict[str, int]
     model: Model
+    prompts: Prompts
     simulate: Simulate
     ingest: Ingest
     foundation: Foundation
@@ -58,12 +60,13 @@ SLICES: dict[str, tuple[str, ...]] = {
     "simulate_cohort": ("seed", "classes", "simulate.cohort"),
     "simulate_general": ("seed", "simulate.general"),
     "ingest": ("seed", "classes", "ingest"),
-    "foundation_sam_med3d": ("seed", "threads", "device", "precision", "model", "foundation.sam_med3d"),
+    "foundation_sam_med3d": ("seed", "threads", "device", "precision", "model", "prompts",
+                             "foundation.sam_med3d"),
     "foundation_seggpt": ("seed", "threads", "device", "foundation.seggpt"),
     "pseudolabel": ("seed", "threads", "device", "classes", "foundation.seggpt", "pseudolabel"),
     "pretrain": ("seed", "threads", "device", "precision", "model", "pretrain"),
-    "finetune": ("seed", "threads", "device", "precision", "classes", "model", "finetune"),
-    "evaluate": ("seed", "threads", "device", "classes", "model", "evaluate"),
+    "finetune": ("seed", "threads", "device", "precision", "classes", "model", "prompts", "finetune"),
+    "evaluate": ("seed", "threads", "device", "classes", "model", "prompts", "evaluate"),
     "gate": ("classes", "evaluate"),
     "report": ("scale", "seed", "training_seeds", "classes", "model", "pretrain", "finetune", "evaluate", "report",
                "methods"),
