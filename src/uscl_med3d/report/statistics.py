@@ -177,21 +177,28 @@ def smallest_stratum(sums: PatientSums) -> int:
     return int(np.unique(sums.groups, return_counts=True)[1].min()) if len(sums.groups) else 0
 
 
-def paired(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """Differences of two methods on the same training seed, patient, case and class: column `difference`.
+def combine(terms: Sequence[tuple[float, pd.DataFrame]]) -> pd.DataFrame:
+    """A weighted sum of several models' scores on the same case: column `value`.
 
-    Where one side has a single training seed (an untrained model), it is compared with every seed of the
-    other.
+    `terms` are (coefficient, score rows); rows are averaged over click seeds and matched by training seed,
+    patient, case and class; a case that some term lacks is left out. Where a term has a single training seed
+    (an untrained model), it is matched with every seed of the others.
     """
-    left, right = average_seeds(first), average_seeds(second)
-    keys = ["training_seed", "patient", "case", "class"]
-    if right["training_seed"].nunique() == 1:
-        right, keys = right.drop(columns="training_seed"), keys[1:]
-    elif left["training_seed"].nunique() == 1:
-        left, keys = left.drop(columns="training_seed"), keys[1:]
-    both = left.merge(right, on=keys, suffixes=("_first", "_second"))
-    both["difference"] = both["dice_first"] - both["dice_second"]
-    return both
+    averaged = [average_seeds(rows) for _, rows in terms]
+    several = [frame["training_seed"].nunique() > 1 for frame in averaged]
+    total = None
+    for (coefficient, _), frame, seeded in zip(terms, averaged, several, strict=True):
+        frame = frame.assign(value=coefficient * frame["dice"]).drop(columns="dice")
+        frame = frame if seeded else frame.drop(columns="training_seed")
+        if total is None:
+            total = frame
+            continue
+        keys = [
+            name for name in ("training_seed", "patient", "case", "class") if name in total and name in frame
+        ]
+        total = total.merge(frame, on=keys, suffixes=("", "_next"))
+        total["value"] = total["value"] + total.pop("value_next")
+    return total if "training_seed" in total else total.assign(training_seed=0)
 
 
 def contributions(sums: PatientSums) -> np.ndarray:
@@ -218,37 +225,49 @@ def sign_flip_test(values: np.ndarray, n_permutations: int, rng: np.random.Gener
     return float((1 + reached.sum()) / (1 + n_permutations))
 
 
-def detectable_difference(sums: PatientSums, alpha: float, power: float) -> float:
-    """Smallest true macro difference that a two-sided test at `alpha` finds with probability `power`.
+def detectable_difference(parts: Sequence[PatientSums], alpha: float, power: float) -> float:
+    """Smallest true difference that a two-sided test at `alpha` finds with probability `power`.
 
     From the observed spread of patients' contributions within strata and the t distribution (Bloom 1995).
     """
-    values, variance, freedom = contributions(sums), 0.0, 0
-    for group in np.unique(sums.groups):
-        members = values[sums.groups == group]
-        if len(members) < 2:
-            return float("nan")
-        variance += len(members) * members.var(ddof=1)
-        freedom += len(members) - 1
+    variance, freedom = 0.0, 0
+    for part in parts:
+        values = contributions(part)
+        for group in np.unique(part.groups):
+            members = values[part.groups == group]
+            if len(members) < 2:
+                return float("nan")
+            variance += len(members) * members.var(ddof=1)
+            freedom += len(members) - 1
+    if not freedom:
+        return float("nan")
     return float((stats.t.ppf(1 - alpha / 2, freedom) + stats.t.ppf(power, freedom)) * np.sqrt(variance))
 
 
-def compare(
-    first: pd.DataFrame, second: pd.DataFrame, classes: Sequence[str], *, confidence: float, n_boot: int,
+def judge(
+    parts: Sequence[PatientSums], *, margin: float, paired: bool, confidence: float, n_boot: int,
     n_permutations: int, alpha: float, power: float, rng: np.random.Generator,
-) -> Difference | None:  # fmt: skip
-    """Paired macro difference, first minus second; None where no case is scored for both."""
-    both = paired(first, second)
-    if both.empty:
-        return None
-    sums = gather(both, classes, "difference")
-    if not sums.patients:
-        return None
-    low, high = interval(resample(sums, n_boot, rng), confidence, smallest_stratum(sums))
+) -> Difference:  # fmt: skip
+    """Interval and test of a sum of macro means, each from its own cohort (usually one: a paired difference).
+
+    `margin` is added before testing, for claims of the kind "not worse by more than the margin". Unpaired
+    sums (levels on different patients) have no exchangeable signs: their p value comes from the bootstrap.
+    """
+    mean = sum(macro_mean(part) for part in parts) + margin
+    samples = sum(resample(part, n_boot, rng) for part in parts) + margin
+    low, high = interval(samples, confidence, min(smallest_stratum(part) for part in parts))
+    values = np.concatenate([contributions(part) for part in parts])
+    values = values + margin / max(len(values), 1)
+    tail = (1 + min((samples <= 0).sum(), (samples >= 0).sum())) / (1 + n_boot)
     return Difference(
-        mean=macro_mean(sums), low=low, high=high, p=sign_flip_test(contributions(sums), n_permutations,
-        rng), detectable=detectable_difference(sums, alpha, power), n_patients=len(sums.patients),
-        seeds=sums.total.shape[0], )  # fmt: skip
+        mean=float(mean),
+        low=low,
+        high=high,
+        p=sign_flip_test(values, n_permutations, rng) if paired else min(1.0, 2 * float(tail)),
+        detectable=detectable_difference(parts, alpha, power),
+        n_patients=sum(len(part.patients) for part in parts),
+        seeds=parts[0].total.shape[0],
+    )
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

@@ -16,6 +16,7 @@ class Report(Section):
     n_permutations: int = Field(ge=100)
     alpha: float = Field(gt=0, lt=1)
     power: float = Field(gt=0, lt=1)
+    margin: float = Field(gt=0)
     few_patients: int = Field(ge=2)
     dpi: int = Field(ge=72, le=300)
     example_sweeps: int = Field(ge=1)

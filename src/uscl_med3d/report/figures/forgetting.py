@@ -7,11 +7,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from uscl_med3d.core import seeds
+from uscl_med3d.report.contrasts import Contrast, Level, measure
 from uscl_med3d.report.figures.inputs import FigureInputs
 from uscl_med3d.report.reported import reported_value
 from uscl_med3d.report.scores import explain_missing, read_scores
-from uscl_med3d.report.statistics import Difference, compare
+from uscl_med3d.report.statistics import Difference
 from uscl_med3d.report.style import MARKERS, MUTED, method_colours, new_figure, say, share_legend
 from uscl_med3d.report.tables.context import DATASETS, Context
 from uscl_med3d.report.tables.layout import shown
@@ -40,23 +40,21 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     for panel, dataset in zip(panels, sets, strict=True):
         _panel(panel, context, dataset, gains)
     panels[0].set_ylabel("change on the general-domain set")
-    share_legend(figure, panels)
+    share_legend(figure, panels, columns=3)
     return figure
 
 
 def difference_to_baseline(context: Context, row: str, dataset: str) -> Difference | None:
     """Paired difference of a row of Table 4 and the baseline on one dataset."""
-    base, name, report = registry_key(context, BASELINE), registry_key(context, row), context.job.report
+    base, name = registry_key(context, BASELINE), registry_key(context, row)
     if base is None or name is None:
         return None
-    click = context.last_point
-    return compare(
-        context.rows_of(context.main_runs(name), dataset, click),
-        context.rows_of(context.main_runs(base), dataset, click),
-        context.classes_of(dataset), confidence=report.confidence, n_boot=report.n_boot,
-        n_permutations=report.n_permutations, alpha=report.alpha, power=report.power,
-        rng=seeds.rng(context.job.seed, "report", "difference", name, dataset),
-    )  # fmt: skip
+    levels = tuple(
+        Level(weight, tuple(context.main_runs(method)), dataset, context.last_point)
+        for weight, method in ((1.0, name), (-1.0, base))
+    )
+    made = measure(context, Contrast(f"{row} against the baseline", levels))
+    return None if isinstance(made, str) else made
 
 
 def _panel(axes: Axes, context: Context, dataset: str, gains: dict[str, Difference | None]) -> None:

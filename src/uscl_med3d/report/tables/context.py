@@ -13,7 +13,7 @@ from uscl_med3d.core import seeds
 from uscl_med3d.core.params.methods import MethodEntry, Run
 from uscl_med3d.core.runs import list_runs, main_run
 from uscl_med3d.report.reported import load_reported, reported_value
-from uscl_med3d.report.scores import choose_protocol, choose_reference, explain_missing
+from uscl_med3d.report.scores import choose_protocol, choose_reference, explain_missing, read_scores
 from uscl_med3d.report.statistics import estimate
 
 DATASETS = {"us": "3dus", "amos": "AMOS", "totalsegmentator": "TotalSegmentator", "brats": "BraTS"}
@@ -41,6 +41,11 @@ class Context:
         """
         evaluate = job.evaluate
         return cls(job, choose_protocol(scores, evaluate.crops[0], evaluate.click_simulators[0], "test"))
+
+    @classmethod
+    def empty(cls, job: Any) -> Context:
+        """Without scores: for what the registry alone tells."""
+        return cls(job, read_scores([]))
 
     @property
     def classes(self) -> tuple[str, ...]:

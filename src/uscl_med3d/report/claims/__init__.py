@@ -1,0 +1,79 @@
+"""Every claim of the paper, tested here: supported, contradicted or undecided, with the interval that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from uscl_med3d.core.io import write_csv, write_text
+from uscl_med3d.report.claims.claim import COLUMNS, Claim, Evidence
+from uscl_med3d.report.claims.cost import COST_CLAIMS
+from uscl_med3d.report.claims.general import GENERAL_CLAIMS
+from uscl_med3d.report.claims.pseudolabels import PSEUDOLABEL_CLAIMS
+from uscl_med3d.report.claims.training import TRAINING_CLAIMS
+from uscl_med3d.report.claims.ultrasound import ULTRASOUND_CLAIMS
+from uscl_med3d.report.claims.verdict import decide
+from uscl_med3d.report.scores import read_scores
+from uscl_med3d.report.tables.context import Context
+
+CLAIMS: tuple[Claim, ...] = (
+    *PSEUDOLABEL_CLAIMS,
+    *ULTRASOUND_CLAIMS,
+    *GENERAL_CLAIMS,
+    *TRAINING_CLAIMS,
+    *COST_CLAIMS,
+)
+
+__all__ = ["CLAIMS", "build_claims"]
+
+
+def build_claims(
+    job: Any, tables_dir: Path, scores: Sequence[Path], out_csv: Path, pseudolabels_dir: Path | None = None
+) -> None:
+    """Write the claims table as CSV, and as Markdown beside it.
+
+    Args:
+        job: parameters of the stage `report`.
+        tables_dir: folder with `training_cost.csv`.
+        scores: per-case score files; intervals and tests are computed from them, not from rounded tables.
+        out_csv: path of the table.
+        pseudolabels_dir: folder with `quality.csv`, for the claim about pseudo-labels; without it undecided.
+    """
+    evidence = Evidence(Context.of(job, read_scores(scores)), Path(tables_dir), pseudolabels_dir)
+    frame = pd.DataFrame(decide(CLAIMS, evidence), columns=list(COLUMNS))
+    write_csv(out_csv, frame)
+    write_text(Path(out_csv).with_suffix(".md"), to_markdown(frame, job))
+
+
+def to_markdown(frame: pd.DataFrame, job: Any) -> str:
+    """The claims as a Markdown table, with how verdicts come about below."""
+    names = ["Id", "Claim of the paper", "Where", "Verdict here", "Estimate", "Why", "The paper's own numbers"]
+    lines = ["**Claims of the paper, tested on this run**", "", _line(names), _line(["---"] * len(names))]
+    for row in frame.to_dict("records"):
+        estimate = "–" if pd.isna(row["estimate"]) else f"{row['estimate']:.2f}"
+        if pd.notna(row["ci_low"]):
+            estimate += f" [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+        cells = [row["id"], row["claim"], row["source"], f"**{row['verdict']}**", estimate, row["why"]]
+        lines.append(_line([*cells, row["paper_numbers"]]))
+    return "\n".join([*lines, "", explain(job), ""])
+
+
+def explain(job: Any) -> str:
+    """How verdicts come about, in words."""
+    report = job.report
+    return (
+        f"Estimates are in Dice points, positive in the claim's favour, with {report.confidence:.0%} intervals by "
+        "bootstrap over patients. A claim that joins several comparisons shows the weakest one. Supported: every "
+        "comparison is positive and significant; contradicted: at least one is significantly negative. Tests are "
+        f"paired sign-flip permutations of patients, two-sided, at {report.alpha:g} after Holm correction over all "
+        "claims. A claim about training needs more than one training seed to be decided; with one it stays "
+        "undecided and only the direction is given. The data are not the paper's: a verdict here is about the "
+        "method on this cohort."
+    )
+
+
+def _line(values: Sequence[str]) -> str:
+    return "| " + " | ".join(str(value).replace("|", "\\|") for value in values) + " |"

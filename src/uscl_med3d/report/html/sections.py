@@ -1,0 +1,198 @@
+"""The sections of the report, each made from files of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from uscl_med3d.core.io import read_json, sha256
+from uscl_med3d.report.claims import explain
+from uscl_med3d.report.figures import FIGURES
+from uscl_med3d.report.html.page import cell, facts, figure, paragraph, table
+from uscl_med3d.report.html.pseudolabels import pseudolabels
+from uscl_med3d.report.html.tables import table_section
+from uscl_med3d.report.style import class_title
+
+
+def _figure(inputs: Any, name: str) -> str:
+    module = FIGURES[name]
+    return figure(inputs.figures_dir / f"{name}.png", module.TITLE, module.CAPTION)
+
+
+def overview(job: Any, inputs: Any) -> str:
+    """What this is, the gate, and the verdicts in one line."""
+    parts = [
+        paragraph(
+            "Promptable 3D segmentation of ultrasound sweeps: a few annotated key frames become pseudo-labels "
+            "(SegGPT), a SAM-Med3D encoder learns context from unlabelled sweeps (VCL), and low-rank adapters (LoRA) "
+            "tune it. The paper's data and weights are not public; this run measures its steps and its claims on "
+            "other data, so its numbers stand beside the paper's and are no reproduction of them."
+        ),
+        gate(inputs),
+    ]
+    if inputs.claims_csv.is_file():
+        verdicts = pd.read_csv(inputs.claims_csv)["verdict"].str.split(" ").str[0].value_counts()
+        names = ("supported", "contradicted", "undecided")
+        parts.append(facts((str(verdicts.get(name, 0)), f"claims {name}") for name in names))
+    return "".join(parts)
+
+
+def gate(inputs: Any) -> str:
+    """Whether the small model means something."""
+    if inputs.gate_json is None or not Path(inputs.gate_json).is_file():
+        return paragraph("The gate on validation patients was not run (no reference masks, or not yet).", "note")
+    result = read_json(inputs.gate_json)
+    if result["passed"]:
+        return paragraph(
+            f"Gate passed on validation patients: the run {result['run']} reaches a class mean of "
+            f"{result['mean_dice']:.1f} Dice after the last click, {result['gain']:.1f} points more than after the first.",
+            "note good",
+        )  # fmt: skip
+    failures = "; ".join(result["failures"])
+    return paragraph(
+        f"Gate NOT passed on validation patients by the run {result['run']}: {failures}. The comparisons below say "
+        "little: the model is too weak for them.",
+        "note bad",
+    )
+
+
+def cohort(job: Any, inputs: Any) -> str:
+    """Patients and sweeps by group and split, and Figure 1."""
+    if inputs.splits_csv is None or not Path(inputs.splits_csv).is_file():
+        return paragraph("No split file.", "note") + _figure(inputs, "fig1")
+    splits = pd.read_csv(inputs.splits_csv, dtype=str)
+    counts = splits.groupby(["group", "split"]).agg(patients=("patient", "nunique"), sweeps=("sweep", "nunique"))
+    rows = [
+        [cell(group), cell(split), cell(str(row.patients), "number"), cell(str(row.sweeps), "number")]
+        for (group, split), row in zip(counts.index, counts.itertuples(), strict=True)
+    ]
+    test = splits[splits["split"] == "test"]
+    parts = [
+        facts([
+            (str(splits["patient"].nunique()), "patients"),
+            (str(splits["sweep"].nunique()), "sweeps"),
+            (str(test["patient"].nunique()), "test patients"),
+            (str(len(job.classes)), "classes"),
+        ]),
+        table(("Group", "Split", "Patients", "Sweeps"), rows),
+        paragraph("Splits are by patient; the same file governs every stage.", "muted"),
+        _figure(inputs, "fig1"),
+        _figure(inputs, "fig3"),
+    ]  # fmt: skip
+    return "".join(parts)
+
+
+def method(job: Any, inputs: Any) -> str:
+    """Figures 4 and 5."""
+    return _figure(inputs, "fig4") + _figure(inputs, "fig5")
+
+
+def training(job: Any, inputs: Any) -> str:
+    """Learning curves."""
+    return _figure(inputs, "learning_curves")
+
+
+def results(job: Any, inputs: Any) -> str:
+    """The five tables."""
+    return table_section(job, inputs)
+
+
+def pictures(job: Any, inputs: Any) -> str:
+    """Curves and the qualitative figure."""
+    return "".join(_figure(inputs, name) for name in ("click_curves", "rank_curve", "forgetting", "fig6"))
+
+
+def claims(job: Any, inputs: Any) -> str:
+    """The claims table with coloured verdicts."""
+    if not inputs.claims_csv.is_file():
+        return paragraph("No claims table.", "note")
+    rows = []
+    for row in pd.read_csv(inputs.claims_csv).to_dict("records"):
+        kind = str(row["verdict"]).split(" ")[0]
+        badge = f'<td><span class="verdict {kind}">{escape(row["verdict"])}</span></td>'
+        where = f'<br><span class="muted">{escape(str(row["source"]))}</span>'
+        text = f'<td class="long" id="claim-{escape(row["id"])}">{escape(row["claim"])}{where}</td>'
+        why = f'<td class="long">{escape(row["why"])}<br><span class="muted">Test: {escape(row["test"])}</span></td>'
+        rows.append([text, badge, _estimate(row), why, cell(str(row["paper_numbers"]), "long")])
+    header = ("Claim of the paper", "Verdict here", "Estimate", "Why", "The paper's own numbers")
+    return paragraph(explain(job), "muted") + table(header, rows, "claims")
+
+
+def _estimate(row: dict[str, Any]) -> str:
+    if pd.isna(row["estimate"]):
+        return cell("–", "number")
+    interval = ""
+    if pd.notna(row["ci_low"]):
+        interval = f'<span class="interval">[{row["ci_low"]:.1f}, {row["ci_high"]:.1f}]</span>'
+    digits = 2 if abs(row["estimate"]) < 10 else 1
+    return f'<td class="number">{row["estimate"]:.{digits}f}{interval}</td>'
+
+
+COST_COLUMNS = {
+    "run": "Run",
+    "trainable_parameters": "Trainable parameters",
+    "steps": "Steps",
+    "batch": "Batch",
+    "seconds": "Seconds",
+    "peak_memory_gb": "Peak memory, GB",
+    "reported_hours": "Reported hours",
+    "reported_memory_gb": "Reported GB",
+}
+
+
+def cost(job: Any, inputs: Any) -> str:
+    """The training-cost table."""
+    path = inputs.tables_dir / "training_cost.csv"
+    if not path.is_file():
+        return paragraph("No training-cost table.", "note")
+    rows = []
+    for row in pd.read_csv(path).to_dict("records"):
+        run = f'<td><a href="#run-{escape(row["run"])}">{escape(row["run"])}</a></td>'
+        rows.append([run, *(cell(_number(row[name]), "number") for name in list(COST_COLUMNS)[1:])])
+    text = (
+        "Measured in this run, every fine-tune at the same batch size; VCL pretraining is not included. Times are those "
+        "of a shared machine and vary. Reported values are the paper's: 100 epochs at batch 2 on other data."
+    )
+    return paragraph(text, "muted") + table(tuple(COST_COLUMNS.values()), rows)
+
+
+def _number(value: Any) -> str:
+    if pd.isna(value):
+        return "–"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
+
+
+def provenance(job: Any, inputs: Any) -> str:
+    """Hash of every job file: the only configuration that the job of that name read."""
+    intro = (
+        "Every job reads one parameter file and nothing else; its SHA-256 stands for all numbers that come from the job. "
+        "A run's checkpoint is checkpoints/finetune/<run>.safetensors, its scores are scores/<run>.csv."
+    )
+    if inputs.params_dir is None or not Path(inputs.params_dir).is_dir():
+        return paragraph(intro, "muted") + paragraph("No folder of job files was given.", "note")
+    folder, rows = Path(inputs.params_dir), []
+    for path in sorted(folder.rglob("*.json")):
+        name = str(path.relative_to(folder))
+        anchor = f' id="run-{escape(path.stem)}"' if name.startswith("evaluate/") else ""
+        rows.append([f"<td{anchor}><code>{escape(name)}</code></td>", f"<td><code>{sha256(path)}</code></td>"])
+    seeds = ", ".join(map(str, job.training_seeds))
+    head = f"Master seed {job.seed}; training seeds {seeds}; classes {', '.join(map(class_title, job.classes))}."
+    return paragraph(intro, "muted") + paragraph(head) + table(("Job file", "SHA-256"), rows)
+
+
+SECTIONS: tuple[tuple[str, str, Callable[[Any, Any], str]], ...] = (
+    ("overview", "Overview", overview),
+    ("cohort", "Cohort", cohort),
+    ("pseudolabels", "Pseudo-labels", pseudolabels),
+    ("method", "Method", method),
+    ("training", "Training", training),
+    ("tables", "Tables", results),
+    ("figures", "Figures", pictures),
+    ("claims", "Claims", claims),
+    ("cost", "Cost", cost),
+    ("provenance", "Provenance", provenance),
+)

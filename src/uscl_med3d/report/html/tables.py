@@ -1,0 +1,61 @@
+"""The five tables, every number with its provenance: a hint on hover, and a link to its run."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from uscl_med3d.report.html.page import cell, paragraph, table
+from uscl_med3d.report.tables import TABLES
+from uscl_med3d.report.tables.context import Context
+from uscl_med3d.report.tables.layout import Cell, arrange
+
+
+def table_section(job: Any, inputs: Any) -> str:
+    """All tables of the registry, with captions."""
+    context = Context.empty(job)
+    intro = paragraph(
+        "Every cell: our mean and interval, and below it in italics what the paper reports. Hover over a number, or "
+        "follow it, for the run, its patients and its parameters.",
+        "muted",
+    )
+    return intro + "".join(_one(name, context, inputs.tables_dir) for name in TABLES)
+
+
+def _one(name: str, context: Context, folder: Path) -> str:
+    path, module = folder / f"{name}.csv", TABLES[name]
+    title = f"<h3 id='{name}'>Table {name.removeprefix('table')}. {escape(module.TITLE)}</h3>"
+    if not path.is_file():
+        return title + paragraph(f"{path.name} is missing.", "note")
+    layout = arrange(pd.read_csv(path), module.INDEX, module.COLUMNS)
+    rows = []
+    for index, cells, records in zip(layout.index, layout.cells, layout.records, strict=True):
+        values = [_cell(one, record, module, context) for one, record in zip(cells, records, strict=True)]
+        rows.append([*map(cell, index), *values])
+    notes = "".join(f"<li>{escape(note)}</li>" for note in layout.notes)
+    listed = f'<ol class="caption">{notes}</ol>' if notes else ""
+    return title + table(layout.header, rows) + _caption(folder / f"{name}.md") + listed
+
+
+def _cell(one: Cell, record: dict, module: Any, context: Context) -> str:
+    mark = f"<sup>{one.note}</sup>" if one.note else ""
+    reported = f'<span class="reported">{escape(one.reported)}</span>' if one.reported else ""
+    interval = f'<span class="interval">{escape(one.interval)}</span>' if one.interval else ""
+    if pd.isna(record["dice"]):
+        return f'<td class="number" title="{escape(str(record["reason"]))}">–{mark}{reported}</td>'
+    runs = module.source(context, {key: record[key] for key in module.KEYS}).runs
+    hint = f"{record['n_patients']:.0f} patients, {record['n_cases']:.0f} cases; run {', '.join(r.id for r in runs)}"
+    link = f'<a href="#run-{escape(runs[0].id)}">{escape(one.ours)}</a>' if runs else escape(one.ours)
+    return f'<td class="number" title="{escape(hint)}">{link}{mark}{interval}{reported}</td>'
+
+
+def _caption(path: Path) -> str:
+    """The caption, as the Markdown form of the table carries it: its first paragraph after the rows."""
+    if not path.is_file():
+        return ""
+    blocks = path.read_text(encoding="utf-8").split("\n\n")
+    after = [block for block in blocks[1:] if not block.startswith(("|", "<sup>", "**"))]
+    return f'<p class="caption">{escape(after[0].strip())}</p>' if after else ""
