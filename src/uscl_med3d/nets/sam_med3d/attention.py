@@ -12,7 +12,6 @@ product adds it. What a whole row of queries shares (`upstream` only) is added t
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uscl_med3d.nets.sam_med3d.config import RelativePosition
@@ -33,7 +32,9 @@ class Attention(nn.Module):
     Source: uni-medical/SAM-Med3D@f3de1fa10da9:segment_anything/modeling/image_encoder3D.py (behaviour only).
     """
 
-    def __init__(self, dim: int, heads: int, grid: int, window: int, relative_position: RelativePosition) -> None:
+    def __init__(
+        self, dim: int, heads: int, grid: int, window: int, relative_position: RelativePosition
+    ) -> None:
         super().__init__()
         self.heads, self.head_dim, self.grid, self.window = heads, dim // heads, grid, window
         self.relative_position = relative_position
@@ -65,7 +66,7 @@ class Attention(nn.Module):
         return row.to(dtype).reshape(3, self.heads, self.head_dim)
 
     def _attend_in_windows(self, x: Tensor) -> Tensor:
-        """A grid larger than the window: partition, with padding written out in the last window of each axis."""
+        """A grid larger than the window: partition, padding written out in the last window of each axis."""
         b, dim, w, g = x.shape[0], x.shape[-1], self.window, self.grid
         qkv, count = self.qkv(x), -(-g // w)
         side = count * w
@@ -79,7 +80,7 @@ class Attention(nn.Module):
         return out.reshape(b, side, side, side, dim)[:, :g, :g, :g]
 
     def _attend(self, qkv: Tensor, g: int) -> Tensor:
-        """Attention of g**3 tokens (n, g, g, g, 3 * dim), plus the collapsed padding key if the window has one."""
+        """Attention of tokens (n, g, g, g, 3 * dim), with the collapsed padding key if the window has one."""
         n, heads, c = qkv.shape[0], self.heads, self.head_dim
         q, k, v = qkv.reshape(n, g**3, 3, heads, c).permute(2, 0, 3, 1, 4).unbind(0)
         padding = self.padding_qkv(qkv.dtype) if self.window > g else None
@@ -93,13 +94,13 @@ class Attention(nn.Module):
         return out.transpose(1, 2).reshape(n, g, g, g, heads * c)
 
     def _terms(self, q: Tensor, g: int, padding_query: Tensor | None) -> Terms:
-        # table[a - b + window - 1] for query coordinate a and key coordinate b, shape (window, window, c)
+        # table[a - b + window - 1] for query coordinate a and key coordinate b
         tables = tuple(table[self.offsets] for table in (self.rel_pos_d, self.rel_pos_h, self.rel_pos_w))
         build = upstream_terms if self.relative_position == "upstream" else decomposed_terms
         return build(q, tables, g, padding_query)
 
     def _one_hot_keys(self, g: int) -> Tensor:
-        """Key channels that pick the query's terms: coordinates of the real keys, and the padding key's own."""
+        """Key channels that pick the query's terms: coordinates of real keys, and the padding key's own."""
         eye = torch.eye(g)
         axes = [eye.repeat(g * g, 1)]
         if self.relative_position == "decomposed":

@@ -20,11 +20,12 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
 
     Args:
         model: a SamMed3D.
-        path: .safetensors, or a torch file (.pth) holding a state_dict, possibly under `model_state_dict`. Torch files are
-            read with `weights_only`, so nothing in them is executed.
+        path: .safetensors, or a torch file (.pth) holding a state_dict, possibly under `model_state_dict`.
+            Torch files are read with `weights_only`, so nothing in them is executed.
 
     Raises:
-        InputError: if the file cannot be read, or its tensors differ from the model's; the differing ones are named.
+        InputError: if the file cannot be read, or its tensors differ from the model's; the differing ones
+            are named.
     """
     state = read_state(path)
     expected = model.state_dict()
@@ -34,7 +35,8 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
             file=path,
             found=f"weights trained with relative_position '{modes[0]}'",
             expected=f"weights for relative_position '{modes[1]}'",
-            remedy=f"build the model with relative_position='{modes[0]}': the same weights give other numbers in the other form",
+            remedy=f"build the model with relative_position='{modes[0]}'; in the other form the same weights "
+            "give other numbers",
         )
     differences = describe_differences(state, expected)
     if differences:
@@ -64,7 +66,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             file=path,
             found=f"a torch file with more than tensors in it ({str(error).splitlines()[0]})",
             expected="tensors only, because anything else could run code when it is read",
-            remedy="save the state_dict alone, or convert the file to .safetensors in an environment you trust",
+            remedy="save the state_dict alone, or convert it to .safetensors in an environment you trust",
         ) from error
     except Exception as error:
         raise InputError(
@@ -120,7 +122,7 @@ def export_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def save_checkpoint(model: nn.Module, path: str | Path) -> None:
-    """Write `export_state(model)`: .safetensors plain, .pth under `model_state_dict` as official tools expect."""
+    """Write `export_state(model)`: .safetensors plain, .pth under `model_state_dict` as upstream does."""
     path = Path(path)
     state = export_state(model)
     with atomic(path) as temporary:

@@ -10,24 +10,27 @@ RelativePosition = Literal["upstream", "decomposed"]
 
 @dataclass(frozen=True)
 class SamMed3DConfig:
-    """Every number that fixes the network (uni-medical/SAM-Med3D@f3de1fa10da9:segment_anything/build_sam3D.py).
+    """Every number that fixes the network.
 
     Attributes:
         image_size: side of the cubic input in voxels.
         patch_size: side of a cubic patch; the token grid has `image_size / patch_size` cells per axis.
         embed_dim, depth, num_heads, mlp_ratio: width, blocks, heads and MLP factor of the encoder.
         global_blocks: indices of the blocks that attend over the whole grid; the others use windows.
-        window_size: side of an attention window in tokens. It may exceed the grid, as in every official checkpoint.
+        window_size: side of an attention window in tokens. It may exceed the grid, as in every official
+            checkpoint.
         prompt_dim: channels of image embedding and prompt tokens; divisible by 3 for the positional encoding.
         mask_channels: hidden channels of the mask prompt branch.
         decoder_mlp_dim, decoder_heads, decoder_depth: the two-way transformer.
         iou_head_depth, iou_head_dim: the quality head.
         num_multimask_outputs: masks returned when several are asked for.
-        relative_position: `upstream` computes the relative-position term the way released checkpoints were trained,
-            `decomposed` is the textbook form, for models trained from scratch.
+        relative_position: `upstream` computes the relative-position term the way released checkpoints were
+            trained, `decomposed` is the textbook form, for models trained from scratch.
 
     Raises:
         ValueError: for numbers that do not fit together; the message names the fields.
+
+    Source: uni-medical/SAM-Med3D@f3de1fa10da9:segment_anything/build_sam3D.py (numbers of the presets).
     """
 
     image_size: int
@@ -56,8 +59,8 @@ class SamMed3DConfig:
 
     def _rules(self) -> list[tuple[bool, str]]:
         counts = (
-            "image_size patch_size embed_dim depth num_heads window_size mlp_ratio prompt_dim decoder_mlp_dim "
-            "decoder_heads decoder_depth iou_head_depth iou_head_dim num_multimask_outputs"
+            "image_size patch_size embed_dim depth num_heads window_size mlp_ratio prompt_dim "
+            "decoder_mlp_dim decoder_heads decoder_depth iou_head_depth iou_head_dim num_multimask_outputs"
         )
         rules = [(getattr(self, name) <= 0, f"{name} must be positive") for name in counts.split()]
         if any(wrong for wrong, _ in rules):

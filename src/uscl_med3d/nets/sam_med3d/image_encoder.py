@@ -90,8 +90,8 @@ class ImageEncoder(nn.Module):
         side = self.image_size
         if x.dim() != 5 or tuple(x.shape[1:]) != (1, side, side, side):
             raise ValueError(
-                f"the encoder takes volumes of shape (batch, 1, {side}, {side}, {side}), got {tuple(x.shape)}: "
-                "its position tables are cubic, so crop or pad the volume to that cube"
+                f"the encoder takes volumes of shape (batch, 1, {side}, {side}, {side}), got "
+                f"{tuple(x.shape)}: its position tables are cubic, so crop or pad the volume to that cube"
             )
         # One pass over the voxels; a sum that overflows although all of them are finite gets a closer look.
         if not torch.isfinite(x.sum()) and not torch.isfinite(x).all():

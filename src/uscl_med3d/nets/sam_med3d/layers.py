@@ -1,11 +1,13 @@
 """Layers shared by the parts: channel norm, MLPs, and convolutions written as matrix products.
 
-The parameter holders keep the official module types, so that names and shapes in a `state_dict` are official; the
-functions here only read their weights. All of them work on channels-last tensors, where a channel norm is an
-ordinary LayerNorm and a convolution whose stride equals its kernel is a matrix product.
+The parameter holders keep the official module types, so that names and shapes in a `state_dict` are
+official; the functions here only read their weights. All of them work on channels-last tensors, where a
+channel norm is an ordinary LayerNorm and a convolution whose stride equals its kernel is a matrix product.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +51,7 @@ class MLP(nn.Module):
     def __init__(self, in_dim: int, hidden: int, out_dim: int, depth: int) -> None:
         super().__init__()
         widths = [in_dim, *[hidden] * (depth - 1), out_dim]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
@@ -72,10 +74,11 @@ def strided_convolution(x: Tensor, convolution: nn.Conv3d) -> Tensor:
 
 
 def doubling_convolution(x: Tensor, convolution: nn.ConvTranspose3d) -> Tensor:
-    """A transposed convolution with kernel = stride = 2 as one matrix product: (..., c_in) -> (..., 2, 2, 2, c_out).
+    """A transposed convolution with kernel = stride = 2 as one matrix product.
 
-    The three new axes are the position inside each doubled cell. They stay separate: what follows acts on channels
-    only, so the many voxels need not be brought into order before they are reduced to a mask.
+    (..., c_in) -> (..., 2, 2, 2, c_out); the new axes are the position inside each doubled cell. They stay
+    separate: what follows acts on channels only, so the many voxels need not be brought into order before
+    they are reduced to a mask.
     """
     c_in, c_out = convolution.weight.shape[:2]
     weight = convolution.weight.permute(2, 3, 4, 1, 0).reshape(8 * c_out, c_in)

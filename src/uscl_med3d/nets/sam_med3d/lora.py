@@ -9,7 +9,7 @@ from torch import nn
 
 _PATTERNS = {
     "encoder": r"image_encoder\.blocks\.\d+\.attn\.(qkv|proj)",
-    "decoder": r"mask_decoder\.transformer\.(layers\.\d+\.\w*attn\w*|final_attn_token_to_image)\.(q|k|v|out)_proj",
+    "decoder": r"mask_decoder\.transformer\.(layers\.\d+\.\w*attn\w*|final_attn\w*)\.(q|k|v|out)_proj",
 }
 
 
@@ -18,8 +18,8 @@ def lora_targets(model: nn.Module, modules: Literal["encoder", "decoder", "both"
 
     Args:
         model: a SamMed3D.
-        modules: `encoder` (query-key-value and output projections of every block), `decoder` (all four projections
-            of every attention, the final one included), or `both`.
+        modules: `encoder` (query-key-value and output projections of every block), `decoder` (all four
+            projections of every attention, the final one included), or `both`.
 
     Raises:
         ValueError: for another value of `modules`, or a model without such layers.

@@ -12,7 +12,10 @@ from uscl_med3d.nets.sam_med3d.transformer import TwoWayTransformer
 
 
 class MaskDecoder(nn.Module):
-    """Official names and arguments; behaviour of uni-medical/SAM-Med3D@f3de1fa10da9:modeling/mask_decoder3D.py."""
+    """Official names and arguments.
+
+    Source: uni-medical/SAM-Med3D@f3de1fa10da9:segment_anything/modeling/mask_decoder3D.py (behaviour only).
+    """
 
     def __init__(self, config: SamMed3DConfig) -> None:
         super().__init__()
@@ -61,8 +64,8 @@ class MaskDecoder(nn.Module):
         batch = sparse_prompt_embeddings.shape[0]
         if image_embeddings.shape[0] not in (1, batch) or dense_prompt_embeddings.shape[0] not in (1, batch):
             raise ValueError(
-                f"{image_embeddings.shape[0]} image and {dense_prompt_embeddings.shape[0]} dense embeddings for "
-                f"{batch} prompts: give one for all of them or one for each"
+                f"{image_embeddings.shape[0]} image and {dense_prompt_embeddings.shape[0]} dense embeddings "
+                f"for {batch} prompts: give one for all of them or one for each"
             )
         grid = image_embeddings.shape[2:]
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])

@@ -14,8 +14,7 @@ from uscl_med3d.nets.sam_med3d.resample import upsample_trilinear
 class SamMed3D(nn.Module):
     """SAM-Med3D: promptable segmentation of a cubic volume.
 
-    The three parts are used on their own by interactive code: encode a volume once, then call the prompt encoder and
-    the decoder for every click.
+    Interactive code uses the parts: encode a volume once, then `decode` it for every click.
     """
 
     def __init__(self, config: SamMed3DConfig) -> None:
@@ -33,7 +32,7 @@ class SamMed3D(nn.Module):
         masks: Tensor | None = None,
         multimask_output: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """Encode (b, 1, s, s, s) and decode one set of prompts; results as `MaskDecoder`, prompts as `PromptEncoder`."""
+        """Encode (b, 1, s, s, s) and decode; prompts as in `PromptEncoder`, results as in `MaskDecoder`."""
         return self.decode(self.image_encoder(image), points, boxes, masks, multimask_output)
 
     def decode(

@@ -20,7 +20,7 @@ class RandomPositions(nn.Module):
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(3, features))
 
     def forward(self, unit: Tensor) -> Tensor:
-        """(..., 3) in 0..1 -> (..., 3 * features), in float32 or better: the phases are too large for less."""
+        """(..., 3) in 0..1 -> (..., 3 * features), in float32 or wider: the phases need it."""
         matrix = self.positional_encoding_gaussian_matrix
         dtype = torch.promote_types(matrix.dtype, torch.float32)
         with torch.autocast(unit.device.type, enabled=False):
@@ -29,7 +29,9 @@ class RandomPositions(nn.Module):
 
 
 class PromptEncoder(nn.Module):
-    """Official names and arguments; behaviour of uni-medical/SAM-Med3D@f3de1fa10da9:modeling/prompt_encoder3D.py.
+    """Official names and arguments.
+
+    Source: uni-medical/SAM-Med3D@f3de1fa10da9:segment_anything/modeling/prompt_encoder3D.py (behaviour only).
 
     Attributes:
         image_size: side of the input volume in voxels.
@@ -64,18 +66,19 @@ class PromptEncoder(nn.Module):
         """Encode prompts.
 
         Args:
-            points: coordinates (b, n, 3) in (d, h, w) voxel indices and labels (b, n): 1 object, 0 background,
-                -1 a placeholder whose coordinates are ignored.
-            boxes: (b, 6), first and last voxel (d0, h0, w0, d1, h1, w1). Upstream has no weights for boxes, so a box is
-                given as what was trained: its centre as an object point, its two corners as background points.
+            points: coordinates (b, n, 3) in (d, h, w) voxel indices and labels (b, n): 1 object, 0
+                background, -1 a placeholder whose coordinates are ignored.
+            boxes: (b, 6), first and last voxel (d0, h0, w0, d1, h1, w1). Upstream has no weights for boxes,
+                so a box is given as what was trained: its centre as an object point, its two corners as
+                background points.
             masks: previous low-resolution logits (b, 1, m, m, m) with m four times the token grid.
 
         Returns:
-            sparse tokens (b, t, c) with t possibly 0, and the dense embedding (b, c, g, g, g). Without any prompt
-            b is 1.
+            sparse tokens (b, t, c) with t possibly 0, and the dense embedding (b, c, g, g, g). Without any
+            prompt b is 1.
 
         Raises:
-            ValueError: for wrong shapes, unknown labels, batch sizes that differ, or points outside the volume.
+            ValueError: for wrong shapes, unknown labels, different batch sizes, or points outside the volume.
         """
         self._check(points, boxes, masks)
         sizes = [prompt.shape[0] for prompt in (points and points[0], boxes, masks) if prompt is not None]
@@ -96,8 +99,8 @@ class PromptEncoder(nn.Module):
     def get_dense_pe(self) -> Tensor:
         """Positional encoding of the token grid (1, c, g, g, g), computed once per set of weights.
 
-        Axes 0 and 1 are swapped against the point encoding, as upstream: a point at (d, h, w) has the encoding of
-        grid cell (h, d, w). Released checkpoints rely on it.
+        Axes 0 and 1 are swapped against the point encoding, as upstream: a point at (d, h, w) has the
+        encoding of grid cell (h, d, w). Released checkpoints rely on it.
         """
         matrix = self.pe_layer.positional_encoding_gaussian_matrix
         if matrix.is_inference():
@@ -164,7 +167,8 @@ class PromptEncoder(nn.Module):
             side = self.mask_size
             if tuple(masks.shape[1:]) != (1, side, side, side):
                 raise ValueError(
-                    f"mask prompts are low-resolution logits (b, 1, {side}, {side}, {side}), got {tuple(masks.shape)}"
+                    f"mask prompts are low-resolution logits (b, 1, {side}, {side}, {side}), "
+                    f"got {tuple(masks.shape)}"
                 )
             batches["masks"] = masks.shape[0]
         if len(set(batches.values())) > 1:

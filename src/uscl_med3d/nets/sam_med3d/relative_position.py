@@ -1,8 +1,8 @@
 """Relative-position terms of the attention logits, and the logit of the collapsed padding key.
 
-Notation: g real tokens and w window tokens per axis; (d, h, v) are a query's coordinates and (i, j, k) a key's,
-along depth, height and width. Tables come gathered, `R[a, b] = table[a - b + w - 1]`, shape (w, w, c). Queries
-are unscaled, as upstream.
+Notation: g real tokens and w window tokens per axis; (d, h, v) are a query's coordinates and (i, j, k) a
+key's, along depth, height and width. Tables come gathered, `R[a, b] = table[a - b + w - 1]`, shape (w, w,
+c). Queries are unscaled, as upstream.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Terms(NamedTuple):
     """What the logits get added.
 
     Attributes:
-        own: per query, (n, heads, g**3, .) each: one value per key coordinate, and last, with padding, what the
-            padding key's dot product gets added.
+        own: per query, (n, heads, g**3, .) each: one value per key coordinate, and last, with padding,
+            what the padding key's dot product gets added.
         rows: shared by the queries of a row (d, h): (n, heads, g**2, keys), or None.
     """
 
@@ -30,16 +30,17 @@ class Terms(NamedTuple):
 
 
 def upstream_terms(q: Tensor, tables: Tables, g: int, padding_query: Tensor | None) -> Terms:
-    """The form released checkpoints were trained with: `q[d,h,v]·Rd[d,k] + q[d,h,i]·Rh[h,k] + q[d,h,j]·Rw[j,k]`.
+    """The form released checkpoints were trained with.
 
-    `q[d,h,i]` is the query found at column i of the row (d, h); with padding, columns g..w-1 hold the padding
-    query. The first term belongs to a query, the other two to its row.
+    It adds `q[d,h,v]·Rd[d,k] + q[d,h,i]·Rh[h,k] + q[d,h,j]·Rw[j,k]` to the logit, where `q[d,h,i]` is the
+    query found at column i of the row (d, h); with padding, columns g..w-1 hold the padding query. The first term belongs to a query, the other two to its row.
 
     Args:
         q: queries (n, heads, g**3, c).
         tables: gathered tables for depth, height, width.
         g: real tokens per axis.
-        padding_query: query of a padding token (heads, c), or None when the window is not larger than the grid.
+        padding_query: query of a padding token (heads, c), or None when the window is not larger than the
+            grid.
 
     Source: uni-medical/SAM-Med3D@f3de1fa10da9:segment_anything/modeling/image_encoder3D.py (behaviour only).
     """
@@ -72,7 +73,8 @@ def decomposed_terms(q: Tensor, tables: Tables, g: int, padding_query: Tensor | 
     n, heads, _, c = q.shape
     grid = q.reshape(n, heads, g, g, g, c)
     terms = [
-        torch.einsum(f"nadhvc,{axis}kc->nadhvk", grid, table[:g]) for axis, table in zip("dhv", tables, strict=True)
+        torch.einsum(f"nadhvc,{axis}kc->nadhvk", grid, table[:g])
+        for axis, table in zip("dhv", tables, strict=True)
     ]
     per_query = [term[..., :g].reshape(n, heads, g**3, g) for term in terms]
     if padding_query is None:

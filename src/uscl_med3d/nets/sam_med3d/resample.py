@@ -12,8 +12,8 @@ from torch import Tensor
 def upsample_trilinear(x: Tensor, size: int) -> Tensor:
     """(b, m, d, h, w) -> (b, m, size, size, size), equal to `F.interpolate(..., align_corners=False)`.
 
-    Interpolation is linear and separable, and one matrix product per axis is about ten times faster on a CPU than
-    the kernel of `F.interpolate`, forward and backward.
+    Interpolation is linear and separable, and one matrix product per axis is about ten times faster on a
+    CPU than the kernel of `F.interpolate`, forward and backward.
     """
     b, m, d, h, w = x.shape
     along_d, along_h, along_w = (_weights(side, size, x.device, x.dtype) for side in (d, h, w))
