@@ -14,7 +14,7 @@ RUN := flock --nonblock --conflict-exit-code 75 .run.lock env PATH="$(abspath $(
 SNAKEMAKE := snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce smoke test bench record pull lint
+.PHONY: help env reproduce smoke test bench readme record pull lint
 
 help:
 	@sed -n '1,2p' Makefile
@@ -42,6 +42,9 @@ test: env
 
 bench: env
 	$(BIN)/uscl-med3d bench
+
+readme: env
+	$(BIN)/uscl-med3d readme
 
 record: env
 	$(RUN) 'dvc repro'

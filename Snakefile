@@ -21,8 +21,9 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        rules.html.output,
+        rules.html.output.page,
         rules.tables.output,
+        rules.training_cost.output,
         rules.claims.output,
         rules.gate.output,
         expand(rules.figure.output.png, figure=FIGURES),

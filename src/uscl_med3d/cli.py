@@ -124,7 +124,29 @@ def claims(a: SimpleNamespace) -> None:
     """The paper's claims, each with our estimate and verdict."""
     from uscl_med3d.report.claims import build_claims
 
-    build_claims(load_job("report", a.params), a.tables, a.scores, a.out)
+    build_claims(load_job("report", a.params), a.tables, a.scores, a.out, a.pseudolabels)
+
+
+def html(a: SimpleNamespace) -> None:
+    """The report: one page that opens offline."""
+    from uscl_med3d.report.html import build_report
+
+    build_report(load_job("report", a.params), a.tables, a.figures, a.claims, a.pseudolabels, a.gate, a.splits,
+                 a.jobs, a.out)  # fmt: skip
+
+
+def bench(a: SimpleNamespace) -> None:
+    """Time the encoder against the padded reference, into results/bench/."""
+    from uscl_med3d.bench import main
+
+    main(["--quick"] if a.quick else [])
+
+
+def readme(a: SimpleNamespace) -> None:
+    """Rewrite the README's result sections from the results folder."""
+    from uscl_med3d.report.readme import update_readme
+
+    update_readme(Path("README.md"), Path("results/phantom"))
 
 
 def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
@@ -166,7 +188,11 @@ def build_parser() -> argparse.ArgumentParser:
     add(figure, "volumes", "splits", "pseudolabels", "out", several=["scores", "curves", "predictions"]).add_argument(
         "--name", required=True
     )
-    add(claims, "tables", "out", several=["scores"])
+    add(claims, "tables", "pseudolabels", "out", several=["scores"])
+    add(html, "tables", "figures", "claims", "pseudolabels", "gate", "splits", "jobs", "out")
+    for tool in (bench, readme):
+        verbs.add_parser(tool.__name__, help=(tool.__doc__ or "").strip()).set_defaults(function=tool)
+    verbs.choices["bench"].add_argument("--quick", action="store_true", help="small sizes only")
     return parser
 
 

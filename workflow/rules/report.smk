@@ -62,3 +62,57 @@ rule figure:
         " --curves {input.curves} --predictions {input.predictions} --out {params.out} > {log} 2>&1"
 
 
+rule claims:
+    message:
+        "report: claims"
+    input:
+        params=PLAN.job_file("report"),
+        code=list_sources("uscl_med3d.report.claims"),
+        cost=rules.training_cost.output,
+        scores=rules.tables.input.scores,
+        pseudolabels=rules.pseudolabel.output.labels,
+    output:
+        csv=f"{RESULTS}/claims.csv",
+        md=f"{RESULTS}/claims.md",
+    params:
+        tables=f"{RESULTS}/tables",
+    log:
+        f"{RESULTS}/logs/claims.log",
+    shell:
+        "uscl-med3d claims --params {input.params} --tables {params.tables} --scores {input.scores}"
+        " --pseudolabels {input.pseudolabels} --out {output.csv} > {log} 2>&1"
+
+
+rule html:
+    message:
+        "report: page"
+    input:
+        params=PLAN.job_file("report"),
+        code=list_sources("uscl_med3d.report.html"),
+        tables=rules.tables.output,
+        cost=rules.training_cost.output,
+        figures=expand(rules.figure.output.png, figure=FIGURES),
+        claims=rules.claims.output.csv,
+        pseudolabels=rules.pseudolabel.output.labels,
+        gate=rules.gate.output.result,
+        splits=rules.ingest.output.splits,
+    output:
+        page=f"{RESULTS}/report.html",
+    params:
+        tables=f"{RESULTS}/tables",
+        figures=f"{RESULTS}/figures",
+        jobs=f"{RESULTS}/params",
+    log:
+        f"{RESULTS}/logs/html.log",
+    shell:
+        "uscl-med3d html --params {input.params} --tables {params.tables} --figures {params.figures}"
+        " --claims {input.claims} --pseudolabels {input.pseudolabels} --gate {input.gate} --splits {input.splits}"
+        " --jobs {params.jobs} --out {output.page} > {log} 2>&1"
+
+
+rule report_all:
+    input:
+        rules.tables.output,
+        rules.training_cost.output,
+        rules.claims.output,
+        rules.html.output.page,
