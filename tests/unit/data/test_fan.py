@@ -57,6 +57,15 @@ def test_text_rulers_and_bars_are_left_out() -> None:
     assert not found[:, 310:].any()
 
 
+def test_a_thin_line_that_touches_the_image_is_cut_off() -> None:
+    brightest, darkest = speckle(sector())
+    for image in (brightest, darkest):
+        image[120:122, 160:] = 255
+    found = find_fan(brightest, darkest, **SETTINGS)
+    assert overlap(found, sector()) > 0.95
+    assert not found[:, 300:].any()
+
+
 def test_a_menu_bar_below_the_image_does_not_move_so_it_is_no_image() -> None:
     brightest, darkest = speckle(sector())
     brightest[226:238, 40:280] = darkest[226:238, 40:280] = 120
