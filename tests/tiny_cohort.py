@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from uscl_med3d.core.runs import list_runs
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 SIZE = 16
 MODEL = {
     "image_size": SIZE, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "global_blocks": [1],
@@ -114,7 +116,7 @@ def make_cohort(folder: Path, model: Any) -> Cohort:
 
 def tiny_params(**changes: Any) -> parameters.Params:
     """params.yaml with a tiny model and short trainings; `changes` are dotted keys with `__` for the dot."""
-    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    values = copy.deepcopy(PARAMS)
     values["model"] |= MODEL
     short = {
         "steps": 6, "batch_size": 2, "clicks": 2, "warmup_steps": 2, "min_target_voxels": 5, "validate_every": 3,
