@@ -11,6 +11,9 @@ from uscl_med3d.core.params.foundation import Weights
 from uscl_med3d.data.cohort import read_cohort
 from uscl_med3d.data.general import read_names
 
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # names inside a folder in the layout of a model hub
+WITH_CONFIG = ("seggpt",)  # base models whose architecture is in a config.json beside the weights
+
 
 def check(job: Any) -> None:
     """Raise one `InputErrors` that lists every missing or wrong external file and what to put where.
@@ -53,16 +56,28 @@ def _check_device(device: str) -> list[InputError]:
 def _check_weights(name: str, weights: Weights) -> list[InputError]:
     if weights.weights == "train":
         return []
-    file = Path(weights.weights)
+    place = Path(weights.weights)
     expected = f"the checkpoint of {name}" + (f" with SHA-256 {weights.sha256}" if weights.sha256 else "")
-    remedy = f"download it from {weights.source} and save it as {file}"
+    remedy = f"download it from {weights.source} and save it as {place}"
+    file = place
+    if place.is_dir():
+        file = next((place / known for known in HUB_FILES if (place / known).is_file()), None)
+        if file is None:
+            found = f"a folder without {' or '.join(HUB_FILES)}"
+            return [InputError(file=place, found=found, expected=expected, remedy=remedy)]
     if not file.is_file():
         return [InputError(file=file, found="no such file", expected=expected, remedy=remedy)]
+    errors = []
+    if name in WITH_CONFIG and not (file.parent / "config.json").is_file():
+        config = file.parent / "config.json"
+        errors.append(
+            InputError(file=config, found="no such file", expected=f"config.json of {name}", remedy=remedy)
+        )
     if weights.sha256:
         found = sha256(file)
         if found != weights.sha256.lower():
-            return [InputError(file=file, found=f"SHA-256 {found}", expected=expected, remedy=remedy)]
-    return []
+            errors.append(InputError(file=file, found=f"SHA-256 {found}", expected=expected, remedy=remedy))
+    return errors
 
 
 def _check_cohort(path: Path) -> list[InputError]:

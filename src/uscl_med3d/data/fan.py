@@ -87,8 +87,14 @@ def _hull(region: np.ndarray, height: int, width: int, step: float) -> np.ndarra
     corners = (
         np.concatenate([np.stack([rows + dy, columns + dx], 1) for dy in (0, 1) for dx in (0, 1)]) * step
     )
-    inside = np.ones((height, width), bool)
-    y, x = np.arange(height)[:, None] + 0.5, np.arange(width)[None, :] + 0.5
+    # Each edge a * y + b * x + c <= 0 bounds the columns of a row from one side.
+    y = np.arange(height) + 0.5
+    low, high = np.full(height, -np.inf), np.full(height, np.inf)
     for a, b, c in ConvexHull(corners).equations:
-        inside &= a * y + b * x + c <= 1e-6
-    return inside
+        if abs(b) > 1e-9:
+            bound = -(a * y + c) / b
+            low, high = (low, np.minimum(high, bound)) if b > 0 else (np.maximum(low, bound), high)
+        else:
+            high = np.where(a * y + c <= 1e-6, high, -np.inf)
+    x = np.arange(width) + 0.5
+    return (x >= low[:, None] - 1e-6) & (x <= high[:, None] + 1e-6)

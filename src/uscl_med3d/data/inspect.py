@@ -9,7 +9,7 @@ import numpy as np
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import load_volume, sha256
 from uscl_med3d.core.params.ingest import Fan
-from uscl_med3d.data.annotations import IGNORE, check_labels, png, read_annotations
+from uscl_med3d.data.annotations import IGNORE, check_labels, label_values, png, read_annotations
 from uscl_med3d.data.clips import Clip, open_clip
 from uscl_med3d.data.clips.cached import CachedClip
 from uscl_med3d.data.cohort import CohortRow
@@ -112,7 +112,7 @@ def _check_key_frames(
             check_labels(mask, classes, file)
         except InputError as error:
             errors.append(error)
-    if all(set(np.unique(mask).tolist()) <= {0, IGNORE} for mask in masks.values()):
+    if all(set(label_values(mask)) <= {0, IGNORE} for mask in masks.values()):
         errors.append(
             InputError(
                 file=row.key_frames,

@@ -118,7 +118,7 @@ class PlaneResampler:
         present = np.zeros(256, bool)
         present[0] = True
         for mask in masks:
-            present[mask.ravel()] = True
+            present |= np.bincount(mask.ravel(), minlength=256) > 0
         values = np.flatnonzero(present)
         shares = np.zeros((len(values), *self.inside.shape), np.float32)
         for share, value in zip(shares, values, strict=True):

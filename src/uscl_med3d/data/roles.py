@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from uscl_med3d.core.seeds import rng
-from uscl_med3d.data.annotations import IGNORE
+from uscl_med3d.data.annotations import IGNORE, label_values
 
 Role = Literal["prompt", "held_out"]
 
@@ -25,7 +25,7 @@ def assign_roles(
     frames = sorted(masks)
     if split == "test":
         return dict.fromkeys(frames, "held_out")
-    present = {frame: set(np.unique(masks[frame]).tolist()) - {0, IGNORE} for frame in frames}
+    present = {frame: set(label_values(masks[frame])) - {0, IGNORE} for frame in frames}
     roles: dict[int, Role] = dict.fromkeys(frames, "prompt")
     inner = frames[1:-1]
     for position in rng(seed, "ingest", "held_out", sweep).permutation(len(inner)):

@@ -27,7 +27,8 @@ def weights(path: str = "train", sha256: str | None = None) -> Weights:
 
 
 def job(**changes) -> SimpleNamespace:
-    foundation = Foundation(sam_med3d=changes.pop("sam_med3d", weights()), seggpt=weights())
+    models = {name: changes.pop(name, weights()) for name in ("sam_med3d", "seggpt")}
+    foundation = Foundation(**models)
     values = {"scale": "mine", "cohort": "simulate", "general": {"amos": "simulate"}, "device": "cpu"}
     return SimpleNamespace(**(values | changes), foundation=foundation)
 
@@ -96,6 +97,18 @@ def test_a_checkpoint_with_another_sha256(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         check(job(sam_med3d=weights(str(file), "0" * 64)))
     assert right in str(caught.value) and "0" * 64 in str(caught.value)
+
+
+def test_a_checkpoint_folder_needs_weights_and_config(tmp_path: Path) -> None:
+    folder = tmp_path / "seggpt"
+    folder.mkdir()
+    for name, found in (("model.safetensors", "a folder without model"), ("config.json", "config.json")):
+        with pytest.raises(InputError, match=found):
+            check(job(seggpt=weights(str(folder))))
+        (folder / name).write_bytes(b"weights")
+    check(job(seggpt=weights(str(folder), hashlib.sha256(b"weights").hexdigest())))
+    with pytest.raises(InputError, match="SHA-256"):
+        check(job(seggpt=weights(str(folder), "0" * 64)))
 
 
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def read_annotations(path: str | Path) -> dict[int, np.ndarray]:
 
 def check_labels(mask: np.ndarray, allowed: dict[str, int], file: Path) -> None:
     """Raise `InputError` where a label map has a value that is no class."""
-    unknown = sorted(set(np.unique(mask).tolist()) - set(allowed.values()) - {0, IGNORE})
+    unknown = sorted(set(label_values(mask)) - set(allowed.values()) - {0, IGNORE})
     if unknown:
         names = ", ".join(f"{value} {name}" for name, value in allowed.items())
         raise InputError(
@@ -46,3 +46,11 @@ def check_labels(mask: np.ndarray, allowed: dict[str, int], file: Path) -> None:
             expected=f"0 background, {names}, {IGNORE} not annotated",
             remedy="repaint the mask with these values, or add the class to `classes` in the parameters",
         )
+
+
+def label_values(mask: np.ndarray) -> list[float]:
+    """Sorted values of a label map of any type."""
+    if mask.dtype != np.uint8:
+        return np.unique(mask).tolist()
+    # A table of 256 entries is several times faster than sorting a whole reference volume.
+    return np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist()
