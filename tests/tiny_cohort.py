@@ -1,4 +1,4 @@
-"""Fixtures: a tiny ingested cohort, general-domain sets, base weights, and job files. Bright balls on a grey ground."""
+"""Fixtures: a tiny ingested cohort (bright balls), general-domain sets, base weights, and job files."""
 
 from __future__ import annotations
 
@@ -69,12 +69,14 @@ def write_sweep(
     for name, array in arrays.items():
         save_volume(folder / f"{name}.nii.gz", array, (1.0, 1.5, 1.5))
     entries = [
-        {"frame": f, "index": f, "role": "held_out" if f == 9 or split == "test" else "prompt"} for f in frames
+        {"frame": f, "index": f, "role": "held_out" if f == 9 or split == "test" else "prompt"}
+        for f in frames
     ]
     write_json(
         folder / "sidecar.json",
         {"patient": patient, "sweep": sweep, "group": "abdomen", "view": "abdomen_right", "split": split,
-         "spacing_mm": dict(zip("dhw", spacing, strict=True)), "key_frames": entries, "has_reference": reference,
+         "spacing_mm": dict(zip("dhw", spacing, strict=True)), "key_frames": entries,
+         "has_reference": reference,
          "axis_without_millimetres": None if tracked else "d"},
     )  # fmt: skip
     return labels
@@ -90,7 +92,9 @@ def make_cohort(folder: Path, model: Any) -> Cohort:
     ]  # fmt: skip
     rows = ["patient,sweep,group,view,split"]
     for seed, (name, split, values, reference, annotated, tracked) in enumerate(sweeps):
-        truth = write_sweep(volumes, f"s_{name}", f"p_{name}", split, values, seed, reference, annotated, tracked)
+        truth = write_sweep(
+            volumes, f"s_{name}", f"p_{name}", split, values, seed, reference, annotated, tracked
+        )
         rows.append(f"p_{name},s_{name},abdomen,abdomen_right,{split}")
         pseudo = truth.copy()
         pseudo[:2] = 255
@@ -99,7 +103,9 @@ def make_cohort(folder: Path, model: Any) -> Cohort:
     write_text(splits, "\n".join(rows[:1] + sorted(rows[1:])) + "\n")
     general = {name: folder / "general" / name for name in ("amos", "totalsegmentator", "brats")}
     for number, root in enumerate(general.values()):
-        write_json(root / "dataset.json", {"labels": {"background": 0, "organ_a": 1, "organ_b": 2, "organ_c": 3}})
+        write_json(
+            root / "dataset.json", {"labels": {"background": 0, "organ_a": 1, "organ_b": 2, "organ_c": 3}}
+        )
         for part, count in (("Tr", 2), ("Ts", 1)):
             for case in range(count):
                 image, truth = draw_balls((18, 18, 24), [1, 2, 3], 100 + 10 * number + case)
@@ -119,8 +125,8 @@ def tiny_params(**changes: Any) -> parameters.Params:
     values = copy.deepcopy(PARAMS)
     values["model"] |= MODEL
     short = {
-        "steps": 6, "batch_size": 2, "clicks": 2, "warmup_steps": 2, "min_target_voxels": 5, "validate_every": 3,
-        "validation_targets": 3, "validation_clicks": 2, "resume_every": 2,
+        "steps": 6, "batch_size": 2, "clicks": 2, "warmup_steps": 2, "min_target_voxels": 5,
+        "validate_every": 3, "validation_targets": 3, "validation_clicks": 2, "resume_every": 2,
     }  # fmt: skip
     values["finetune"] |= short | {"crops_per_target": 2}
     values["foundation"]["sam_med3d"]["training"] |= short | {"validation_patients": 1}

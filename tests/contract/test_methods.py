@@ -1,4 +1,4 @@
-"""What every method promises, checked for every module of the registry: a new method is tested without a new test."""
+"""What every method promises, checked for every module of the registry, present and future."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADAPTED = [name for name in METHODS if find_method(name).adapters_off is not Met
 
 @pytest.fixture(scope="module")
 def load(cohort, make_job, tmp_path_factory):
-    """Name -> the method of its main run, as training would start it (with a VCL adapter where the run has one)."""
+    """Name -> the method of its main run, untrained (with a VCL adapter where the run has one)."""
     folder = tmp_path_factory.mktemp("vcl")
 
     def load_method(name, checkpoint=None):
@@ -32,7 +32,9 @@ def load(cohort, make_job, tmp_path_factory):
             if not vcl.exists():
                 plain = next(run.id for run in list_runs(params.methods, [0]) if run.vcl is False)
                 other = find_method(name).load(make_job("evaluate", plain), cohort.base, None, None)
-                state = {key: value + 0.05 for key, value in lora.lora_state(other.network, "encoder").items()}
+                state = {
+                    key: value + 0.05 for key, value in lora.lora_state(other.network, "encoder").items()
+                }
                 lora.save_lora(vcl, state, job.run.rank, other.alpha, other.base_sha256)
         return find_method(name).load(job, cohort.base, checkpoint, vcl)
 
@@ -58,7 +60,9 @@ def perturb(method):
     method.prepare_training()
     generator = torch.Generator().manual_seed(2)
     state = {
-        name: value + 0.05 * torch.randn(value.shape, generator=generator) if value.is_floating_point() else value
+        name: value + 0.05 * torch.randn(value.shape, generator=generator)
+        if value.is_floating_point()
+        else value
         for name, value in method.trained_state().items()
     }
     method.load_trained(state)
@@ -92,7 +96,9 @@ def test_masks_come_on_the_crops_grid_and_depend_on_the_clicks(name, load):
     crops, points, labels = prompts(2)
     method = load(name)
     outputs = predict(method, crops, points, labels)
-    assert all(logits.shape == (2, 1, SIZE, SIZE, SIZE) and torch.isfinite(logits).all() for logits in outputs)
+    assert all(
+        logits.shape == (2, 1, SIZE, SIZE, SIZE) and torch.isfinite(logits).all() for logits in outputs
+    )
     other = predict(method, crops, SIZE - 1 - points, labels)
     assert not torch.equal(outputs[0], other[0])
 

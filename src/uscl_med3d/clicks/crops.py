@@ -15,8 +15,8 @@ Origin = tuple[int, int, int]
 def centre_crop_on(voxel: tuple[int, int, int], shape: tuple[int, int, int], size: int) -> Origin:
     """Origin of the crop of `size` voxels a side around `voxel`.
 
-    On an axis longer than the crop, the crop is moved as little as needed to stay inside the volume, because padding
-    shows the model nothing; on a shorter axis the volume lies in the middle of the crop.
+    On an axis longer than the crop, the crop is moved as little as needed to stay inside the volume, because
+    padding shows the model nothing; on a shorter axis the volume lies in the middle of the crop.
     """
     origin = []
     for centre, length in zip(voxel, shape, strict=True):
@@ -87,7 +87,7 @@ def contains(origin: Origin, size: int, voxel: tuple[int, int, int]) -> bool:
 def common_part(
     shape: tuple[int, ...], origin: Origin, crop_shape: tuple[int, ...]
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Slices of the part that a crop and a volume of `shape` have in common: in the crop, and in the volume."""
+    """Slices of the common part of a crop and a volume of `shape`: in the crop, and in the volume."""
     inside, outside = [], []
     for length, start, side in zip(shape, origin, crop_shape, strict=True):
         first = min(max(start, 0), length)

@@ -1,7 +1,7 @@
 """Click simulators: where a user would click next, given a prediction and the reference mask.
 
-A click is (d, h, w, label) in voxel indices of the arrays given; label 1 says "object", 0 "background". A simulator
-returns None when nothing is wrong within the scored voxels.
+A click is (d, h, w, label) in voxel indices of the arrays given; label 1 says "object", 0 "background". A
+simulator returns None when nothing is wrong within the scored voxels.
 """
 
 from __future__ import annotations
@@ -50,12 +50,14 @@ def random_error(prediction: np.ndarray, truth: np.ndarray, random: Integers) ->
 
 
 def largest_error_centre(prediction: np.ndarray, truth: np.ndarray, random: Integers) -> Click | None:
-    """A voxel near the centre of the thickest error, missed or surplus, whichever is thicker (surplus on ties).
+    """A voxel near the centre of the thickest error, missed or surplus, whichever is thicker (surplus on
+    ties).
 
-    Candidates are the voxels deeper than half the depth of the deepest one, by exact Euclidean distance; the border
-    of the array counts as the end of an error.
+    Candidates are the voxels deeper than half the depth of the deepest one, by exact Euclidean distance; the
+    border of the array counts as the end of an error.
 
-    Source: uni-medical/SAM-Med3D@f3de1fa10da9:utils/click_method.py (after RITM; FastSAM3D's default; behaviour only).
+    Source: uni-medical/SAM-Med3D@f3de1fa10da9:utils/click_method.py (after RITM; FastSAM3D's default;
+        behaviour only).
     """
     missed, surplus = _depth(truth & ~prediction), _depth(prediction & ~truth)
     depth = missed if missed.max() > surplus.max() else surplus
@@ -71,7 +73,7 @@ SIMULATORS: dict[str, Simulator] = {
 
 
 def _depth(error: np.ndarray) -> np.ndarray:
-    """Distance of each voxel of `error` to the nearest voxel outside it; computed in its bounding box only."""
+    """Distance of each voxel of `error` to the nearest voxel outside it (in its bounding box only)."""
     depth = np.zeros(error.shape)
     if error.any():
         from scipy.ndimage import distance_transform_edt, find_objects

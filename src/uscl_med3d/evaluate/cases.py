@@ -34,10 +34,12 @@ class Item:
 
     Attributes:
         image: (d, h, w) raw intensities.
-        truth: boolean (d, h, w), where clicks are drawn from: the reference volume, or the annotated key frames.
+        truth: boolean (d, h, w), where clicks are drawn from: the reference volume, or the annotated key
+            frames.
         known: boolean (d, h, w), where `truth` is known; None means everywhere.
         reference: name of the volume reference (`true_mask`, `label`), or None where only key frames exist.
-        held_out: frames (indices along d) with a human mask never used as prompt, and that mask (n, h, w), or None.
+        held_out: frames (indices along d) with a human mask never used as prompt, and that mask (n, h, w), or
+            None.
     """
 
     dataset: str
@@ -68,7 +70,7 @@ def list_sweep_items(
     volumes_dir: Path, splits_csv: Path, splits: Sequence[str], classes: Mapping[str, int], min_voxels: int,
     untracked_distance: str,
 ) -> Iterator[Item | Unscored]:  # fmt: skip
-    """Items of the ultrasound sweeps of the given splits, sorted by split, patient and sweep; loaded one by one."""
+    """Items of the ultrasound sweeps of `splits`, sorted by patient and sweep, loaded one by one."""
     manifest = read_splits(splits_csv)
     for split in splits:
         rows = manifest[manifest["split"] == split].sort_values(["patient", "sweep"])
@@ -81,7 +83,7 @@ def list_sweep_items(
 def list_general_items(
     name: str, folder: Path, seed: int, min_voxels: int, max_classes: int
 ) -> Iterator[Item]:
-    """Items of the test part of a general-domain set; at most `max_classes` structures a case, drawn by seed."""
+    """Items of the test part of a general-domain set; at most `max_classes` a case, drawn by seed."""
     for case in list_cases(folder, "Ts"):
         image, label, spacing, names = load_case(case)
         values, counts = np.unique(label, return_counts=True)

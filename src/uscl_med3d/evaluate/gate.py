@@ -14,8 +14,9 @@ from uscl_med3d.core.io import write_json
 def check_gate(job: Any, scores_csv: Path, out_json: Path) -> None:
     """Judge one run on validation patients and true masks by `job.evaluate.gate`, and write the result.
 
-    Every class reaches `min_class_dice` and their mean `min_mean_dice` after the last click, and the mean gains at
-    least `min_gain` points from the first click to the last. Means are over cases, then over classes.
+    Every class reaches `min_class_dice` and their mean `min_mean_dice` after the last click, and the mean
+    gains at least `min_gain` points from the first click to the last. Means are over cases, then over
+    classes.
 
     Raises:
         InputError: if the gate is required and not passed, after the result has been written.
@@ -27,15 +28,15 @@ def check_gate(job: Any, scores_csv: Path, out_json: Path) -> None:
     if gate.required and not result["passed"]:
         raise InputError(
             file=scores_csv, found="; ".join(result["failures"]),
-            expected=f"every class at least {gate.min_class_dice:g}, the class mean at least {gate.min_mean_dice:g} Dice, "
-            f"a gain of {gate.min_gain:g} points by clicking",
+            expected=f"every class at least {gate.min_class_dice:g} Dice, their mean at least "
+            f"{gate.min_mean_dice:g}, a gain of {gate.min_gain:g} points by clicking",
             remedy="change model size, training steps or the base model's data in params.yaml; "
             "evaluate.gate.required: false goes on without a meaningful model",
         )  # fmt: skip
 
 
 def average_by_click(scores: pd.DataFrame, crop: str, simulator: str) -> pd.DataFrame:
-    """Mean Dice over cases, one row per class and one column per click, of validation patients and true masks."""
+    """Mean Dice over validation cases against true masks: one row per class, one column per click."""
     chosen = scores[
         (scores["dataset"] == "us") & (scores["split"] == "val") & (scores["reference"] == "true_mask")
         & (scores["crop"] == crop) & (scores["click_simulator"] == simulator)

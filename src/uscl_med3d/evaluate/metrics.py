@@ -24,12 +24,13 @@ def dice_percent(overlap: int, predicted: int, true: int, empty_masks: str) -> f
 def surface_scores(
     prediction: np.ndarray, truth: np.ndarray, distance: Distance, tolerance: float
 ) -> tuple[float, float]:
-    """Normalised surface Dice in percent at `tolerance`, and the 95 % Hausdorff distance, in the distance's unit.
+    """Normalised surface Dice in percent at `tolerance`, and the 95 % Hausdorff distance, in the distance's
+    unit.
 
     Args:
         prediction, truth: boolean (d, h, w); the truth has a voxel.
-        distance: in-plane distances are computed frame by frame: frames where one mask is empty count as 0 in the
-            NSD, and the HD95 is the mean over frames that have both.
+        distance: in-plane distances are computed frame by frame: frames where one mask is empty count as 0 in
+            the NSD, and the HD95 is the mean over frames that have both.
 
     Returns:
         NSD and HD95. Without a prediction NSD is 0 and HD95 undefined (NaN).

@@ -1,4 +1,4 @@
-"""Prediction on whole volumes: crops around clicks, the method on the crops, its masks back on the volume's grid."""
+"""Prediction on whole volumes: the method on crops around clicks, its masks back on the volume's grid."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class CropPrediction:
             self.state = method.encode(torch.from_numpy(np.stack(crops)[:, None].astype(np.float32)))
 
     def predict(self, clicks: Sequence[Sequence[Click | None]]) -> list[Region]:
-        """Masks after all clicks so far, given per volume in volume indices; None pads where one had no click."""
+        """Masks after all clicks so far, given per volume in volume indices; None where one had no click."""
         rows = [
             [(*to_crop(click[:3], at), click[3]) if click else (0, 0, 0, -1) for click in history]
             for history, at in zip(clicks, self.origins, strict=True)
@@ -55,7 +55,8 @@ class CropPrediction:
 class SlidingPrediction:
     """One volume covered by overlapping crops: a click goes to every crop that contains it.
 
-    Crops without a click stay background and are never encoded; where crops overlap, their logits are averaged.
+    Crops without a click stay background and are never encoded; where crops overlap, their logits are
+    averaged.
     """
 
     def __init__(self, method: Method, volume: np.ndarray, size: int, overlap: float) -> None:

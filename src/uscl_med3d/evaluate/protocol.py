@@ -1,8 +1,9 @@
 """The protocol: encode once, then click up to the maximum, recording after each click.
 
-A first click is drawn uniformly from the target; its random stream is named by data set, case, class and click seed,
-so it is identical for all methods. Every later click is simulated on the method's own error, inside the crop, because
-the model cannot see a click outside it. When nothing is wrong there, clicking ends and the mask stays.
+A first click is drawn uniformly from the target; its random stream is named by data set, case, class and
+click seed, so it is identical for all methods. Every later click is simulated on the method's own error,
+inside the crop, because the model cannot see a click outside it. When nothing is wrong there, clicking ends
+and the mask stays.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Scores of one run: one CSV row per data set, case, class, reference, way of clicking and click, before any average."""
+"""Scores of one run: one row per data set, case, class, reference, way of clicking and click."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from uscl_med3d.evaluate.protocol import Prediction, Setting, click_through
 from uscl_med3d.methods.registry import find_method
 
 COLUMNS = [
-    "run", "method", "rank", "modules", "vcl", "training_seed", "dataset", "split", "patient", "case", "class",
-    "reference", "crop", "click_simulator", "click_seed", "click", "click_d", "click_h", "click_w", "click_label",
-    "dice", "nsd", "hd95", "distance_unit", "reason",
+    "run", "method", "rank", "modules", "vcl", "training_seed", "dataset", "split", "patient", "case",
+    "class", "reference", "crop", "click_simulator", "click_seed", "click", "click_d", "click_h", "click_w",
+    "click_label", "dice", "nsd", "hd95", "distance_unit", "reason",
 ]  # fmt: skip
 
 
@@ -169,9 +169,9 @@ def _identify(job: Any, case: Item | Unscored, setting: Setting) -> dict[str, An
     run = job.run
     return {
         "run": run.id, "method": run.method, "rank": run.rank, "modules": run.modules, "vcl": run.vcl,
-        "training_seed": run.training_seed, "dataset": case.dataset, "split": case.split, "patient": case.patient,
-        "case": case.case, "crop": setting.crop, "click_simulator": setting.click_simulator,
-        "click_seed": setting.click_seed, "nsd": np.nan, "hd95": np.nan, "distance_unit": "", "reason": "",
+        "training_seed": run.training_seed, "dataset": case.dataset, "split": case.split,
+        "patient": case.patient, "case": case.case, "crop": setting.crop,
+        "click_simulator": setting.click_simulator, "click_seed": setting.click_seed, "nsd": np.nan, "hd95": np.nan, "distance_unit": "", "reason": "",
     }  # fmt: skip
 
 

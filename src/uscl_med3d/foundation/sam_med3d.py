@@ -1,4 +1,4 @@
-"""The base SAM-Med3D: trained here on CT and MR without any ultrasound, or an official checkpoint. One code path after."""
+"""The base SAM-Med3D: trained here on CT and MR without any ultrasound, or an official checkpoint."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ NAME = "foundation_sam_med3d"
 def train_sam_med3d(job: Any, general_dirs: Mapping[str, Path], weights_out: Path, curve_out: Path) -> None:
     """Write the base weights (and a .json beside them that says where they come from) and the learning curve.
 
-    `job.sam_med3d.weights` is `train`, or the path of an official checkpoint, whose SHA-256 is checked if given.
+    `job.sam_med3d.weights` is `train`, or the path of an official checkpoint, whose SHA-256 is checked if
+    given.
 
     Raises:
         InputError: for a missing, wrong or unsuitable checkpoint, or sets without any target.
@@ -50,7 +51,8 @@ def train_sam_med3d(job: Any, general_dirs: Mapping[str, Path], weights_out: Pat
     write_json(
         weights_out.with_suffix(".json"),
         {"weights": settings.weights, "source": settings.source, "sha256": sha256(weights_out),
-         "parameters": sum(value.numel() for value in network.parameters()), "general_sets": sorted(general_dirs)},
+         "parameters": sum(value.numel() for value in network.parameters()),
+         "general_sets": sorted(general_dirs)},
     )  # fmt: skip
     if settings.weights == "train":
         trainer.finish()
@@ -136,8 +138,8 @@ class _Training:
         """Mean validation Dice of the present weights."""
         schedule = self.schedule
         return validate(
-            self.method, self.source, self.validation_crops, schedule.validation_clicks, schedule.click_simulator,
-            schedule.batch_size, (self.job.seed, NAME),
+            self.method, self.source, self.validation_crops, schedule.validation_clicks,
+            schedule.click_simulator, schedule.batch_size, (self.job.seed, NAME),
         )  # fmt: skip
 
     def _load(self, key: str) -> tuple[np.ndarray, np.ndarray]:

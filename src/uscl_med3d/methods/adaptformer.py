@@ -1,4 +1,4 @@
-"""AdaptFormer on SAM-Med3D: a trained bottleneck beside the MLP of every encoder block, everything else frozen."""
+"""AdaptFormer on SAM-Med3D: a trained bottleneck beside the MLP of every encoder block, the rest frozen."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ class Method(ABC):
 
     Attributes:
         network: the module that `save` and training work on.
-        embeds_once: after `prepare_training`: no trained parameter lies before the embedding, so the embedding of a
-            crop never changes and may be computed once (`embed`, then `start`).
+        embeds_once: after `prepare_training`: no trained parameter lies before the embedding, so the
+            embedding of a crop never changes and may be computed once (`embed`, then `start`).
     """
 
     card: ClassVar[Card]
@@ -88,7 +88,7 @@ class Method(ABC):
 
     # ------------------------------------------------------------------------------------------ training
     def prepare_training(self) -> list[nn.Parameter]:
-        """Choose what trains (sets `requires_grad` and `embeds_once`); return those parameters in a fixed order."""
+        """Choose what trains (set `requires_grad` and `embeds_once`); return those parameters in order."""
         raise NotImplementedError(f"{type(self).__name__} is not trained")
 
     def trained_state(self) -> dict[str, Tensor]:
@@ -113,7 +113,7 @@ class Method(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no adapters")
         yield
 
-    # ------------------------------------------------------------------------------------------ shared helpers
+    # ------------------------------------------------------------------------------------------ shared
     @classmethod
     def read_options(cls, job: Any) -> Any:
         """The method's options of a job, checked.
@@ -136,7 +136,8 @@ def torch_device(name: str) -> torch.device:
     """The device of a job, checked to exist."""
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError(
-            file="params.yaml", found="device: cuda, but torch sees no GPU", expected="a CUDA GPU and a CUDA build of torch",
+            file="params.yaml", found="device: cuda, but torch sees no GPU",
+            expected="a CUDA GPU and a CUDA build of torch",
             remedy="set device: cpu, or install torch for your GPU",
         )  # fmt: skip
     return torch.device(name)

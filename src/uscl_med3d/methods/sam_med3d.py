@@ -1,7 +1,7 @@
 """SAM-Med3D, untouched: the base model, and the baseline row of the tables.
 
-Its relatives (LoRA, full tuning, AdaptFormer) derive from the class here: they differ in what is trained, not in how
-a click becomes a mask.
+Its relatives (LoRA, full tuning, AdaptFormer) derive from the class here: they differ in what is trained, not
+in how a click becomes a mask.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig, build_sam_med3d,
 
 @dataclass
 class State:
-    """Embedded crops (b, c, g, g, g) and the low-resolution logits (b, 1, 4g, 4g, 4g) of the last prediction."""
+    """Embedded crops (b, c, g, g, g) and the last low-resolution logits (b, 1, 4g, 4g, 4g)."""
 
     embedding: Tensor
     mask: Tensor
@@ -72,7 +72,7 @@ class SamMed3DMethod(Method):
         if self.prompts.clicks_given == "newest":
             points, labels = points[:, -1:], labels[:, -1:]
         if self.prompts.click_axes == "hdw":
-            # The grid's encoding has its first two axes swapped; clicks swapped likewise are encoded as their cell.
+            # The grid's encoding has its first two axes swapped; swapped clicks are encoded as their cell.
             points = points[..., [1, 0, 2]]
         prompt = (points.to(self.device, torch.float32), labels.to(self.device))
         low, _ = self.network.decode(state.embedding, prompt, masks=state.mask)

@@ -1,7 +1,7 @@
 """USCL-Med3D: SAM-Med3D with LoRA on the attention of encoder, decoder or both (equation 7).
 
-With VCL, the encoder's adapter comes from the pretext task: it is where training of the encoder starts, and for
-decoder-only tuning it stays active and frozen.
+With VCL, the encoder's adapter comes from the pretext task: it is where training of the encoder starts, and
+for decoder-only tuning it stays active and frozen.
 """
 
 from __future__ import annotations

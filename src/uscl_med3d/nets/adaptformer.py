@@ -1,7 +1,7 @@
 """AdaptFormer: a small bottleneck beside the MLP of every transformer block of the image encoder.
 
-Source: ShoufaChen/AdaptFormer@6967d676c1a5:models/adapter.py (behaviour only; the variant `parallel`, no adapter norm,
-fixed scale, which is the official setting).
+Source: ShoufaChen/AdaptFormer@6967d676c1a5:models/adapter.py (behaviour only; the variant `parallel`, no
+adapter norm, fixed scale, which is the official setting).
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class BottleneckAdapter(nn.Module):
 
 
 class AdaptedBlock(nn.Module):
-    """A transformer block with an adapter parallel to its MLP: x + mlp(norm2 x) + adapter(x), x not normalised.
+    """A transformer block with an adapter parallel to its MLP: x + mlp(norm2 x) + adapter(x), x not
+    normalised.
 
     The block's own layers keep their names; the adapter is `adaptmlp`, as in official files.
     """

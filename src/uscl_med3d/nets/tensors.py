@@ -11,7 +11,8 @@ from torch import Tensor
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic
 
-# One key only: safetensors writes several metadata keys in random order, so that equal files would differ in bytes.
+# One key only: safetensors writes several metadata keys in random order, so that equal files would differ in
+# bytes.
 _KEY = "belongs_to"
 
 
@@ -47,6 +48,6 @@ def read_tensors(path: str | Path, belongs_to: Mapping[str, str]) -> dict[str, T
             file=path,
             found="; ".join(f"{key}: {found.get(key)}" for key in wrong),
             expected="; ".join(f"{key}: {belongs_to.get(key)}" for key in wrong),
-            remedy="delete the file, so that its stage writes it again for the present base weights and parameters",
+            remedy="delete the file, so that its stage writes it again for the present parameters",
         )
     return tensors

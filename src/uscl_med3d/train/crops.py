@@ -67,7 +67,7 @@ class CropSource:
     def find_targets(
         self, cases: Sequence[str], classes: Mapping[str, int] | None, min_voxels: int
     ) -> list[Target]:
-        """Every class with at least `min_voxels` in every case, sorted; without `classes`, every label value."""
+        """Classes with at least `min_voxels`, case by case, sorted; without `classes`, every label value."""
         targets = []
         for case in sorted(cases):
             values, counts = np.unique(self.load(case)[1], return_counts=True)

@@ -29,14 +29,14 @@ CURVE_COLUMNS = ["step", "loss", "learning_rate", "validation_dice"]
 
 
 def finetune(
-    job: Any, volumes_dir: Path, splits_csv: Path, pseudolabels_dir: Path, base_weights: Path, vcl_weights: Path | None,
-    out_weights: Path, curve_csv: Path, info_json: Path, cost_json: Path,
+    job: Any, volumes_dir: Path, splits_csv: Path, pseudolabels_dir: Path, base_weights: Path,
+    vcl_weights: Path | None, out_weights: Path, curve_csv: Path, info_json: Path, cost_json: Path,
 ) -> None:  # fmt: skip
     """Train the run of `job` and write its weights, learning curve, facts and cost.
 
-    The training set is every pseudo-labelled class of every accepted frame of the training patients' sweeps; rejected
-    frames (255) are ignored by the loss and get no clicks. Validation uses the annotated key frames of validation
-    patients. An interrupted run goes on from `<out_weights>.resume`.
+    The training set is every pseudo-labelled class of every accepted frame of the training patients' sweeps;
+    rejected frames (255) are ignored by the loss and get no clicks. Validation uses the annotated key frames
+    of validation patients. An interrupted run goes on from `<out_weights>.resume`.
 
     Raises:
         InputError: for missing or unsuitable files, or a training set without any target.
@@ -95,7 +95,8 @@ class _Training:
         if not targets:
             raise InputError(
                 file=pseudolabels_dir,
-                found=f"{len(labelled)} pseudo-labelled sweep(s) of training patients, none with {schedule.min_target_voxels} voxels of a class",
+                found=f"{len(labelled)} pseudo-labelled sweep(s) of training patients, none with "
+                f"{schedule.min_target_voxels} voxels of a class",
                 expected="at least one accepted target to train on",
                 remedy="annotate key frames of training patients, or relax the gate of `pseudolabel`",
             )  # fmt: skip
@@ -142,8 +143,8 @@ def _fingerprint(job: Any, base_weights: Path, vcl_weights: Path | None, pseudol
     """What an unfinished training must belong to: the job, its weights, its labels."""
     labels = {path.name: sha256(path) for path in sorted(Path(pseudolabels_dir).glob("*.nii.gz"))}
     content = [
-        job.model_dump(mode="json"), sha256(base_weights), sha256(vcl_weights) if vcl_weights else None, labels,
-        torch.__version__,
+        job.model_dump(mode="json"), sha256(base_weights), sha256(vcl_weights) if vcl_weights else None,
+        labels, torch.__version__,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -28,7 +28,7 @@ from uscl_med3d.train.losses import dice_cross_entropy
 
 @dataclass(frozen=True)
 class Example:
-    """What one step trains on: states are started from `embedding` if it is known, else from `batch.images`."""
+    """What one step trains on; states start from `embedding` if it is known, else from `batch.images`."""
 
     batch: Batch
     embedding: Tensor | None
@@ -58,9 +58,9 @@ class ClickTrainer:
     """
 
     def __init__(
-        self, method: Method, parameters: list[torch.nn.Parameter], schedule: ClickTraining, learning_rate: float,
-        draw: Callable[[int], Example], validate: Callable[[], float], seeds: tuple[int | str, ...],
-        resume_path: Path, fingerprint: str, precision: str,
+        self, method: Method, parameters: list[torch.nn.Parameter], schedule: ClickTraining,
+        learning_rate: float, draw: Callable[[int], Example], validate: Callable[[], float],
+        seeds: tuple[int | str, ...], resume_path: Path, fingerprint: str, precision: str,
     ) -> None:  # fmt: skip
         self.method, self.parameters, self.schedule, self.learning_rate = (
             method,
@@ -162,7 +162,7 @@ class ClickTrainer:
             torch.save(content, temporary)
 
     def _resume(self) -> None:
-        """Go on where an interrupted run of the same job stopped; anything unreadable or foreign is ignored."""
+        """Go on where an interrupted run of the same job stopped; unreadable or foreign files are ignored."""
         if not self.resume_path.is_file():
             return
         try:

@@ -58,6 +58,6 @@ def validate(
 
 
 def _dice(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """Dice in percent over the known voxels; the truth is never empty, because the crop lies around one of its voxels."""
+    """Dice in percent over the known voxels; the truth has at least the voxel that placed the crop."""
     predicted, true = prediction & (truth != IGNORE), truth == 1
     return 200.0 * float((predicted & true).sum()) / float(predicted.sum() + true.sum())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -57,7 +59,7 @@ def test_tiles_cover_the_volume_with_the_overlap(shape, size, overlap):
     assert count.min() >= 1
     for axis in range(3):
         starts = sorted({origin[axis] for origin in origins})
-        assert all(b - a <= max(1, int(size * (1 - overlap))) for a, b in zip(starts, starts[1:], strict=False))
+        assert all(b - a <= max(1, int(size * (1 - overlap))) for a, b in pairwise(starts))
 
 
 def test_oracle_crop_is_centred_on_the_bounding_box():

@@ -16,7 +16,9 @@ def scores(folder, last: dict[str, float], first: float = 50.0):
         for case in range(2):
             for click in range(1, 11):
                 dice = value if click == 10 else first
-                rows.append(("us", "val", "true_mask", "first_click", "random_error", f"c{case}", name, click, dice))
+                rows.append(
+                    ("us", "val", "true_mask", "first_click", "random_error", f"c{case}", name, click, dice)
+                )
         rows.append(("us", "test", "true_mask", "first_click", "random_error", "c9", name, 10, 0.0))
         rows.append(("us", "val", "held_out_key_frames", "first_click", "random_error", "c0", name, 10, 0.0))
     columns = ["dataset", "split", "reference", "crop", "click_simulator", "case", "class", "click", "dice"]
@@ -36,7 +38,11 @@ def run(make_job, folder, last, first=50.0, **changes):
 
 def test_passes(make_job, tmp_path):
     result = run(make_job, tmp_path, GOOD, evaluate__gate__required=True)
-    assert result["passed"] and result["mean_dice"] == pytest.approx(63.0) and result["gain"] == pytest.approx(13.0)
+    assert (
+        result["passed"]
+        and result["mean_dice"] == pytest.approx(63.0)
+        and result["gain"] == pytest.approx(13.0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,7 +51,11 @@ def test_passes(make_job, tmp_path):
         (GOOD | {"ascites": 39.0, "liver": 80.0}, 50.0, "ascites 39.0"),
         (GOOD | {"liver": 50.0}, 50.0, "class mean 59.0"),
         (GOOD, 61.0, "gain by clicking 2.0"),
-        ({name: value for name, value in GOOD.items() if name != "kidney"}, 50.0, "no validation score of kidney"),
+        (
+            {name: value for name, value in GOOD.items() if name != "kidney"},
+            50.0,
+            "no validation score of kidney",
+        ),
     ],
 )
 def test_fails_clearly_when_required(last, first, why, make_job, tmp_path):

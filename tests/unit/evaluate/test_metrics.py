@@ -24,7 +24,9 @@ def test_dice_and_the_empty_mask_rule():
     assert dice_percent(0, 0, 0, "full_score") == 100.0
 
 
-@pytest.mark.parametrize(("unit", "spacing", "expected"), [("mm", (2.0, 1.0, 1.0), 2.0), ("voxel", (1.0, 1.0, 1.0), 1.0)])
+@pytest.mark.parametrize(
+    ("unit", "spacing", "expected"), [("mm", (2.0, 1.0, 1.0), 2.0), ("voxel", (1.0, 1.0, 1.0), 1.0)]
+)
 def test_a_shift_along_the_sweep_is_measured_in_the_stated_unit(unit, spacing, expected):
     truth = box((20, 20, 20), (5, 15), (5, 15), (5, 15))
     moved = np.roll(truth, 1, 0)

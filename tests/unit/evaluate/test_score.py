@@ -81,9 +81,15 @@ def test_masks_are_on_the_volumes_grid_and_agree_with_the_scores(scored, cohort)
 def test_first_clicks_are_the_same_for_all_methods_and_lie_in_the_target(cohort, make_job, tmp_path):
     firsts = []
     for run in ("sam_med3d", "adaptformer"):
-        job = make_job("evaluate", run, methods__adaptformer__datasets=["us"], methods__sam_med3d__datasets=["us"])
+        job = make_job(
+            "evaluate", run, methods__adaptformer__datasets=["us"], methods__sam_med3d__datasets=["us"]
+        )
         scores = run_evaluation(job, cohort, tmp_path, run)
-        firsts.append(scores.loc[scores["click"] == 1, ["case", "class", "click_d", "click_h", "click_w", "click_label"]])
+        firsts.append(
+            scores.loc[
+                scores["click"] == 1, ["case", "class", "click_d", "click_h", "click_w", "click_label"]
+            ]
+        )
     pd.testing.assert_frame_equal(*firsts)
     truth, _ = load_volume(cohort.volumes / "s_e1" / "reference.nii.gz")
     row = firsts[0][(firsts[0]["case"] == "s_e1") & (firsts[0]["class"] == "liver")].iloc[0]
@@ -97,7 +103,11 @@ def test_scores_depend_on_nothing_but_the_job(crop, cohort, make_job, tmp_path):
     run_evaluation(job, cohort, tmp_path, "b")
     assert sha256(tmp_path / "a.csv") == sha256(tmp_path / "b.csv")
     changed = make_job(
-        "evaluate", "sam_med3d", evaluate__crops=[crop], methods__sam_med3d__datasets=["us"], evaluate__batch_size=1
+        "evaluate",
+        "sam_med3d",
+        evaluate__crops=[crop],
+        methods__sam_med3d__datasets=["us"],
+        evaluate__batch_size=1,
     )
     alone = run_evaluation(changed, cohort, tmp_path, "c")
     together = pd.read_csv(tmp_path / "a.csv", keep_default_na=False, na_values=[""])
@@ -107,19 +117,15 @@ def test_scores_depend_on_nothing_but_the_job(crop, cohort, make_job, tmp_path):
 
 
 def test_clicks_stop_when_nothing_is_wrong(cohort, make_job, tmp_path, monkeypatch):
-    truth, _ = load_volume(cohort.volumes / "s_e1" / "reference.nii.gz")
-
-    class Perfect:
-        def encode(self, crops):
-            raise AssertionError("not used")
-
     from uscl_med3d.evaluate import protocol
 
     def predictor(method, items, first, setting, evaluate, size):
         return lambda clicks: [Region((0, 0, 0), item.truth.copy()) for item in items]
 
     monkeypatch.setattr(protocol, "_make_predictor", predictor)
-    scores = run_evaluation(make_job("evaluate", "sam_med3d", methods__sam_med3d__datasets=["us"]), cohort, tmp_path)
+    scores = run_evaluation(
+        make_job("evaluate", "sam_med3d", methods__sam_med3d__datasets=["us"]), cohort, tmp_path
+    )
     full = scores[scores["reference"] == "true_mask"]
     assert (full["dice"] == 100).all()
     assert full.loc[full["click"] == 1, "click_label"].eq(1).all()

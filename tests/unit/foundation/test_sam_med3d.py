@@ -34,7 +34,10 @@ def test_training_is_reproducible_and_described(cohort, make_job, tmp_path):
 
 
 def test_checkpoint_is_checked_and_copied(cohort, make_job, tmp_path):
-    settings = {"foundation__sam_med3d__weights": str(cohort.base), "foundation__sam_med3d__sha256": sha256(cohort.base)}
+    settings = {
+        "foundation__sam_med3d__weights": str(cohort.base),
+        "foundation__sam_med3d__sha256": sha256(cohort.base),
+    }
     weights, curve = run(make_job("foundation_sam_med3d", **settings), cohort, tmp_path)
     given, written = read_state(cohort.base), read_state(weights)
     assert all(torch.equal(given[name], written[name]) for name in given) and set(given) == set(written)
@@ -86,7 +89,10 @@ def test_held_back_patients_are_not_trained_on(cohort, make_job):
 def _sets(training, step):
     seen = []
     draw = training.source.draw_crop
-    training.source.draw_crop = lambda target, random: (seen.append(target.case.split("/")[0]), draw(target, random))[1]
+    training.source.draw_crop = lambda target, random: (
+        seen.append(target.case.split("/")[0]),
+        draw(target, random),
+    )[1]
     try:
         training.draw(step)
     finally:

@@ -12,7 +12,9 @@ from uscl_med3d.nets.adaptformer import AdaptedBlock, BottleneckAdapter
 
 def test_block_and_gradients_equal_the_official_ones(shared):
     tensors = load_file(shared / "reference" / "adaptformer.tiny.safetensors")
-    state = {k.split("parallel_none.", 1)[1]: v.double() for k, v in tensors.items() if "state/parallel_none." in k}
+    state = {
+        k.split("parallel_none.", 1)[1]: v.double() for k, v in tensors.items() if "state/parallel_none." in k
+    }
     x = tensors["in/x"].double()
     dim, narrow = x.shape[-1], state["adaptmlp.down_proj.weight"].shape[0]
     block = nn.Module()
@@ -24,8 +26,7 @@ def test_block_and_gradients_equal_the_official_ones(shared):
     adapter = BottleneckAdapter(dim, narrow, 0.1, 0.1, torch.Generator())
     adapted = AdaptedBlock(block, adapter).double().eval()
     own = {name: value for name, value in state.items() if not name.startswith("attn.")}
-    renamed = {name.replace("fc1", "mlp.fc1").replace("fc2", "mlp.fc2") if name.startswith("fc") else name: value
-               for name, value in own.items()}  # fmt: skip
+    renamed = {f"mlp.{name}" if name.startswith("fc") else name: value for name, value in own.items()}
     adapted.load_state_dict(renamed, strict=True)
     out = adapted(x)
     torch.testing.assert_close(out, tensors["ref64/parallel_none.out"], atol=1e-9, rtol=0)

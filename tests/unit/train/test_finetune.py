@@ -21,7 +21,10 @@ RUNS = ["full_tuning", "adaptformer", "uscl_med3d_r8_both_vcl", "uscl_med3d_r8_d
 def vcl(cohort, make_job, tmp_path_factory):
     """An encoder adapter as pretraining would leave it, with B different from zero."""
     method = find_method("uscl_med3d").load(
-        make_job("finetune", "uscl_med3d_r8_encoder_novcl", methods__uscl_med3d__grid__rank=8), cohort.base, None, None
+        make_job("finetune", "uscl_med3d_r8_encoder_novcl", methods__uscl_med3d__grid__rank=8),
+        cohort.base,
+        None,
+        None,
     )
     state = {name: value + 0.1 for name, value in lora.lora_state(method.network, "encoder").items()}
     path = tmp_path_factory.mktemp("vcl") / "r8.safetensors"
@@ -44,13 +47,17 @@ def test_trains_only_what_the_run_names(run, cohort, make_job, vcl, tmp_path):
     trained = find_method(job.run.method).load(job, cohort.base, weights, vcl if job.run.vcl else None)
     changed = {
         name
-        for (name, a), b in zip(start.network.state_dict().items(), trained.network.state_dict().values(), strict=True)
+        for (name, a), b in zip(
+            start.network.state_dict().items(), trained.network.state_dict().values(), strict=True
+        )
         if not torch.equal(a, b)
     }
     expected = {name for name, value in _prepared(trained).items() if value.requires_grad}
     assert changed and changed <= expected
     facts = read_json(info)
-    assert facts["trainable_parameters"] == sum(v.numel() for n, v in _prepared(trained).items() if n in expected)
+    assert facts["trainable_parameters"] == sum(
+        v.numel() for n, v in _prepared(trained).items() if n in expected
+    )
     assert facts["embeddings_computed_once"] == (job.run.modules == "decoder")
     assert list(pd.read_csv(curve)["step"]) == [3, 6]
     assert read_json(cost)["training_seconds"] >= 0
@@ -71,7 +78,9 @@ def test_same_job_gives_the_same_bytes(cohort, make_job, vcl, tmp_path):
 
 @pytest.mark.parametrize("run", ["adaptformer", "uscl_med3d_r8_decoder_vcl"])
 @pytest.mark.parametrize("keep", ["best", "last"])
-def test_interrupted_run_ends_like_an_uninterrupted_one(run, keep, cohort, make_job, vcl, tmp_path, monkeypatch):
+def test_interrupted_run_ends_like_an_uninterrupted_one(
+    run, keep, cohort, make_job, vcl, tmp_path, monkeypatch
+):
     job = make_job("finetune", run, finetune__keep=keep)
     whole = train(job, cohort, vcl, tmp_path, "whole")
     step = ClickTrainer._step
@@ -106,7 +115,12 @@ def test_all_runs_of_a_seed_draw_the_same_crops(cohort, make_job, vcl, tmp_path)
         method = find_method(job.run.method).load(job, cohort.base, None, None)
         method.prepare_training()
         training = module._Training(
-            job, cohort.volumes, cohort.pseudolabels, module.read_splits(cohort.splits), (job.seed, "finetune", 0), method
+            job,
+            cohort.volumes,
+            cohort.pseudolabels,
+            module.read_splits(cohort.splits),
+            (job.seed, "finetune", 0),
+            method,
         )
         drawn.append((training.crops, training.draw(3).batch.first_clicks.tolist()))
     assert drawn[0] == drawn[1]
@@ -118,7 +132,12 @@ def test_cached_embeddings_equal_fresh_ones(cohort, make_job, vcl):
     method = find_method("uscl_med3d").load(job, cohort.base, None, vcl)
     method.prepare_training()
     training = module._Training(
-        job, cohort.volumes, cohort.pseudolabels, module.read_splits(cohort.splits), (job.seed, "finetune", 0), method
+        job,
+        cohort.volumes,
+        cohort.pseudolabels,
+        module.read_splits(cohort.splits),
+        (job.seed, "finetune", 0),
+        method,
     )
     example = training.draw(1)
     with torch.no_grad():

@@ -53,4 +53,6 @@ def test_equals_monai_on_a_batch():
     logits = torch.randn(3, 1, 5, 6, 7, generator=generator)
     target = (torch.rand(3, 1, 5, 6, 7, generator=generator) < 0.3).float()
     expected = DiceCELoss(sigmoid=True, squared_pred=True)(logits, target)
-    assert float(dice_cross_entropy(logits, target, torch.ones_like(target))) == pytest.approx(float(expected), abs=1e-6)
+    assert float(dice_cross_entropy(logits, target, torch.ones_like(target))) == pytest.approx(
+        float(expected), abs=1e-6
+    )
