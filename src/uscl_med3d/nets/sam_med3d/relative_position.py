@@ -33,7 +33,8 @@ def upstream_terms(q: Tensor, tables: Tables, g: int, padding_query: Tensor | No
     """The form released checkpoints were trained with.
 
     It adds `q[d,h,v]·Rd[d,k] + q[d,h,i]·Rh[h,k] + q[d,h,j]·Rw[j,k]` to the logit, where `q[d,h,i]` is the
-    query found at column i of the row (d, h); with padding, columns g..w-1 hold the padding query. The first term belongs to a query, the other two to its row.
+    query found at column i of the row (d, h); with padding, columns g..w-1 hold the padding query. The first
+    term belongs to a query, the other two to its row.
 
     Args:
         q: queries (n, heads, g**3, c).

@@ -1,0 +1,246 @@
+"""Encoder benchmark: this implementation against a padded reference that does what upstream does.
+
+Every measurement runs in a process of its own, with the same seeded weights and input on both sides. The numbers
+depend on the machine and on its load, so they are a report, never a test. See docs/encoder.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import atomic, write_text
+
+_REFERENCE = Path(__file__).resolve().parents[2] / "tests" / "unit" / "nets" / "padded_reference.py"
+_STEPS = [
+    "forward",
+    "forward_backward",
+    "lora_encoder",
+    "lora_decoder",
+    "lora_both",
+    "evaluation",
+    "further_click",
+]
+_FULL = [
+    *(("vit_b_ori", 1, workload) for workload in _STEPS),
+    *(("vit_b_ori", 2, workload) for workload in _STEPS[:2]),
+    *(("phantom", 4, workload) for workload in _STEPS),
+]
+_QUICK = [("phantom", 1, workload) for workload in _STEPS]
+_COLUMNS = [
+    "preset",
+    "batch",
+    "workload",
+    "side",
+    "threads",
+    "repeats",
+    "cpu_s",
+    "wall_s",
+    "peak_mb",
+    "before_mb",
+    "gflop",
+    "gflops",
+    "matmul_gflops",
+    "of_matmul",
+    "error",
+]
+# (label, preset, batch, workload, figure, required, aimed at), from the project's goals for this encoder
+_GOALS = [
+    ("forward, CPU-seconds, reference ÷ ours", "forward", "cpu_s", 4.5, 8),
+    ("forward, wall, reference ÷ ours", "forward", "wall_s", 10, 20),
+    ("forward + backward, CPU-seconds, reference ÷ ours", "forward_backward", "cpu_s", 4.5, 7),
+    ("forward + backward, wall, reference ÷ ours", "forward_backward", "wall_s", 8, 15),
+    ("forward + backward, peak memory, reference ÷ ours", "forward_backward", "peak_mb", 3, 5),
+    ("forward, achieved ÷ matrix-product rate", "forward", "of_matmul", 0.6, 0.85),
+    ("forward, ours float32 ÷ ours bfloat16, wall", "forward_bfloat16", "bfloat16", 1.8, 3.5),
+    ("further click, achieved ÷ matrix-product rate", "further_click", "of_matmul", 0.3, 0.6),
+]
+
+Row = dict[str, str | int | float]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, then write `encoder.csv` and `encoder.md` to the output folder."""
+    parser = argparse.ArgumentParser(prog="uscl-med3d bench", description=main.__doc__)
+    parser.add_argument("--out", type=Path, default=Path("results/bench"))
+    parser.add_argument("--reference", type=Path, default=_REFERENCE, help="file of the padded reference")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--repeats", type=int, default=3, help="timed runs after the first; medians are kept")
+    parser.add_argument(
+        "--quick", action="store_true", help="small network only: a minute instead of half an hour"
+    )
+    options = parser.parse_args(arguments)
+    if not options.reference.is_file():
+        raise InputError(
+            file=options.reference,
+            found="no such file",
+            expected="the padded reference of the tests",
+            remedy="run the benchmark in a checkout of the repository, or give --reference",
+        )
+    name = "encoder_quick" if options.quick else "encoder"
+    load = os.getloadavg()[0]
+    rows = measure_all(_QUICK if options.quick else _FULL, options)
+    write_csv(options.out / f"{name}.csv", rows)
+    write_text(options.out / f"{name}.md", describe(rows, options, load))
+    print(f"{options.out / name}.md")
+
+
+def measure_all(plan: list[tuple[str, int, str]], options: argparse.Namespace) -> list[Row]:
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for preset, batch, workload in plan:
+            outputs = {
+                side: Path(folder) / f"{preset}-{batch}-{workload}-{side}.pt"
+                for side in ("reference", "ours")
+            }
+            pair = [measure(preset, batch, workload, side, options, outputs[side]) for side in outputs]
+            for row in pair:
+                row["error"] = difference(outputs["ours"], outputs["reference"])
+            rows += pair
+            if workload == "forward" and has_bfloat16():
+                rough = Path(folder) / "bfloat16.pt"
+                row = measure(preset, batch, "forward_bfloat16", "ours", options, rough)
+                rows.append({**row, "error": difference(rough, outputs["ours"])})
+    return rows
+
+
+def measure(
+    preset: str, batch: int, workload: str, side: str, options: argparse.Namespace, output: Path
+) -> Row:
+    """Run one worker process."""
+    job = {
+        "preset": preset,
+        "batch": batch,
+        "workload": workload,
+        "side": side,
+        "threads": options.threads,
+        "repeats": options.repeats,
+        "reference": str(options.reference),
+        "output": str(output),
+    }
+    print(f"{preset} batch {batch} {workload}: {side}", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", "uscl_med3d.bench_worker", json.dumps(job)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the benchmark process failed ({preset}, {workload}, {side}):\n{done.stderr}")
+    result = json.loads(done.stdout.splitlines()[-1])
+    result["gflops"] = result["gflop"] / result["wall_s"]
+    result["of_matmul"] = result["gflops"] / result["matmul_gflops"]
+    return {name: job.get(name, result.get(name, "")) for name in _COLUMNS}
+
+
+def difference(found: Path, expected: Path) -> float | str:
+    """Largest difference relative to the largest value, or nothing for workloads without output."""
+    import torch
+
+    if not (found.is_file() and expected.is_file()):
+        return ""
+    a, b = (torch.load(path, weights_only=True) for path in (found, expected))
+    return float((a - b).abs().max() / b.abs().max())
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; elsewhere it is emulated and its speed says nothing."""
+    cpu = Path("/proc/cpuinfo")
+    return cpu.is_file() and any(flag in cpu.read_text() for flag in ("avx512_bf16", "amx_bf16"))
+
+
+def write_csv(path: Path, rows: list[Row]) -> None:
+    with atomic(path) as temporary, open(temporary, "w", newline="") as stream:
+        writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+
+
+def describe(rows: list[Row], options: argparse.Namespace, load: float) -> str:
+    """The report in Markdown."""
+    import torch
+
+    lines = [
+        "# Encoder benchmark",
+        "",
+        "Written by `uscl-med3d bench`; the definitions are in docs/encoder.md, every measurement in the CSV beside it.",
+        "",
+        f"- machine: {cpu_name()}, {options.threads} threads; load average before the run {load:.2f}",
+        f"- torch {torch.__version__}, medians of {options.repeats} runs after one that is not timed",
+        "- float32 unless said otherwise; one process per measurement, same weights and input on both sides",
+        "",
+        "## Reference against ours",
+        "",
+        "| network | batch | workload | CPU s, reference | ours | ratio | wall s, reference | ours | ratio "
+        "| peak MB, reference | ours | ratio | difference |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    found = {(row["preset"], row["batch"], row["workload"], row["side"]): row for row in rows}
+    for (preset, batch, workload, side), ours in found.items():
+        reference = found.get((preset, batch, workload, "reference"))
+        if side != "ours" or reference is None:
+            continue
+        cells = [preset, str(batch), workload.replace("_", " ")]
+        for figure, digits in (("cpu_s", 3), ("wall_s", 3), ("peak_mb", 0)):
+            a, b = reference[figure], ours[figure]
+            cells += [f"{a:.{digits}f}", f"{b:.{digits}f}", f"{a / b:.1f}"]
+        error = ours["error"]
+        lines.append("| " + " | ".join([*cells, f"{error:.1e}" if error != "" else ""]) + " |")
+    lines += ["", "## Ours against the machine", "", *describe_rates(rows), ""]
+    largest = [row for row in rows if row["preset"] == rows[0]["preset"] and row["batch"] == rows[0]["batch"]]
+    lines += [f"## Goals, {rows[0]['preset']} batch {rows[0]['batch']}", "", *describe_goals(largest), ""]
+    return "\n".join(lines)
+
+
+def describe_rates(rows: list[Row]) -> list[str]:
+    lines = [
+        "The matrix-product rate is measured in the same process, before and after, in float32 at 2048³.",
+        "",
+        "| network | batch | workload | GFLOP | wall s | GFLOP/s | matrix-product GFLOP/s | quotient | difference |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        if row["side"] == "ours" and row["workload"] in ("forward", "forward_bfloat16", "further_click"):
+            error = f"{row['error']:.1e}" if row["error"] != "" else ""
+            lines.append(
+                f"| {row['preset']} | {row['batch']} | {row['workload'].replace('_', ' ')} | {row['gflop']:.2f} "
+                f"| {row['wall_s']:.4f} | {row['gflops']:.0f} | {row['matmul_gflops']:.0f} "
+                f"| {row['of_matmul']:.2f} | {error} |"
+            )
+    return lines
+
+
+def describe_goals(rows: list[Row]) -> list[str]:
+    """What was asked of the implementation, and what this run found."""
+    found = {(row["workload"], row["side"]): row for row in rows}
+    lines = ["| figure | found | required | aim |", "|---|---|---|---|"]
+    for label, workload, figure, required, aim in _GOALS:
+        ours = found.get((workload, "ours"))
+        if ours is None:
+            lines.append(f"| {label} | not measured on this machine | {required} | {aim} |")
+            continue
+        if figure == "of_matmul":
+            value = ours[figure]
+        elif figure == "bfloat16":
+            value = found["forward", "ours"]["wall_s"] / ours["wall_s"]
+        else:
+            value = found[workload, "reference"][figure] / ours[figure]
+        lines.append(f"| {label} | {value:.2f} | {required} | {aim} |")
+    return lines
+
+
+def cpu_name() -> str:
+    """The processor's name as the system gives it."""
+    cpu = Path("/proc/cpuinfo")
+    names = [line.split(":", 1)[1].strip() for line in cpu.read_text().splitlines() if "model name" in line]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()
