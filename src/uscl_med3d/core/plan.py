@@ -81,10 +81,12 @@ class Plan:
             return [self.cohort_csv, *(f"{self.raw}/{part}" for part in ("videos", "key_frames", "truth"))]
         base, files = Path(self.cohort_csv).parent, [self.cohort_csv]
         if Path(self.cohort_csv).is_file():
-            with open(self.cohort_csv, newline="", encoding="utf-8") as stream:
-                for row in csv.DictReader(stream):
+            # utf-8-sig: spreadsheet programs put a byte-order mark in front.
+            with open(self.cohort_csv, newline="", encoding="utf-8-sig") as stream:
+                for row in csv.DictReader(stream, skipinitialspace=True):
                     # A missing file is not listed here: the check before the run reports all of them at once.
-                    named = [base / row[key] for key in ("video", "key_frames", "reference") if row.get(key)]
+                    cells = [(row.get(key) or "").strip() for key in ("video", "key_frames", "reference")]
+                    named = [base / cell for cell in cells if cell]
                     for path in named:
                         files += [str(path)] if path.is_file() else [str(p) for p in sorted(path.glob("*.png"))]
         return files
