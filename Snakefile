@@ -4,6 +4,7 @@
 #   snakemake --cores all --configfile workflow/scales/smoke.yaml      smallest end-to-end run
 #   snakemake --cores all --configfile my_cohort.yaml                  your own sweeps (docs/own_cohort.md)
 
+
 configfile: "params.yaml"
 
 

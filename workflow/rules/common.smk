@@ -1,4 +1,6 @@
 # Paths shared by all rules. The lists are made in src/uscl_med3d/core/plan.py; rules only name them.
+from os.path import dirname
+
 from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.plan import FIGURES, TABLES, Plan

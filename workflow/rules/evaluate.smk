@@ -2,8 +2,6 @@
 
 
 rule evaluate:
-    message:
-        "evaluate: {wildcards.run}"
     input:
         params=PLAN.job_file("evaluate", "{run}"),
         code=lambda wildcards: PLAN.code("uscl_med3d.evaluate.score", wildcards.run),
@@ -16,14 +14,16 @@ rule evaluate:
     output:
         scores=f"{RESULTS}/scores/{{run}}.csv",
         predictions=directory(f"{RESULTS}/predictions/{{run}}"),
-    params:
-        general=PLAN.general_folders,
     log:
         f"{RESULTS}/logs/evaluate/{{run}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{{run}}.tsv"
     resources:
         gpu=PLAN.gpus,
+    params:
+        general=PLAN.general_folders,
+    message:
+        "evaluate: {wildcards.run}"
     shell:
         "uscl-med3d evaluate --params {input.params} --volumes {input.volumes} --splits {input.splits}"
         " --general {params.general} --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl}"
@@ -31,8 +31,6 @@ rule evaluate:
 
 
 rule gate:
-    message:
-        "evaluate: gate"
     input:
         params=PLAN.job_file("gate"),
         code=list_sources("uscl_med3d.evaluate.gate"),
@@ -41,6 +39,8 @@ rule gate:
         result=f"{RESULTS}/gate.json",
     log:
         f"{RESULTS}/logs/gate.log",
+    message:
+        "evaluate: gate"
     shell:
         "uscl-med3d gate --params {input.params} --scores {input.scores} --result {output.result} > {log} 2>&1"
 

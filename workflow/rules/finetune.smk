@@ -2,8 +2,6 @@
 
 
 rule finetune:
-    message:
-        "finetune: {wildcards.run}"
     input:
         params=PLAN.job_file("finetune", "{run}"),
         code=lambda wildcards: PLAN.code("uscl_med3d.train.finetune", wildcards.run),
@@ -23,6 +21,8 @@ rule finetune:
         f"{RESULTS}/benchmarks/finetune/{{run}}.tsv"
     resources:
         gpu=PLAN.gpus,
+    message:
+        "finetune: {wildcards.run}"
     shell:
         "uscl-med3d finetune --params {input.params} --volumes {input.volumes} --splits {input.splits}"
         " --pseudolabels {input.pseudolabels} --base {input.base} --vcl {input.vcl}"

@@ -2,8 +2,6 @@
 
 
 rule foundation_sam_med3d:
-    message:
-        "foundation: SAM-Med3D"
     input:
         params=PLAN.job_file("foundation_sam_med3d"),
         code=list_sources("uscl_med3d.foundation.sam_med3d"),
@@ -12,8 +10,6 @@ rule foundation_sam_med3d:
     output:
         weights=f"{RESULTS}/checkpoints/foundation/sam_med3d.safetensors",
         curve=f"{RESULTS}/curves/foundation/sam_med3d.csv",
-    params:
-        general=PLAN.general_folders,
     log:
         f"{RESULTS}/logs/foundation_sam_med3d.log",
     benchmark:
@@ -21,14 +17,16 @@ rule foundation_sam_med3d:
     priority: 10
     resources:
         gpu=PLAN.gpus,
+    params:
+        general=PLAN.general_folders,
+    message:
+        "foundation: SAM-Med3D"
     shell:
         "uscl-med3d foundation_sam_med3d --params {input.params} --general {params.general}"
         " --weights {output.weights} --curve {output.curve} > {log} 2>&1"
 
 
 rule foundation_seggpt:
-    message:
-        "foundation: SegGPT"
     input:
         params=PLAN.job_file("foundation_seggpt"),
         code=list_sources("uscl_med3d.foundation.seggpt"),
@@ -43,6 +41,8 @@ rule foundation_seggpt:
     priority: 10
     resources:
         gpu=PLAN.gpus,
+    message:
+        "foundation: SegGPT"
     shell:
         "uscl-med3d foundation_seggpt --params {input.params}"
         " --weights {output.weights} --curve {output.curve} > {log} 2>&1"

@@ -2,8 +2,6 @@
 
 
 rule ingest:
-    message:
-        "ingest: videos and key frames to volumes"
     input:
         params=PLAN.job_file("ingest"),
         code=list_sources("uscl_med3d.data.ingest"),
@@ -17,6 +15,8 @@ rule ingest:
     benchmark:
         f"{RESULTS}/benchmarks/ingest.tsv"
     threads: 2
+    message:
+        "ingest: videos and key frames to volumes"
     shell:
         "uscl-med3d ingest --params {input.params} --cohort {input.cohort}"
         " --volumes {output.volumes} --splits {output.splits} > {log} 2>&1"

@@ -2,8 +2,6 @@
 
 
 rule pretrain:
-    message:
-        "pretrain: VCL at rank {wildcards.rank}"
     input:
         params=PLAN.job_file("pretrain"),
         code=list_sources("uscl_med3d.train.pretrain"),
@@ -19,6 +17,8 @@ rule pretrain:
         f"{RESULTS}/benchmarks/pretrain/r{{rank}}.tsv"
     resources:
         gpu=PLAN.gpus,
+    message:
+        "pretrain: VCL at rank {wildcards.rank}"
     shell:
         "uscl-med3d pretrain --params {input.params} --rank {wildcards.rank} --volumes {input.volumes}"
         " --splits {input.splits} --base {input.base} --weights {output.weights} --curve {output.curve} > {log} 2>&1"

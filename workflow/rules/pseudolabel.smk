@@ -2,8 +2,6 @@
 
 
 rule pseudolabel:
-    message:
-        "pseudolabel: SegGPT propagates the key-frame masks"
     input:
         params=PLAN.job_file("pseudolabel"),
         code=list_sources("uscl_med3d.pseudolabel.propagate"),
@@ -19,6 +17,8 @@ rule pseudolabel:
     priority: 5
     resources:
         gpu=PLAN.gpus,
+    message:
+        "pseudolabel: SegGPT propagates the key-frame masks"
     shell:
         "uscl-med3d pseudolabel --params {input.params} --volumes {input.volumes} --splits {input.splits}"
         " --seggpt {input.seggpt} --out {output.labels} > {log} 2>&1"

@@ -2,44 +2,48 @@
 
 
 rule tables:
-    message:
-        "report: tables"
     input:
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.tables"),
         scores=expand(rules.evaluate.output.scores, run=PLAN.runs),
     output:
-        expand(f"{RESULTS}/tables/{{table}}.{{suffix}}", table=TABLES, suffix=["csv", "md", "tex"]),
-    params:
-        out=f"{RESULTS}/tables",
+        expand(
+            f"{RESULTS}/tables/{{table}}.{{suffix}}",
+            table=TABLES,
+            suffix=["csv", "md", "tex"],
+        ),
     log:
         f"{RESULTS}/logs/tables.log",
+    params:
+        out=lambda wildcards, output: dirname(output[0]),
+    message:
+        "report: tables"
     shell:
         "uscl-med3d tables --params {input.params} --scores {input.scores} --out {params.out} > {log} 2>&1"
 
 
 rule training_cost:
-    message:
-        "report: training cost"
     input:
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.tables.cost"),
         info=expand(rules.finetune.output.info, run=PLAN.trained),
         cost=expand(rules.finetune.output.cost, run=PLAN.trained),
     output:
-        expand(f"{RESULTS}/tables/training_cost.{{suffix}}", suffix=["csv", "md", "tex"]),
-    params:
-        out=f"{RESULTS}/tables",
+        expand(
+            f"{RESULTS}/tables/training_cost.{{suffix}}", suffix=["csv", "md", "tex"]
+        ),
     log:
         f"{RESULTS}/logs/training_cost.log",
+    params:
+        out=lambda wildcards, output: dirname(output[0]),
+    message:
+        "report: training cost"
     shell:
         "uscl-med3d training_cost --params {input.params} --info {input.info} --cost {input.cost}"
         " --out {params.out} > {log} 2>&1"
 
 
 rule figure:
-    message:
-        "report: {wildcards.figure}"
     input:
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.figures"),
@@ -48,14 +52,18 @@ rule figure:
         pseudolabels=rules.pseudolabel.output.labels,
         scores=rules.tables.input.scores,
         curves=PLAN.curves,
-        predictions=expand(rules.evaluate.output.predictions, run=PLAN.main_runs.values()),
+        predictions=expand(
+            rules.evaluate.output.predictions, run=PLAN.main_runs.values()
+        ),
     output:
         png=f"{RESULTS}/figures/{{figure}}.png",
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",
-    params:
-        out=f"{RESULTS}/figures",
     log:
         f"{RESULTS}/logs/figures/{{figure}}.log",
+    params:
+        out=lambda wildcards, output: dirname(output.png),
+    message:
+        "report: {wildcards.figure}"
     shell:
         "uscl-med3d figure --params {input.params} --name {wildcards.figure} --volumes {input.volumes}"
         " --splits {input.splits} --pseudolabels {input.pseudolabels} --scores {input.scores}"
@@ -63,8 +71,6 @@ rule figure:
 
 
 rule claims:
-    message:
-        "report: claims"
     input:
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.claims"),
@@ -74,18 +80,18 @@ rule claims:
     output:
         csv=f"{RESULTS}/claims.csv",
         md=f"{RESULTS}/claims.md",
-    params:
-        tables=f"{RESULTS}/tables",
     log:
         f"{RESULTS}/logs/claims.log",
+    params:
+        tables=lambda wildcards, input: dirname(input.cost[0]),
+    message:
+        "report: claims"
     shell:
         "uscl-med3d claims --params {input.params} --tables {params.tables} --scores {input.scores}"
         " --pseudolabels {input.pseudolabels} --out {output.csv} > {log} 2>&1"
 
 
 rule html:
-    message:
-        "report: page"
     input:
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.html"),
@@ -98,12 +104,14 @@ rule html:
         splits=rules.ingest.output.splits,
     output:
         page=f"{RESULTS}/report.html",
-    params:
-        tables=f"{RESULTS}/tables",
-        figures=f"{RESULTS}/figures",
-        jobs=f"{RESULTS}/params",
     log:
         f"{RESULTS}/logs/html.log",
+    params:
+        tables=lambda wildcards, input: dirname(input.tables[0]),
+        figures=lambda wildcards, input: dirname(input.figures[0]),
+        jobs=lambda wildcards, input: dirname(input.params),
+    message:
+        "report: page"
     shell:
         "uscl-med3d html --params {input.params} --tables {params.tables} --figures {params.figures}"
         " --claims {input.claims} --pseudolabels {input.pseudolabels} --gate {input.gate} --splits {input.splits}"

@@ -3,8 +3,6 @@
 if PLAN.simulated:
 
     rule simulate:
-        message:
-            "simulate: ultrasound sweeps as raw files"
         input:
             params=PLAN.job_file("simulate_cohort"),
             code=list_sources("uscl_med3d.simulate.cohort"),
@@ -13,13 +11,15 @@ if PLAN.simulated:
             videos=directory(f"{PLAN.raw}/videos"),
             key_frames=directory(f"{PLAN.raw}/key_frames"),
             truth=directory(f"{PLAN.raw}/truth"),
-        params:
-            out=PLAN.raw,
         log:
             f"{RESULTS}/logs/simulate.log",
         benchmark:
             f"{RESULTS}/benchmarks/simulate.tsv"
         threads: 2
+        params:
+            out=lambda wildcards, output: dirname(output.cohort),
+        message:
+            "simulate: ultrasound sweeps as raw files"
         shell:
             "uscl-med3d simulate_cohort --params {input.params} --out {params.out} > {log} 2>&1"
 
@@ -27,19 +27,19 @@ if PLAN.simulated:
 if PLAN.simulated_sets:
 
     rule simulate_general:
-        message:
-            "simulate: general-domain sets"
         input:
             params=PLAN.job_file("simulate_general"),
             code=list_sources("uscl_med3d.simulate.general"),
         output:
             [directory(folder) for folder in PLAN.simulated_sets],
-        params:
-            out=f"data/general/{PLAN.scale}",
         log:
             f"{RESULTS}/logs/simulate_general.log",
         benchmark:
             f"{RESULTS}/benchmarks/simulate_general.tsv"
         threads: 2
+        params:
+            out=lambda wildcards, output: dirname(output[0]),
+        message:
+            "simulate: general-domain sets"
         shell:
             "uscl-med3d simulate_general --params {input.params} --out {params.out} > {log} 2>&1"
