@@ -84,14 +84,38 @@ class Trainer:
         load_checkpoint(self.model, base)
         add_lora(self.model, "encoder", self.rank, self.alpha, settings.dropout, seed)
         freeze_all_but_lora(self.model, "encoder")
-        head = VclHead(settings.head, config.prompt_dim, settings.head_hidden_dim, settings.head_dim,
-                       torch_generator(seed, "pretrain", "head"))  # fmt: skip
+        head = VclHead(
+            settings.head,
+            config.prompt_dim,
+            settings.head_hidden_dim,
+            settings.head_dim,
+            settings.head_components,
+            torch_generator(seed, "pretrain", "head"),
+        )
         self.student = VclNet(self.model.image_encoder, head).to(self.device)
+        self._whiten()
         self.teacher = Teacher(self.student, settings.momentum)
         self.trained = [value for value in self.student.parameters() if value.requires_grad]
+        adapters = [value for value in self.student.encoder.parameters() if value.requires_grad]
+        groups = [
+            {"params": adapters, "peak": settings.learning_rate},
+            {"params": list(head.parameters()), "peak": settings.head_learning_rate},
+        ]
         self.optimiser = torch.optim.AdamW(
-            self.trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
+            groups, lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
+
+    @torch.no_grad()
+    def _whiten(self) -> None:
+        """Start the head from the base encoder's features of training crops (new adapters change nothing)."""
+        settings, sweeps = self.settings, self.sweeps.train
+        chosen = rng(self.job.seed, "pretrain", "whitening").permutation(len(sweeps))
+        features = []
+        for index in chosen[: settings.whitening_sweeps]:
+            stream = rng(self.job.seed, "pretrain", "whitening", sweeps[index])
+            random, base, _ = self._draw(sweeps[index], settings.random_crops, stream)
+            features.append(self.student.pool(torch.cat([random, base])))
+        self.student.head.whiten(torch.cat(features))
 
     # ------------------------------------------------------------------------------------------ training
     def run(self) -> None:
@@ -119,9 +143,7 @@ class Trainer:
         # Dropout draws from the global generator: one stream per step, so that a resumed run repeats it.
         torch.manual_seed(derive(self.job.seed, "pretrain", "dropout", self.step))
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(
-                self.step, settings.learning_rate, settings.warmup_steps, settings.steps
-            )
+            group["lr"] = learning_rate(self.step, group["peak"], settings.warmup_steps, settings.steps)
         self.student.train()
         terms = self._terms(self._training_batch(self.step), update=True)
         if not torch.isfinite(terms.total):

@@ -25,8 +25,12 @@ class VclNet(nn.Module):
         super().__init__()
         self.encoder, self.head = encoder, head
 
+    def pool(self, crops: Tensor) -> Tensor:
+        """What the head gets: (k, 1, s, s, s) -> (k, prompt_dim)."""
+        return self.encoder(crops).mean((2, 3, 4))
+
     def forward(self, crops: Tensor) -> Tensor:
-        return self.head(self.encoder(crops).mean((2, 3, 4)))
+        return self.head(self.pool(crops))
 
 
 class Teacher:
@@ -79,7 +83,9 @@ def compute_terms(
         teacher_embeddings = Embeddings(base[:, :0], base)
     else:
         teacher_embeddings = _split(teacher.embed(_join(batch.random, batch.base)), b, r)
-    return vcl_terms(form, student_embeddings, teacher_embeddings, batch.labels, log_margin)
+    # Mixed precision ends here: cosines in half precision would round small overlaps away.
+    with torch.autocast(batch.labels.device.type, enabled=False):
+        return vcl_terms(form, student_embeddings, teacher_embeddings, batch.labels, log_margin)
 
 
 def _join(random: Tensor, base: Tensor) -> Tensor:

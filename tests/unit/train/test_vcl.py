@@ -18,7 +18,7 @@ def student():
     model = build_sam_med3d(config)
     lora.add_lora(model, "encoder", rank=2, alpha=2.0, dropout=0.0, seed=1)
     lora.freeze_all_but_lora(model, "encoder")
-    head = VclHead("linear", config.prompt_dim, 8, 8, torch.Generator().manual_seed(0))
+    head = VclHead("linear", config.prompt_dim, 8, 8, 48, torch.Generator().manual_seed(0))
     return vcl.VclNet(model.image_encoder, head)
 
 
@@ -99,3 +99,13 @@ def test_measuring_leaves_the_teacher_alone(student):
     before = {name: value.clone() for name, value in teacher.tensors.items()}
     vcl.compute_terms(student, teacher, draw_batch(), "paper", 0.05, update=False)
     assert all(torch.equal(before[name], value) for name, value in teacher.tensors.items())
+
+
+@pytest.mark.parametrize("form", ["paper", "code"])
+def test_losses_are_full_precision_under_mixed_precision(student, form):
+    exact = vcl.compute_terms(student, vcl.Teacher(student, 0.9), draw_batch(), form, 0.05, update=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = vcl.compute_terms(student, vcl.Teacher(student, 0.9), draw_batch(), form, 0.05, update=False)
+    assert {value.dtype for value in terms} == {torch.float32}
+    torch.testing.assert_close(terms.total, exact.total, rtol=0.05, atol=0.01)
+    terms.total.backward()

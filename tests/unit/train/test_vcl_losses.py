@@ -104,7 +104,7 @@ def test_code_form_equals_the_reference(reference):
 
 def reference_network(reference, state):
     """The reference's stand-in backbone (one linear layer) under our head."""
-    head = VclHead("mlp", 20, 24, 16, torch.Generator().manual_seed(0))
+    head = VclHead("mlp", 20, 24, 16, 8, torch.Generator().manual_seed(0))
     network = nn.Sequential(nn.Linear(10, 20), head).double()
     names = dict(zip(("layer1.0", "layer2.0", "layer3.0"), (0, 3, 6), strict=True))
     tensors = {}
@@ -174,13 +174,34 @@ def test_best_constant_is_not_beaten_by_other_constants(form):
 def test_head_start_comes_from_its_generator():
     torch.manual_seed(0)
     state = torch.random.get_rng_state()
-    first, second = (VclHead("mlp", 6, 5, 4, torch.Generator().manual_seed(3)) for _ in range(2))
+    first, second = (VclHead("mlp", 6, 5, 4, 3, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
-def test_linear_head_is_one_matrix():
-    head = VclHead("linear", 6, 5, 4, torch.Generator().manual_seed(3))
-    assert sum(value.numel() for value in head.parameters()) == 6 * 4 + 4
+def test_linear_head_is_linear_and_starts_from_whitened_components():
+    head = VclHead("linear", 6, 5, 4, 3, torch.Generator().manual_seed(3))
+    assert sum(value.numel() for value in head.parameters()) == 3 * 4 + 4
+    features = (
+        torch.randn(50, 6, generator=torch.Generator().manual_seed(0)) * torch.tensor([9, 5, 3, 1, 1, 1.0])
+        + 7
+    )
+    head.whiten(features)
+    inside = (features - head.mean) @ head.basis
+    torch.testing.assert_close(inside.T @ inside / 50, torch.eye(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(inside.mean(0), torch.zeros(3), atol=1e-4, rtol=0)
     a, b = torch.randn(2, 3, 6)
     torch.testing.assert_close(head(a) + head(b), head(a + b) + head(torch.zeros(3, 6)))
+
+
+def test_whitening_of_few_crops_is_finite():
+    head = VclHead("linear", 6, 5, 4, 5, torch.Generator().manual_seed(3))
+    head.whiten(torch.randn(3, 6, generator=torch.Generator().manual_seed(0)))
+    assert torch.isfinite(head(torch.randn(4, 6))).all() and head.basis.abs().max() < 1e3
+
+
+def test_mlp_head_is_left_as_drawn():
+    head = VclHead("mlp", 6, 5, 4, 3, torch.Generator().manual_seed(3))
+    before = head.layers[0].weight.clone()
+    head.whiten(torch.randn(20, 6))
+    assert torch.equal(head.layers[0].weight, before)
