@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -167,12 +168,12 @@ def _score(job: Any, prediction: Prediction, setting: Setting) -> list[dict[str,
 
 def _identify(job: Any, case: Item | Unscored, setting: Setting) -> dict[str, Any]:
     run = job.run
-    return {
-        "run": run.id, "method": run.method, "rank": run.rank, "modules": run.modules, "vcl": run.vcl,
-        "training_seed": run.training_seed, "dataset": case.dataset, "split": case.split,
-        "patient": case.patient, "case": case.case, "crop": setting.crop,
-        "click_simulator": setting.click_simulator, "click_seed": setting.click_seed, "nsd": np.nan, "hd95": np.nan, "distance_unit": "", "reason": "",
-    }  # fmt: skip
+    values = [
+        run.id, run.method, run.rank, run.modules, run.vcl, run.training_seed,
+        case.dataset, case.split, case.patient, case.case,
+    ]  # fmt: skip
+    scores = {"nsd": np.nan, "hd95": np.nan, "distance_unit": "", "reason": ""}
+    return dict(zip(COLUMNS, values, strict=False)) | asdict(setting) | scores
 
 
 def _describe_click(prediction: Prediction) -> dict[str, Any]:
