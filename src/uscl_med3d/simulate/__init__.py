@@ -1,1 +1,1 @@
-"""The simulated cohort and the simulated general-domain sets; nothing downstream knows that they are simulated."""
+"""The simulated cohort and general-domain sets; nothing downstream knows that they are simulated."""

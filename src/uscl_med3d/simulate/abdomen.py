@@ -21,7 +21,7 @@ def reach(shape: tuple, direction: np.ndarray) -> float:
 class Flank:
     """The anatomy of one abdominal sweep.
 
-    `person` draws what belongs to the patient (same stream for both sides), `side` what belongs to the sweep's side.
+    `person` draws what belongs to the patient (the same for both sides), `side` what belongs to this sweep.
     """
 
     background = "mesentery"
@@ -55,7 +55,7 @@ class Flank:
         where = self.edge + self.towards * (self.gap + reach((None, kidney, turn), self.towards))
         self.kidney = (where, kidney, turn)
         self.bumps = [Waves(side, (40, 90), amplitude, 3) for amplitude in (2.0, 1.3, 2.0)]
-        dome = centre + (58, 14, 0) if self.right else centre + (46, 26, 0)
+        dome = centre + np.array((58, 14, 0) if self.right else (46, 26, 0))
         self.dome = (dome, (98 * self.size, 108, 115), (0, 0, 0))
 
     def place_fluid(self, side: np.random.Generator) -> None:
@@ -68,7 +68,7 @@ class Flank:
         middle = self.edge + self.towards * self.gap / 2
         tip = self.upper[0] + self.upper[1] * (1.0, 0.0, 0.0)
         tip[1] = self.body.wall_mm + 22 * grow
-        gutter = tip + (30, side.uniform(4, 14), side.uniform(-12, 12))
+        gutter = np.add(tip, (30, side.uniform(4, 14), side.uniform(-12, 12)))
         for centre, radii, angle in (
             (middle, (42, self.gap / 2 + 15, 38), -lean),
             (tip, (30, 23, 36), side.uniform(-10, 10)),
@@ -83,7 +83,7 @@ class Flank:
     def place_details(self, side: np.random.Generator) -> None:
         """Vessels, ribs, bowel gas, spine, gallbladder: unlabelled, and what makes a frame look lived in."""
         centre, radii, _ = self.upper
-        hilum = centre + (radii[0] * 0.3, radii[1] * 0.75, side.uniform(-10, 10))
+        hilum = np.add(centre, (radii[0] * 0.3, radii[1] * 0.75, side.uniform(-10, 10)))
         self.vessels = []
         for _ in range(5 if self.right else 3):
             end = centre + side.uniform(-0.8, 0.8, 3) * radii

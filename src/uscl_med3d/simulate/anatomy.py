@@ -1,7 +1,7 @@
-"""What every simulated body has: layers painted in order, a smooth deformation and an abdominal or chest wall.
+"""What every simulated body has: layers painted in order, a smooth deformation, an abdominal or chest wall.
 
-Coordinates in millimetres relative to the middle of the sweep: x along the probe (cranial negative, caudal positive),
-y depth below the skin, z along the sweep.
+Coordinates in millimetres relative to the middle of the sweep: x along the probe (cranial negative, caudal
+positive), y depth below the skin, z along the sweep.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from uscl_med3d.simulate.shapes import Texture, Waves
 
 @dataclass(frozen=True)
 class Layer:
-    """One tissue painted where `field` > 0 (mm inside). `target` is a class name, "" clears it, None keeps it."""
+    """A tissue painted where `field` > 0 (mm inside). `target`: a class name, "" clears it, None keeps it."""
 
     tissue: str
     target: str | None

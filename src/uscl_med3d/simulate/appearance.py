@@ -1,4 +1,4 @@
-"""How tissues look in CT and MR: mean levels, texture, blur, bias field and noise. Never ultrasound physics."""
+"""How tissues look in CT and MR: levels, texture, blur, bias field and noise. Never ultrasound physics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ HOUNSFIELD: dict[str, tuple[float, float]] = {
 BRAIN_CONTRASTS = ("t1", "t1ce", "t2", "flair")
 BRAIN: dict[str, tuple[float, float, float, float]] = {
     "air": (0.0, 0.0, 0.0, 0.0), "skin": (0.8, 0.8, 0.6, 0.5), "skull": (0.12, 0.12, 0.1, 0.1),
-    "csf": (0.18, 0.18, 0.95, 0.12), "grey_matter": (0.45, 0.48, 0.55, 0.5), "white_matter": (0.65, 0.66, 0.4, 0.4),
+    "csf": (0.18, 0.18, 0.95, 0.12), "grey_matter": (0.45, 0.48, 0.55, 0.5),
+    "white_matter": (0.65, 0.66, 0.4, 0.4),
     "edema": (0.42, 0.44, 0.8, 0.85), "enhancing_tumor": (0.45, 0.95, 0.65, 0.72),
     "necrotic_core": (0.28, 0.3, 0.85, 0.45),
 }  # fmt: skip

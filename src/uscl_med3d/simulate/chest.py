@@ -1,4 +1,4 @@
-"""Lower chest: ribs, aerated lung, a pleural effusion above the diaphragm with collapsed lung in it, liver below.
+"""Lower chest: ribs, aerated lung, a pleural effusion with collapsed lung in it, diaphragm, liver below.
 
 Pleural line about 0.5 cm below the ribs; A-lines at multiples of its depth and B-lines are made in `physics`.
 """
@@ -32,24 +32,25 @@ class Chest:
         centre = np.array([across - 0.45 * radii[0], wall + 0.6 * radii[1], side.uniform(-8, 8)])
         self.effusion = (centre, radii, (0, side.uniform(-10, 10), side.uniform(-20, 10)))
         tongue = np.array([34, 13, 30]) * self.amount * side.uniform(0.85, 1.2, 3)
-        place = centre + (-0.75 * radii[0], side.uniform(0.0, 0.35) * radii[1], side.uniform(-8, 8))
+        shift = (-0.75 * radii[0], side.uniform(0.0, 0.35) * radii[1], side.uniform(-8, 8))
+        place = np.add(centre, shift)
         self.collapsed = (place, tongue, (side.uniform(-10, 10), side.uniform(-10, 10), side.uniform(5, 35)))
         self.bumps = [Waves(side, (35, 85), amplitude, 3) for amplitude in (4.5, 2.5)]
         self.bronchi = [
             (place + side.uniform(-0.7, 0.7, 3) * tongue, side.uniform(0.9, 2.0, 3), (0, 0, 0))
             for _ in range(10)
         ]
-        self.vessels = [
-            (curve(side, self.dome[0] + side.uniform(-70, -20, 3), self.dome[0] + side.uniform(-70, 10, 3), 8, 4),
-             np.full(4, side.uniform(1.8, 3.6)))
-            for _ in range(3)
-        ]  # fmt: skip
+        self.vessels = [(self._draw_vessel(side), np.full(4, side.uniform(1.8, 3.6))) for _ in range(3)]
         self.ribs = []
         first = side.uniform(-66, -44)
         for index in range(5):
             x, slope = first + index * side.uniform(29, 33), side.uniform(0.1, 0.3)
             ends = ([x - 90 * slope, wall - 9, -90], [x + 90 * slope, wall - 9, 90])
             self.ribs.append((curve(side, *ends, 2, 5), np.full(5, side.uniform(3.4, 4.6))))
+
+    def _draw_vessel(self, side: np.random.Generator) -> np.ndarray:
+        ends = (self.dome[0] + side.uniform(low, high, 3) for low, high in ((-70, -20), (-70, 10)))
+        return curve(side, *ends, 8, 4)
 
     def layers(self, points: np.ndarray) -> list[Layer]:
         """Layers at points (3, n), in painting order; the background is aerated lung."""

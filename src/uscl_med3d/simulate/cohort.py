@@ -22,8 +22,8 @@ from uscl_med3d.simulate.video import write_video
 FOLDERS = ("videos", "key_frames", "truth")
 VIEWS = {"chest": ("chest",), "abdomen": ("abdomen_right", "abdomen_left")}
 COLUMNS = (
-    "patient", "sweep", "group", "view", "split", "video", "key_frames", "probe", "spacing_mm", "frame_spacing_mm",
-    "reference",
+    "patient", "sweep", "group", "view", "split", "video", "key_frames", "probe", "spacing_mm",
+    "frame_spacing_mm", "reference",
 )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def list_sweeps(cohort: SimulateCohort) -> list[dict[str, str]]:
 def draw_sweep(
     row: dict[str, str], cohort: SimulateCohort, classes: dict[str, int], seed: int
 ) -> tuple[Sweep, str]:
-    """Simulate the sweep of one row; returns it with the kind of probe. Streams are named by patient and sweep."""
+    """Simulate the sweep of one row, and name its probe. Streams are named by patient and sweep."""
     person, side = rng(seed, "simulate", row["patient"]), rng(seed, "simulate", row["sweep"], "anatomy")
     sector = rng(seed, "simulate", row["patient"], "probe").uniform() < cohort.acquisition.sector_share
     probe = "sector" if sector and row["group"] == "chest" else "convex"
@@ -79,7 +79,7 @@ def write_sweep(
     draw_furniture(sweep.frames, sweep.fan)
     write_video(root / "videos" / f"{name}.mp4", sweep.frames, cohort.video)
     spacing = sweep.fan.spacing_mm
-    # The sweep is untracked: its frame distance is unknown to whoever reads the files, hence 1.0 by convention.
+    # The sweep is untracked: readers do not know its frame distance, hence 1.0 by convention.
     save_volume(root / "truth" / f"{name}.nii.gz", sweep.labels, (1.0, spacing, spacing))
     values = np.unique(sweep.labels[sweep.labels > 0])
     areas = np.stack([(sweep.labels == value).sum(axis=(1, 2)) for value in values])

@@ -1,4 +1,4 @@
-"""A figure that puts simulated frames beside real clips; for judging the generator by eye, not part of any run."""
+"""A figure of simulated frames beside real clips: for judging the generator by eye, not part of any run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 def compare_frames(
     simulated: Sequence[str | Path], real: Sequence[str | Path], out: str | Path, columns: int, height_px: int
 ) -> None:
-    """Draw one frame per file (the middle one of a video): simulated rows first, real ones below a white line.
+    """Draw one frame per file (the middle one of a video): simulated first, real ones below a white line.
 
     Frames are scaled to one height. Pass no real files for a figure that may be shared.
     """

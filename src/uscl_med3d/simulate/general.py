@@ -69,7 +69,7 @@ def write_case(name: str, number: int, kind: str, folder: str, general: Simulate
 def draw_case(
     stream: np.random.Generator, name: str, number: int, general: SimulateGeneral
 ) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float]]:
-    """Image int16, labels uint8 (both (d, h, w)) and spacing of one case; `number` picks the modality in turn."""
+    """Image int16 and labels uint8 (d, h, w), and spacing, of one case; modalities take turns by `number`."""
     shape = tuple(int(size) for size in stream.integers(general.size[0], general.size[1] + 1, 3))
     in_plane = float(np.round(stream.uniform(*general.spacing_mm), 3))
     spacing = (float(np.round(stream.uniform(*general.spacing_mm), 3)), in_plane, in_plane)

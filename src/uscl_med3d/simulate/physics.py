@@ -1,8 +1,8 @@
 """From tissue maps on the beam grid to log-compressed echoes.
 
-Arrays are (a, b, f) = (depth sample, beam, frame). Scatterers, interfaces, attenuation exp(-2 alpha f z), bone and gas
-shadows, point spread, receiver noise, time-gain compensation, log compression; the point spread is constant in beams, so
-it widens with depth as a curved array's does.
+Arrays are (a, b, f) = (depth sample, beam, frame). Scatterers, interfaces, attenuation exp(-2 alpha f z),
+bone and gas shadows, point spread, receiver noise, time-gain compensation, log compression. The point spread
+is constant in beams, so it widens with depth as a curved array's does.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def render_echo(
     tissues: dict[str, Tissue],
     settings: Settings,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Complex echoes (a, b, f) before any gain, and the gain in dB (a, 1, f), of a tissue-id map (a, b, f).
+    """Complex echoes (a, b, f) before gain, and the gain in dB (a, 1, f), of a tissue-id map (a, b, f).
 
-    `textures` are standard-normal fields: lumps (a, b, f), and streaks for the first samples only, (n <= a, b, f).
+    `textures` are standard-normal fields: lumps (a, b, f), and streaks of the first n samples, (n, b, f).
     """
     names = list(tissues)
     level_db = look_up(tissues, "echo_db")[tissue]
@@ -108,7 +108,7 @@ def accumulate_loss(
 
 def draw_contact(rng: np.random.Generator, shape: tuple[int, int], loss_db: float) -> np.ndarray:
     """Loss in dB per (beam, frame) where one side of the probe loses contact for a while."""
-    beams, frames = (np.linspace(0, 1, size) for size in shape)
+    beams = np.linspace(0, 1, shape[0])
     side = beams if rng.uniform() < 0.5 else 1 - beams
     wander = gaussian_filter1d(rng.standard_normal(shape[1] + 60), 12)[30:-30]
     edge = 0.82 + 0.12 * wander / wander.std()
@@ -154,7 +154,7 @@ def spread_loss(loss_db: np.ndarray, beams: int) -> np.ndarray:
 
 
 def compensate(loss_db: np.ndarray, fan: Fan, physics: Physics, settings: Settings) -> np.ndarray:
-    """Gain in dB (a, 1, f): a fixed ramp, its error, and an adaptive share of the slowly varying mean loss."""
+    """Gain in dB (a, 1, f): a ramp, its error, and an adaptive share of the slowly varying mean loss."""
     ramp = (2 * physics.frequency_mhz * settings.tgc_db_cm_mhz / 10 * fan.depths_mm[:, None]).astype(
         np.float32
     )

@@ -1,4 +1,4 @@
-"""Free fluid collects in pockets; films of it between two organs are not a target that anybody would outline."""
+"""Free fluid collects in pockets; a film of it between two organs is no target that anybody would outline."""
 
 from __future__ import annotations
 

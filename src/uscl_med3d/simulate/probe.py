@@ -1,7 +1,7 @@
 """Image geometry: which pixel lies where in the fan, and how to go between pixels and beams.
 
-Pixel columns are lateral, rows are depth; v = 0 is the middle of the probe's face. A curved array of radius R has its
-centre of curvature at v = -R; a phased array is the same with a small R.
+Pixel columns are lateral, rows are depth; v = 0 is the middle of the probe's face. A curved array
+of radius R has its centre of curvature at v = -R; a phased array is the same with a small R.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def make_fan(
     depths = np.linspace(0, depth_mm, physics.axial_samples)
     angles = np.linspace(-half, half, physics.beams)
     return Fan(
-        shape=(height, width), spacing_mm=spacing, radius_mm=radius_mm, half_angle_rad=half, depth_mm=depth_mm,
-        lateral_mm=lateral, below_mm=below, mask=mask, depths_mm=depths, angles_rad=angles,
+        shape=(height, width), spacing_mm=spacing, radius_mm=radius_mm, half_angle_rad=half,
+        depth_mm=depth_mm, lateral_mm=lateral, below_mm=below, mask=mask, depths_mm=depths, angles_rad=angles,
         to_polar=_nearest_pixels(mask, spacing, lateral, below, radius_mm, depths, angles),
         to_pixels=_bilinear(
             (r[mask] - radius_mm) / (depths[1] - depths[0]), (theta[mask] + half) / (angles[1] - angles[0]),

@@ -1,7 +1,7 @@
 """What a scanner shows behind gas: no anatomy, but echoes between the gas and the probe.
 
-A-lines repeat at multiples of the distance from skin to pleura; B-lines are rays from the pleura that hardly fade; behind
-the diaphragm the liver is mirrored into the lung; bowel gas casts a dirty shadow.
+A-lines repeat at multiples of the distance from skin to pleura; B-lines are rays from the pleura that hardly
+fade; behind the diaphragm the liver is mirrored into the lung; bowel gas casts a dirty shadow.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def look_up_gas(model: Reverberation, names: list[str], field: str) -> np.ndarra
 
 
 def draw_a_line_strength(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """dB per (beam, frame): A-lines are bright only where the pleura is hit squarely, so they come in patches."""
+    """dB per (beam, frame): A-lines are bright where the pleura is hit squarely, so they come in patches."""
     beams, frames = (np.arange(size, dtype=np.float32) for size in shape)
     total = np.full(shape, -9.0, np.float32)
     for _ in range(3):
@@ -79,7 +79,7 @@ def draw_a_line_strength(rng: np.random.Generator, shape: tuple[int, int]) -> np
 
 
 def draw_b_lines(rng: np.random.Generator, fan: Fan, shape: tuple[int, int], count: float) -> np.ndarray:
-    """Strength 0..1 of B-lines per (beam, frame); about `count` are visible at a time, each for some frames."""
+    """Strength 0..1 of B-lines per (beam, frame); about `count` are visible at a time."""
     beams, frames = (np.arange(size, dtype=np.float32) for size in shape)
     total = np.zeros(shape, np.float32)
     for _ in range(rng.poisson(count * 4)):

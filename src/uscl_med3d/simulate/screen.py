@@ -1,4 +1,4 @@
-"""What a scanner's screen shows around the image: depth ticks and a grey bar, outside the fan and motionless."""
+"""What a scanner's screen shows around the image: depth ticks and a grey bar, motionless, outside the fan."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uscl_med3d.simulate.probe import Fan
 
 
 def draw_furniture(frames: np.ndarray, fan: Fan) -> None:
-    """Add a grey bar (left) and centimetre ticks (right) to frames (f, h, w), in place, never inside the fan."""
+    """Add a grey bar (left) and centimetre ticks (right) to frames (f, h, w), in place, outside the fan."""
     height, width = fan.shape
     layer = np.zeros(fan.shape, np.uint8)
     layer[12 : 12 + 64, 4:9] = np.linspace(255, 0, 64).astype(np.uint8)[:, None]

@@ -1,6 +1,6 @@
 """Implicit shapes: functions of points (3, n) that give millimetres inside (positive) or outside (negative).
 
-The fields are close to signed distances, so they stay accurate when sampled coarsely and interpolated linearly.
+The fields are close to signed distances, so they stay accurate when sampled coarsely and interpolated.
 Matrix products are written out: a threaded BLAS may change the last bit, and with it the bytes of a video.
 """
 
@@ -80,7 +80,7 @@ class Waves:
 
 
 class Texture:
-    """Band-limited noise fixed in space: standard normal values on a periodic lattice, interpolated linearly."""
+    """Band-limited noise fixed in space: normal values on a periodic lattice, interpolated linearly."""
 
     def __init__(self, rng: np.random.Generator, spacing_mm: Vector, cells: int) -> None:
         self.values = rng.standard_normal((cells, cells, cells), dtype=np.float32)

@@ -33,7 +33,7 @@ def make_speckle(
     coherent: np.ndarray,
     widths: tuple[float, float, float],
 ) -> np.ndarray:
-    """Complex echoes of random scatterers plus mirror-like reflectors; `widths` are standard deviations in samples."""
+    """Complex echoes of random scatterers and mirror-like reflectors; `widths` are SDs in samples."""
     scatter = np.empty(amplitude.shape, np.complex64)
     for part in (scatter.real, scatter.imag):
         part[...] = rng.standard_normal(amplitude.shape, dtype=np.float32)
@@ -46,7 +46,7 @@ def make_speckle(
 
 
 def add_side_lobes(echo: np.ndarray, level_db: float, beams: int) -> None:
-    """Add to each beam the mean echo of its 2 * beams + 1 neighbours, in place; it fills fluid with a faint haze."""
+    """Add to each beam a little of its 2 * beams + 1 neighbours, in place: a faint haze in fluid."""
     total = np.cumsum(np.pad(echo, ((0, 0), (beams + 1, beams), (0, 0))), axis=1)
     haze = total[:, 2 * beams + 1 :] - total[:, : -2 * beams - 1]
     # Echoes of different beams have independent phases, so their sum grows with the root of their number.
@@ -54,7 +54,7 @@ def add_side_lobes(echo: np.ndarray, level_db: float, beams: int) -> None:
 
 
 def add_receiver_noise(rng: np.random.Generator, echo: np.ndarray, noise_db: float) -> None:
-    """Add complex noise in place. It is met by the gain but not by attenuation: deep shadows are not quite black.
+    """Add complex noise in place. Gain meets it, attenuation does not: deep shadows are not quite black.
 
     One noise plane is rolled anew for every frame, which costs less than fresh numbers and looks the same.
     """

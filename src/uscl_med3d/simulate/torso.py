@@ -1,8 +1,8 @@
 """Torsos for the CT and MR sets: abdominal organs (AMOS-like) and whole trunks (TotalSegmentator-like).
 
-Coordinates: x left-right (+ left), y front-back (+ back), z foot-head (+ head), in units of the body's half width.
-The bodies are small, so that the organs lie in one volume of about 60 voxels at 3 mm. Nothing here is shared with
-the ultrasound anatomy except the mathematical shapes.
+Coordinates: x left-right (+ left), y front-back (+ back), z foot-head (+ head), in units of the body's half
+width. The bodies are small, so that the organs lie in one volume of about 60 voxels at 3 mm. Nothing here is
+shared with the ultrasound anatomy except the mathematical shapes.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from uscl_med3d.simulate.shapes import Waves, curve, ellipsoid, tube
 Fields = list[tuple[str, np.ndarray]]  # painted in order where the field is positive
 
 AMOS = (
-    "spleen", "right_kidney", "left_kidney", "gallbladder", "liver", "stomach", "aorta", "postcava", "pancreas",
-    "duodenum",
+    "spleen", "right_kidney", "left_kidney", "gallbladder", "liver", "stomach", "aorta", "postcava",
+    "pancreas", "duodenum",
 )  # fmt: skip
 TOTALSEGMENTATOR = (
-    "spleen", "kidney_right", "kidney_left", "liver", "stomach", "aorta", "inferior_vena_cava", "heart", "lung_right",
-    "lung_left", "trachea", "esophagus", "vertebrae", "ribs_right", "ribs_left", "autochthon_right", "autochthon_left",
+    "spleen", "kidney_right", "kidney_left", "liver", "stomach", "aorta", "inferior_vena_cava", "heart",
+    "lung_right", "lung_left", "trachea", "esophagus", "vertebrae", "ribs_right", "ribs_left",
+    "autochthon_right", "autochthon_left",
 )  # fmt: skip
 
 
