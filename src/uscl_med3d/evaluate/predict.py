@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from uscl_med3d.clicks.crops import Origin, common_part, contains, cut, tile_crops, to_crop
+from uscl_med3d.clicks.crops import Origin, centre_crop_on, common_part, contains, cut, tile_crops, to_crop
 from uscl_med3d.clicks.simulators import Click
 from uscl_med3d.methods.base import Method
 
@@ -101,3 +101,34 @@ def fill_volume(region: Region, shape: tuple[int, int, int]) -> np.ndarray:
 def _add(total: np.ndarray, values: np.ndarray, origin: Origin) -> None:
     inside, outside = common_part(total.shape, origin, values.shape)
     total[outside] += values[inside]
+
+
+def segment(method: Method, volume: np.ndarray, clicks: Sequence[Click], size: int) -> np.ndarray:
+    """Segment one object from a user's clicks alone: no reference is needed, and none is used.
+
+    Args:
+        method: loaded.
+        volume: (d, h, w) raw intensities.
+        clicks: (d, h, w, label) in volume indices, the first one on the object; clicks outside the crop around the
+            first one are an error, because the model would not see them.
+        size: side of the model's input.
+
+    Returns:
+        uint8 mask (d, h, w) on the volume's grid.
+
+    Raises:
+        ValueError: without clicks, or for a click outside the volume or the crop.
+    """
+    if not clicks:
+        raise ValueError("at least one click is needed")
+    origin = centre_crop_on(clicks[0][:3], volume.shape, size)
+    for click in clicks:
+        inside = all(0 <= at < length for at, length in zip(click[:3], volume.shape, strict=True))
+        if not inside or not contains(origin, size, click[:3]):
+            raise ValueError(
+                f"click {click[:3]} lies outside the crop of {size} voxels a side that starts at {origin}"
+            )
+    prediction = CropPrediction(method, [volume], [origin], size)
+    for count in range(1, len(clicks) + 1):
+        (region,) = prediction.predict([clicks[:count]])
+    return fill_volume(region, volume.shape)
