@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.report.readme import cost_table, replace_section
+
+ROOT = Path(__file__).resolve().parents[3]
+HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+
+
+def test_section_is_replaced_and_the_rest_kept():
+    text = "a\n<!-- begin x -->\nold\n<!-- end x -->\nb"
+    assert replace_section(text, "x", "new", Path("README.md")) == "a\n<!-- begin x -->\n\nnew\n\n<!-- end x -->\nb"
+    with pytest.raises(InputError, match="no section y"):
+        replace_section(text, "y", "new", Path("README.md"))
+
+
+def test_cost_adds_up_per_stage(tmp_path):
+    (tmp_path / "finetune").mkdir()
+    for name, seconds in (("a", 10), ("b", 30)):
+        row = f"{seconds}\t0:00:10\t{seconds * 100}\t1\t1\t1\t1\t1\t1\t{seconds * 2}\n"
+        (tmp_path / f"finetune/{name}.tsv").write_text(HEADER + row)
+    (tmp_path / "ingest.tsv").write_text(HEADER + "5\t0:00:05\t1024\t1\t1\t1\t1\t1\t1\t9\n")
+    lines = cost_table(tmp_path).splitlines()
+    assert "| finetune | 2 | 40 | 30 | 80 | 2.93 |" in lines
+    assert "| ingest | 1 | 5 | 5 | 9 | 1.00 |" in lines
+    assert lines[-1] == "| all | 3 | 45 | | 89 | 2.93 |"
+
+
+def test_the_readme_shows_the_committed_table():
+    table = ROOT / "results/phantom/tables/table1.md"
+    if not table.is_file():
+        pytest.skip("no results of the default scale in this checkout")
+    shown = re.search(r"<!-- begin table1 -->\n(.*?)<!-- end table1 -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert shown.group(1).strip() == table.read_text().strip(), "run `make readme`"
