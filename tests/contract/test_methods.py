@@ -11,7 +11,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.runs import list_runs, main_run
 from uscl_med3d.methods.base import Card, Method
 from uscl_med3d.methods.registry import find_method, list_methods
-from uscl_med3d.train import lora
+from uscl_med3d.nets import lora
 
 METHODS = list_methods()
 TRAINED = [name for name in METHODS if find_method(name).prepare_training is not Method.prepare_training]

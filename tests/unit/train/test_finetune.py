@@ -10,7 +10,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json, sha256
 from uscl_med3d.methods.registry import find_method
 from uscl_med3d.train import finetune as module
-from uscl_med3d.train import lora
+from uscl_med3d.nets import lora
 from uscl_med3d.train.loop import ClickTrainer
 
 RUNS = ["full_tuning", "adaptformer", "uscl_med3d_r8_both_vcl", "uscl_med3d_r8_decoder_vcl",

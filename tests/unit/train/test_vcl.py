@@ -8,7 +8,7 @@ from torch import nn
 
 from uscl_med3d.nets.sam_med3d import PRESETS, build_sam_med3d
 from uscl_med3d.nets.vcl_head import VclHead
-from uscl_med3d.train import lora, vcl
+from uscl_med3d.nets import lora, vcl
 
 
 @pytest.fixture
