@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from uscl_med3d.core.params.simulate import Physics, Tissue
 from uscl_med3d.simulate.probe import Fan
@@ -66,7 +66,7 @@ def render_echo(
     for field, texture in zip(("lumps_db", "streaks_db"), textures, strict=True):
         level_db[: len(texture)] += look_up(tissues, field)[tissue[: len(texture)]] * texture
     loss_db = accumulate_loss(tissue, names.index("bone"), fan, physics, tissues)
-    loss_db += draw_contact(rng, tissue.shape[1:], settings.contact_db)
+    loss_db += draw_wall_loss(rng, tissue.shape[1:], settings.contact_db, physics.wall_loss_db)
     coherent = reflect(look_up(tissues, "impedance_mrayl")[tissue], fan, physics.specular_power)
     coherent *= np.float32(physics.specular)
     sheets = np.maximum(textures[1] - 0.7, 0) * look_up(tissues, "streaks_db")[tissue[: len(textures[1])]]
@@ -101,18 +101,23 @@ def accumulate_loss(
     loss_db = look_up(tissues, "attenuation_db_cm_mhz")[tissue]
     loss_db *= np.float32(2 * physics.frequency_mhz * fan.depths_mm[1] / 10)
     bone = tissue == bone_id
-    loss_db[1:] += np.float32(physics.shadow_db) * (bone[1:] & ~bone[:-1])
+    surface = bone[1:-2] & ~bone[:-3]
+    loss_db[3:] += np.float32(physics.shadow_db) * surface  # two samples deeper: the surface itself is bright
     np.cumsum(loss_db, axis=0, out=loss_db)
     return np.minimum(loss_db, 90, out=loss_db)
 
 
-def draw_contact(rng: np.random.Generator, shape: tuple[int, int], loss_db: float) -> np.ndarray:
-    """Loss in dB per (beam, frame) where one side of the probe loses contact for a while."""
+def draw_wall_loss(
+    rng: np.random.Generator, shape: tuple[int, int], contact_db: float, uneven_db: float
+) -> np.ndarray:
+    """Loss in dB per (beam, frame): uneven wall, and one side of the probe without contact for a while."""
     beams = np.linspace(0, 1, shape[0])
     side = beams if rng.uniform() < 0.5 else 1 - beams
     wander = gaussian_filter1d(rng.standard_normal(shape[1] + 60), 12)[30:-30]
     edge = 0.82 + 0.12 * wander / wander.std()
-    return (loss_db / (1 + np.exp((edge - side[:, None]) / 0.05))).astype(np.float32)
+    uneven = gaussian_filter(rng.standard_normal(shape), (5, 4))
+    loss_db = contact_db / (1 + np.exp((edge - side[:, None]) / 0.05)) + uneven_db * uneven / uneven.std()
+    return loss_db.astype(np.float32)
 
 
 def reflect(impedance: np.ndarray, fan: Fan, power: float) -> np.ndarray:

@@ -95,6 +95,7 @@ class Physics(Section):
     streak_echo: float = Field(ge=0)
     specular_power: float = Field(gt=0)
     contact_db: Range
+    wall_loss_db: float = Field(ge=0)
     penumbra_beams: int = Field(ge=0)
     ring_down: float = Field(ge=0)
     ring_down_mm: float = Field(gt=0)
