@@ -55,12 +55,18 @@ def measure(context: Context, contrast: Contrast) -> Difference | str:
         if isinstance(part, str):
             return part
         parts.append(part)
-    report = context.job.report
+    report, stream = context.job.report, ("report", "contrast", contrast.label)
     return judge(
-        parts, margin=contrast.margin, paired=contrast.paired, confidence=report.confidence, n_boot=report.n_boot,
-        n_permutations=report.n_permutations, alpha=report.alpha, power=report.power,
-        rng=seeds.rng(context.job.seed, "report", "contrast", contrast.label, *_names(contrast.levels)),
-    )  # fmt: skip
+        parts,
+        margin=contrast.margin,
+        paired=contrast.paired,
+        confidence=report.confidence,
+        n_boot=report.n_boot,
+        n_permutations=report.n_permutations,
+        alpha=report.alpha,
+        power=report.power,
+        rng=seeds.rng(context.job.seed, *stream, *_names(contrast.levels)),
+    )
 
 
 def _part(context: Context, dataset: str, contrast: Contrast) -> PatientSums | str:
@@ -68,8 +74,8 @@ def _part(context: Context, dataset: str, contrast: Contrast) -> PatientSums | s
     for level in contrast.levels:
         if level.dataset != dataset:
             continue
-        rows = context.rows_of(level.runs, dataset, level.click)
-        if not rows["dice"].notna().any():
+        rows = context.scored(level.runs, dataset, level.click)
+        if rows.empty:
             name = level.runs[0].id
             return f"run {name} has no score on {DATASETS[dataset]} after {level.click} clicks"
         terms.append((level.weight, rows))

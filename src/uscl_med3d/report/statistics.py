@@ -65,35 +65,39 @@ class Difference:
     seeds: int
 
 
-def average_seeds(rows: pd.DataFrame) -> pd.DataFrame:
-    """Scored rows averaged over click seeds: one row per training seed, patient, case and class."""
-    scored = rows[rows["dice"].notna()]
-    keys = ["training_seed", "patient", "case", "class"]
+AVERAGED = ("training_seed", "patient", "case", "class", "dice")
+"""Columns of scores averaged over click seeds: what all statistics start from."""
+
+
+def average_seeds(rows: pd.DataFrame, names: Sequence[str] = ()) -> pd.DataFrame:
+    """Scored rows averaged over click seeds: one row per `names`, training seed, patient, case and class."""
+    keys = [*names, *AVERAGED[:-1]]
+    scored = rows.loc[rows["dice"].notna(), [*keys, "dice"]]
     return scored.groupby(keys, sort=True)["dice"].mean().reset_index()
 
 
 def gather(rows: pd.DataFrame, classes: Sequence[str], value: str = "dice") -> PatientSums:
     """Sum `value` per training seed, patient and class.
 
-    `rows` come from `average_seeds`. A case that some training seed lacks is left out, so that seeds are
-    comparable. The stratum of a patient is the set of classes it has, reduced to connected groups: patients
-    that share a class share a stratum.
+    `rows` have the columns `AVERAGED` (or `value` in place of Dice), one row per seed, patient, case and
+    class. A case that some training seed lacks is left out, so that seeds are comparable. The stratum of a
+    patient is the set of classes it has, reduced to connected groups: patients that share a class share a
+    stratum.
     """
+    rows = rows[rows["class"].isin(classes)]
     seeds = sorted(rows["training_seed"].unique())
-    complete = rows.groupby(["patient", "case", "class"])[value].transform("size") == len(seeds)
-    rows = rows[complete & rows["class"].isin(classes)]
-    patients = tuple(sorted(rows["patient"].unique()))
-    index = (
-        pd.Categorical(rows["training_seed"], seeds).codes,
-        pd.Categorical(rows["patient"], patients).codes,
-        pd.Categorical(rows["class"], list(classes)).codes,
-    )
+    if len(seeds) > 1:
+        rows = rows[rows.groupby(["patient", "case", "class"])[value].transform("size") == len(seeds)]
+    position = {name: number for number, name in enumerate(classes)}
+    patients, patient = np.unique(rows["patient"].to_numpy(object), return_inverse=True)
+    kind = np.array([position[name] for name in rows["class"]], int)
+    seed = np.searchsorted(seeds, rows["training_seed"].to_numpy())
     total = np.zeros((max(len(seeds), 1), len(patients), len(classes)))
-    np.add.at(total, index, rows[value].to_numpy(float))
+    np.add.at(total, (seed, patient, kind), rows[value].to_numpy(float))
     count = np.zeros((len(patients), len(classes)))
-    first = index[0] == 0
-    np.add.at(count, (index[1][first], index[2][first]), 1.0)
-    return PatientSums(total, count, _strata(count > 0), patients, tuple(classes))
+    first = seed == 0
+    np.add.at(count, (patient[first], kind[first]), 1.0)
+    return PatientSums(total, count, _strata(count > 0), tuple(map(str, patients)), tuple(classes))
 
 
 def _strata(has: np.ndarray) -> np.ndarray:
@@ -156,19 +160,18 @@ def interval(samples: np.ndarray, confidence: float, n: int) -> tuple[float, flo
 def estimate(
     rows: pd.DataFrame, classes: Sequence[str], confidence: float, n_boot: int, rng: np.random.Generator
 ) -> Estimate:
-    """Macro mean over `classes` of scored rows at one click, with its interval.
+    """Macro mean over `classes` with its interval, of one model on one dataset, reference and click.
 
-    `rows` are score rows of one dataset, reference and click, of one method (all its seeds).
+    `rows` have the columns `AVERAGED`.
     """
-    averaged = average_seeds(rows)
-    sums = gather(averaged, classes)
+    sums = gather(rows, classes)
     present = sums.count.sum(0) > 0
     missing = tuple(name for name, there in zip(classes, present, strict=True) if not there)
     if not present.any():
         nan = float("nan")
         return Estimate(nan, nan, nan, 0, 0, missing)
     low, high = interval(resample(sums, n_boot, rng), confidence, smallest_stratum(sums))
-    cases = averaged.loc[averaged["class"].isin(classes), "case"].nunique()
+    cases = rows.loc[rows["class"].isin(classes), "case"].nunique()
     return Estimate(macro_mean(sums), low, high, len(sums.patients), int(cases), missing)
 
 
@@ -180,16 +183,15 @@ def smallest_stratum(sums: PatientSums) -> int:
 def combine(terms: Sequence[tuple[float, pd.DataFrame]]) -> pd.DataFrame:
     """A weighted sum of several models' scores on the same case: column `value`.
 
-    `terms` are (coefficient, score rows); rows are averaged over click seeds and matched by training seed,
-    patient, case and class; a case that some term lacks is left out. Where a term has a single training seed
+    `terms` are (coefficient, rows with the columns `AVERAGED`), matched by training seed, patient, case and
+    class; a case that some term lacks is left out. Where a term has a single training seed
     (an untrained model), it is matched with every seed of the others.
     """
-    averaged = [average_seeds(rows) for _, rows in terms]
-    several = [frame["training_seed"].nunique() > 1 for frame in averaged]
     total = None
-    for (coefficient, _), frame, seeded in zip(terms, averaged, several, strict=True):
-        frame = frame.assign(value=coefficient * frame["dice"]).drop(columns="dice")
-        frame = frame if seeded else frame.drop(columns="training_seed")
+    for coefficient, rows in terms:
+        frame = rows.assign(value=coefficient * rows["dice"]).drop(columns="dice")
+        if rows["training_seed"].nunique() < 2:
+            frame = frame.drop(columns="training_seed")
         if total is None:
             total = frame
             continue

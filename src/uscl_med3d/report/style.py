@@ -111,7 +111,7 @@ def halo(colour: str = "black", width: float = 2.0) -> list[withStroke]:
     return [withStroke(linewidth=width, foreground=colour)]
 
 
-def share_legend(figure: Figure, panels: Iterable[Axes], columns: int = 6) -> None:
+def share_legend(figure: Figure, panels: Iterable[Axes], columns: int = 6, markerscale: float = 1.0) -> None:
     """One legend below several panels, each entry once; nothing where no panel has an entry."""
     handles = {}
     for panel in panels:
@@ -119,4 +119,5 @@ def share_legend(figure: Figure, panels: Iterable[Axes], columns: int = 6) -> No
         handles |= dict(zip(labels, lines, strict=True))
     if handles:
         columns = min(columns, len(handles))
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)
+        look = {"loc": "outside lower center", "ncols": columns, "markerscale": markerscale}
+        figure.legend(handles.values(), handles.keys(), **look)

@@ -5,7 +5,6 @@ Scores, volumes, pseudo-labels, curves, predictions. No model involved.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,7 +33,7 @@ def make_job(folder: Path, **changes) -> object:
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     report = changes.pop("report", {})
     values |= changes
-    values["report"] |= {"n_boot": 200, "n_permutations": 199, "dpi": 80} | report
+    values["report"] |= {"n_boot": 100, "n_permutations": 199, "dpi": 72} | report
     path = folder / "params" / "report.json"
     write_json(path, {name: values[name] for name in SLICES["report"]})
     return load_job("report", path)
@@ -72,7 +71,7 @@ def run_effect(run) -> float:
     )
 
 
-def _row(run, dataset, patient, case, name, reference, click, seed, dice, reason="") -> dict:
+def score_row(run, dataset, patient, case, name, reference, click, seed, dice, reason="") -> dict:
     return {
         "run": run.id,
         "method": run.method,
@@ -115,8 +114,8 @@ def _ultrasound(run, patients, clicks, click_seeds) -> list[dict]:
                         dice = BASE[name] + run_effect(run) + shift + noise + 8 * np.log10(click / 10)
                         value = round(float(np.clip(dice, 0, 100)), 4)
                         rows += [
-                            _row(run, "us", patient, case, name, "true_mask", click, seed, value),
-                            _row(
+                            score_row(run, "us", patient, case, name, "true_mask", click, seed, value),
+                            score_row(
                                 run, "us", patient, case, name, "held_out_key_frames", click, seed, value - 2
                             ),
                         ]
@@ -132,7 +131,7 @@ def _general(run, dataset, patients, clicks) -> list[dict]:
             for click in clicks:
                 dice = round(72 - loss + noise + 10 * np.log10(click / 10), 4)
                 patient = f"{dataset}_{number:02d}"
-                rows.append(_row(run, dataset, patient, patient, name, "label", click, 0, dice))
+                rows.append(score_row(run, dataset, patient, patient, name, "label", click, 0, dice))
     return rows
 
 
@@ -231,13 +230,6 @@ def make_costs(job, folder: Path) -> tuple[list[Path], list[Path]]:
             measured = {"training_seconds": seconds, "peak_memory_mb": 1228.8, "peak_gpu_memory_mb": None}
             write_json(costs[-1], measured | {"batch_size": 2})
     return facts, costs
-
-
-def dump(path: Path, value) -> Path:
-    """Write JSON and return its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value))
-    return path
 
 
 def make_pseudolabels(folder: Path, made: SimpleNamespace) -> Path:

@@ -14,7 +14,10 @@ HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load
 
 def test_section_is_replaced_and_the_rest_kept():
     text = "a\n<!-- begin x -->\nold\n<!-- end x -->\nb"
-    assert replace_section(text, "x", "new", Path("README.md")) == "a\n<!-- begin x -->\n\nnew\n\n<!-- end x -->\nb"
+    assert (
+        replace_section(text, "x", "new", Path("README.md"))
+        == "a\n<!-- begin x -->\n\nnew\n\n<!-- end x -->\nb"
+    )
     with pytest.raises(InputError, match="no section y"):
         replace_section(text, "y", "new", Path("README.md"))
 
@@ -35,5 +38,7 @@ def test_the_readme_shows_the_committed_table():
     table = ROOT / "results/phantom/tables/table1.md"
     if not table.is_file():
         pytest.skip("no results of the default scale in this checkout")
-    shown = re.search(r"<!-- begin table1 -->\n(.*?)<!-- end table1 -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    shown = re.search(
+        r"<!-- begin table1 -->\n(.*?)<!-- end table1 -->", (ROOT / "README.md").read_text(), re.DOTALL
+    )
     assert shown.group(1).strip() == table.read_text().strip(), "run `make readme`"

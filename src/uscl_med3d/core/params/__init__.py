@@ -68,8 +68,8 @@ SLICES: dict[str, tuple[str, ...]] = {
     "finetune": ("seed", "threads", "device", "precision", "classes", "model", "prompts", "finetune"),
     "evaluate": ("seed", "threads", "device", "classes", "model", "prompts", "evaluate"),
     "gate": ("classes", "evaluate"),
-    "report": ("scale", "seed", "training_seeds", "classes", "model", "pretrain", "finetune", "evaluate", "report",
-               "methods"),
+    "report": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
+               "report", "methods"),
 }  # fmt: skip
 
 

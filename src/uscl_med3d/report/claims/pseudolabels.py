@@ -9,7 +9,7 @@ import pandas as pd
 from uscl_med3d.core import seeds
 from uscl_med3d.report.claims.claim import Claim, Evidence, Finding
 from uscl_med3d.report.figures.pseudolabel_quality import METHODS, REFERENCES, read_quality
-from uscl_med3d.report.statistics import Difference, combine, gather, judge
+from uscl_med3d.report.statistics import AVERAGED, Difference, combine, gather, judge
 
 
 def compare_proposals(evidence: Evidence) -> Sequence[Finding]:
@@ -28,7 +28,11 @@ def compare_proposals(evidence: Evidence) -> Sequence[Finding]:
 def _difference(evidence: Evidence, rows: pd.DataFrame, other: str) -> Difference | None:
     report = evidence.context.job.report
     cases = rows.assign(case=rows["sweep"] + ":" + rows["frame"].astype(str), training_seed=0)
-    terms = [(sign, cases[cases["method"] == method]) for sign, method in ((1.0, "seggpt"), (-1.0, other))]
+    cases = cases[cases["dice"].notna()]
+    terms = [
+        (sign, cases.loc[cases["method"] == method, list(AVERAGED)])
+        for sign, method in ((1.0, "seggpt"), (-1.0, other))
+    ]
     sums = gather(combine(terms), evidence.context.classes, "value")
     if not sums.patients:
         return None

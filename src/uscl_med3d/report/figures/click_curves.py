@@ -54,11 +54,11 @@ def _panel(axes: Axes, context: Context, dataset: str) -> None:
 def curve(context: Context, method: str, dataset: str) -> list[tuple[int, float, float, float]]:
     """(click, mean, low, high) of a method's main runs at every recorded click."""
     runs, report, points = context.main_runs(method), context.job.report, []
-    for click in sorted(context.scores.loc[context.scores["dataset"] == dataset, "click"].unique()):
-        rows = context.rows_of(runs, dataset, int(click))
-        if rows["dice"].notna().any():
+    for click in context.clicks(dataset):
+        rows = context.scored(runs, dataset, click)
+        if len(rows):
             # One stream for all clicks: the band follows the same resampled patients, so it does not jitter.
             rng = seeds.rng(context.job.seed, "report", "click_curves", method, dataset)
             made = estimate(rows, context.classes_of(dataset), report.confidence, report.n_boot, rng)
-            points.append((int(click), made.mean, made.low, made.high))
+            points.append((click, made.mean, made.low, made.high))
     return points

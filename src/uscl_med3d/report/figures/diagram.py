@@ -12,8 +12,8 @@ FROZEN_FACE, TRAINED_FACE, DATA_FACE = "#EDEDED", "#DCEBF7", "#FFFFFF"
 
 def prepare(axes: Axes, width: float, height: float) -> None:
     """An empty drawing area of `width` x `height` units, origin at the lower left, without axes."""
-    axes.set_xlim(0, width)
-    axes.set_ylim(0, height)
+    axes.set_xlim(-0.004 * width, 1.004 * width)
+    axes.set_ylim(-0.004 * height, 1.004 * height)
     axes.set_axis_off()
 
 

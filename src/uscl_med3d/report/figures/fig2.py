@@ -28,7 +28,7 @@ SHOWN_FRAMES = 4
 
 def build(job: Any, inputs: FigureInputs) -> Figure:
     """Key frames, SegGPT, labelled frames; confidence below."""
-    figure = new_figure(3.9)
+    figure = new_figure(3.1)
     chosen = _choose(job, inputs)
     if chosen is None:
         say(
@@ -39,7 +39,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     sweep, labels = chosen
     prompts = sweep.frames_with_role("prompt")
     prompts = [prompts[0], prompts[-1]] if len(prompts) > 1 else prompts
-    top, bottom = figure.subfigures(2, 1, height_ratios=[2.3, 1])
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.15, 1])
     widths = [1.0] * len(prompts) + [0.8] + [1.0] * SHOWN_FRAMES
     axes = top.subplots(1, len(widths), width_ratios=widths)
     for panel, frame in zip(axes, prompts, strict=False):
@@ -92,10 +92,11 @@ def _frame(axes: Axes, sweep: Sweep, labels: np.ndarray, frame: int, job: Any, t
 
 def _model(axes: Axes) -> None:
     prepare(axes, 10, 10)
-    box(axes, 1.4, 2.8, 7.2, 4.4, "SegGPT", bold=True, size=8)
-    note(axes, 5, 1.5, "one binary pass\nper class", 6, MUTED)
-    arrow(axes, (0, 5), (1.4, 5))
-    arrow(axes, (8.6, 5), (10, 5))
+    axes.set_aspect("equal")
+    box(axes, 1.2, 2.8, 7.6, 4.4, "SegGPT", bold=True, size=7.5)
+    note(axes, 5, 1.4, "one binary pass\nper class", 6, MUTED)
+    arrow(axes, (-0.6, 5), (1.2, 5))
+    arrow(axes, (8.8, 5), (10.6, 5))
 
 
 def _confidence(axes: Axes, job: Any, inputs: FigureInputs, sweep: Sweep) -> None:
@@ -118,7 +119,10 @@ def _confidence(axes: Axes, job: Any, inputs: FigureInputs, sweep: Sweep) -> Non
     ):
         at = sweep.frames_with_role(role)
         if at:
-            axes.plot(at, [1.06] * len(at), marker, color=INK, clip_on=False, label=text, ls="none")
-    axes.set(xlabel=f"frame of {sweep.name}", ylabel="confidence", ylim=(0, 1.1))
+            axes.plot(at, [1.03] * len(at), marker, color=INK, clip_on=False, label=text, ls="none")
+    limit = job.pseudolabel.gate.min_confidence
+    axes.axhline(limit, color=MUTED, lw=0.8, ls=DASHES[1], label="least confidence accepted")
+    lowest = min(limit, frames["confidence"].min(skipna=True))
+    axes.set(xlabel=f"frame of {sweep.name}", ylabel="confidence", ylim=(max(0.0, lowest - 0.1), 1.05))
     axes.set_xlim(-0.5, len(sweep.image) - 0.5)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -26,13 +26,13 @@ STACKED = 7
 
 def build(job: Any, inputs: FigureInputs) -> Figure:
     """Two stacks (image, label) and three cuts."""
-    figure = new_figure(3.1)
+    figure = new_figure(1.95)
     chosen = choose_sweep(job, inputs)
     if chosen is None:
         say(figure.subplots(), "no ingested sweep to show")
         return figure
     sweep, labels, source = chosen
-    grid = figure.add_gridspec(1, 5, width_ratios=[1.25, 1.25, 1, 1, 1])
+    grid = figure.add_gridspec(1, 5, width_ratios=[1.3, 1.3, 1, 1, 1])
     axes = [figure.add_subplot(cell) for cell in grid]
     _stack(axes[0], [frame for frame in sweep.image], None, job, sweep)
     axes[0].set_title("frames")

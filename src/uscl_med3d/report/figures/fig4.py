@@ -30,7 +30,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     _encoder(axes, job, rank)
     _prompts(axes, job)
     _decoder(axes, job, rank)
-    _legend(axes, job, rank)
+    _legend(axes)
     return figure
 
 
@@ -62,61 +62,61 @@ def _cube(side: int) -> str:
 
 def _encoder(axes: Axes, job: Any, rank: int) -> None:
     m, grid = job.model, job.model.image_size // job.model.patch_size
-    box(axes, 0.5, 31, 9, 10, f"crop of\nthe sweep\n1×{_cube(m.image_size)}", face=DATA_FACE, size=6.3)
+    box(axes, 0, 31, 10.5, 10, f"crop of\nthe sweep\n1×{_cube(m.image_size)}", face=DATA_FACE, size=6)
     embedding = f"patch embedding\nconv {m.patch_size}³, stride {m.patch_size}\n+ position"
-    box(axes, 12.5, 31, 11.5, 10, embedding, size=6.3)
-    trained_box(axes, 28.5, 26.5, 26.5, 17.5, "")
+    box(axes, 13, 31, 13, 10, embedding, size=6)
+    trained_box(axes, 30, 26.5, 29, 17.5, "")
     windowed, blocks = m.depth - len(m.global_blocks), ", ".join(map(str, m.global_blocks))
-    note(axes, 41.7, 41.9, f"image encoder: {m.depth} transformer blocks", 7)
-    note(axes, 41.7, 39.3, f"{windowed} windowed ({m.window_size}³); global: block {blocks}", 6)
-    trained_box(axes, 30, 32.2, 11.5, 5, f"attention, {m.num_heads} heads\n+ LoRA r = {rank}", 6)
-    box(axes, 43, 32.2, 10.5, 5, f"MLP {m.embed_dim} → {round(m.embed_dim * m.mlp_ratio)}", size=6)
-    note(axes, 41.7, 29.2, f"LoRA on qkv and proj: {encoder_adapter_size(m, rank):,} parameters", 6, OURS)
-    box(axes, 59.5, 31, 8, 10, f"neck\n{m.embed_dim} → {m.prompt_dim}", size=6.3)
-    for start, end in ((9.5, 12.5), (24, 28.5), (55, 59.5), (67.5, 73)):
+    note(axes, 44.5, 41.9, f"image encoder: {m.depth} transformer blocks", 7)
+    note(axes, 44.5, 39.3, f"{windowed} windowed ({m.window_size}³); global: {blocks}", 6)
+    trained_box(axes, 31.2, 31.8, 13.8, 5.6, f"attention, {m.num_heads} heads\n+ LoRA r = {rank}", 6)
+    box(axes, 47.5, 31.8, 10.3, 5.6, f"MLP\n{m.embed_dim} → {round(m.embed_dim * m.mlp_ratio)}", size=6)
+    note(axes, 44.5, 28.8, f"LoRA on qkv and proj: {encoder_adapter_size(m, rank):,} parameters", 5.8, OURS)
+    box(axes, 63, 31, 8.5, 10, f"neck\n{m.embed_dim} → {m.prompt_dim}", size=6)
+    for start, end in ((10.5, 13), (26, 30), (59, 63), (71.5, 75.5)):
         arrow(axes, (start, 36), (end, 36))
-    arrow(axes, (41.5, 34.7), (43, 34.7))
-    note(axes, 26.2, 39, f"{grid}³\n×{m.embed_dim}", 5.6, MUTED)
-    note(axes, 70.2, 39, f"{m.prompt_dim}\n×{grid}³", 5.6, MUTED)
+    arrow(axes, (45, 34.6), (47.5, 34.6))
+    note(axes, 28, 39, f"{grid}³\n×{m.embed_dim}", 5.6, MUTED)
+    note(axes, 73.5, 39, f"{m.prompt_dim}\n×{grid}³", 5.6, MUTED)
 
 
 def _prompts(axes: Axes, job: Any) -> None:
     m, grid = job.model, job.model.image_size // job.model.patch_size
     clicks = f"clicks (inside / outside)\nup to {max(job.report.points)}"
-    box(axes, 0.5, 13, 15, 6.5, clicks, face=DATA_FACE, size=6.3)
-    box(axes, 0.5, 4, 15, 6.5, f"mask after the last click\n1×{_cube(4 * grid)}", face=DATA_FACE, size=6.3)
-    box(axes, 28.5, 3, 26.5, 17.5, "")
-    note(axes, 41.7, 18.4, "prompt encoder", 7)
-    note(axes, 41.7, 14.5, f"points: sin/cos encoding,\n{m.prompt_dim} channels per click", 6)
+    box(axes, 0, 13, 18.5, 6.5, clicks, face=DATA_FACE, size=6)
+    box(axes, 0, 4, 18.5, 6.5, f"mask after the last click\n1×{_cube(4 * grid)}", face=DATA_FACE, size=6)
+    box(axes, 30, 3, 29, 17.5, "")
+    note(axes, 44.5, 18.4, "prompt encoder", 7)
+    note(axes, 44.5, 14.3, f"points: sin/cos encoding,\n{m.prompt_dim} channels per click", 6)
     convolutions = f"({m.mask_channels // 4}, {m.mask_channels} channels), then {m.prompt_dim}×{grid}³"
-    note(axes, 41.7, 7.5, f"mask: two convolutions of stride 2\n{convolutions}", 6)
-    arrow(axes, (15.5, 16.2), (28.5, 16.2))
-    arrow(axes, (15.5, 7.2), (28.5, 7.2))
-    arrow(axes, (55, 11.7), (73, 24))
-    note(axes, 61, 20.3, "tokens,\ndense map", 5.6, MUTED)
+    note(axes, 44.5, 7.5, f"mask: two convolutions of stride 2\n{convolutions}", 6)
+    arrow(axes, (18.5, 16.2), (30, 16.2))
+    arrow(axes, (18.5, 7.2), (30, 7.2))
+    arrow(axes, (59, 13), (75.5, 24))
+    note(axes, 64.5, 21.3, "tokens,\ndense map", 5.6, MUTED)
 
 
 def _decoder(axes: Axes, job: Any, rank: int) -> None:
     m, grid = job.model, job.model.image_size // job.model.patch_size
-    trained_box(axes, 73, 18.5, 26.5, 25.5, "", 7)
-    note(axes, 86.2, 41.9, "mask decoder", 7)
+    trained_box(axes, 75.5, 18.5, 24.5, 25.5, "")
+    note(axes, 87.7, 41.9, "mask decoder", 7)
     transformer = f"two-way transformer, {m.decoder_depth} layers\n{m.decoder_heads} heads, + LoRA r = {rank}"
-    trained_box(axes, 74.5, 32.2, 23.5, 7.2, transformer, 6)
+    trained_box(axes, 76.7, 32.2, 22.1, 7.2, transformer, 6)
     channels = f"{m.prompt_dim} → {m.prompt_dim // 4} → {m.prompt_dim // 8} channels"
-    box(axes, 74.5, 22.7, 23.5, 6.5, f"two transposed convolutions (×2)\n{channels}", size=6)
-    arrow(axes, (86.2, 32.2), (86.2, 29.2))
-    note(axes, 86.2, 20.4, f"LoRA on q, k, v, out: {decoder_adapter_size(m, rank):,} parameters", 6, OURS)
+    box(axes, 76.7, 22.9, 22.1, 6.5, f"two transposed convolutions\n{channels}", size=6)
+    arrow(axes, (87.7, 32.2), (87.7, 29.4))
+    note(axes, 87.7, 20.5, f"LoRA on q, k, v, out: {decoder_adapter_size(m, rank):,}", 5.8, OURS)
     output = f"mask logits {_cube(4 * grid)}\ntrilinear to {_cube(m.image_size)}\n+ quality estimate"
-    box(axes, 76, 4, 20.5, 9.5, output, face=DATA_FACE, size=6.3)
-    arrow(axes, (86.2, 18.5), (86.2, 13.5))
-    axes.plot([76, 70, 70, 8, 8], [6, 6, 1.2, 1.2, 2.4], color=INK, lw=0.9, zorder=1.5)
-    arrow(axes, (8, 2.4), (8, 4))
-    note(axes, 62, 2.3, "for the next click", 5.6, MUTED)
+    box(axes, 77, 4, 21.5, 9.5, output, face=DATA_FACE, size=6)
+    arrow(axes, (87.7, 18.5), (87.7, 13.5))
+    axes.plot([77, 70, 70, 9.2, 9.2], [7, 7, 1.2, 1.2, 2.4], color=INK, lw=0.9, zorder=1.5)
+    arrow(axes, (9.2, 2.4), (9.2, 4))
+    note(axes, 64, 2.3, "for the next click", 5.6, MUTED)
 
 
-def _legend(axes: Axes, job: Any, rank: int) -> None:
-    box(axes, 0.5, 25.2, 2.4, 2.2, "")
-    note(axes, 3.6, 26.3, "frozen", 6.3, ha="left")
-    trained_box(axes, 10, 25.2, 2.4, 2.2, "")
-    note(axes, 13.1, 26.3, "with trained LoRA", 6.3, ha="left")
-    note(axes, 28.5, 23.6, "the encoder's LoRA starts from VCL pretraining (Figure 5)", 6, OURS, ha="left")
+def _legend(axes: Axes) -> None:
+    box(axes, 0, 25.2, 2.4, 2.2, "")
+    note(axes, 3.2, 26.3, "frozen", 6.3, ha="left")
+    trained_box(axes, 9.5, 25.2, 2.4, 2.2, "")
+    note(axes, 12.7, 26.3, "with trained LoRA", 6.3, ha="left")
+    note(axes, 30, 23.8, "the encoder's LoRA starts from VCL pretraining (Figure 5)", 6, OURS, ha="left")

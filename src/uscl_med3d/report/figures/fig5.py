@@ -56,8 +56,8 @@ def overlaps(crop: np.ndarray, base: np.ndarray) -> np.ndarray:
 
 def build(job: Any, inputs: FigureInputs) -> Figure:
     """Sweep with crops, labels, computation."""
-    figure = new_figure(3.0)
-    panels = figure.subplots(1, 3, width_ratios=[1.0, 0.75, 2.0])
+    figure = new_figure(2.5)
+    panels = figure.subplots(1, 3, width_ratios=[1.0, 0.72, 2.3])
     sweep = next(read_sweeps(inputs, (), 1), None)
     shape = (job.model.image_size,) * 3 if sweep is None else sweep.image.shape
     base = base_boxes(shape, job.pretrain.base_grid)
@@ -88,13 +88,13 @@ def _sweep(axes: Axes, sweep: Sweep | None, base: np.ndarray, crops: np.ndarray)
         _, h0, w0, _, h1, w1 = crop
         axes.add_patch(Rectangle((w0 - 0.5, h0 - 0.5), w1 - w0, h1 - h0, fill=False, ec=colour, lw=1.8))
         look = {"color": colour, "fontsize": 8, "weight": "bold", "path_effects": halo()}
-        axes.text(w1 - 1, h1 - 1, letter, ha="right", va="bottom", **look)
+        axes.text((w0 + w1 - 1) / 2, (h0 + h1 - 1) / 2, letter, ha="center", va="center", **look)
     axes.set_title(f"base crops 1…{len(base)}\nand random crops")
     axes.set_xlabel(f"{sweep.name}, frame {frame}", fontsize=6)
 
 
 def _labels(axes: Axes, labels: np.ndarray) -> None:
-    axes.imshow(labels, cmap="Greys", vmin=0, vmax=1.3, aspect="auto")
+    axes.imshow(labels, cmap="Greys", vmin=0, vmax=1.3, aspect="equal")
     for row, column in np.ndindex(labels.shape):
         axes.text(column, row, f"{labels[row, column]:.2f}", ha="center", va="center", fontsize=6.5)
     letters = "abcdef"[: len(labels)]
@@ -110,20 +110,21 @@ def _labels(axes: Axes, labels: np.ndarray) -> None:
 def _computation(axes: Axes, job: Any) -> None:
     p = job.pretrain
     prepare(axes, 100, 64)
-    box(axes, 0, 42, 17, 12, f"{p.random_crops} random\ncrops", face=DATA_FACE)
-    box(axes, 0, 10, 17, 12, f"{int(np.prod(p.base_grid))} base\ncrops", face=DATA_FACE)
-    trained_box(axes, 25, 39, 25, 18, "student θ\nencoder + LoRA,\n" + f"{p.head} projection")
-    box(axes, 25, 7, 25, 18, "teacher θ′\nencoder + LoRA,\n" + f"{p.head} projection")
-    box(axes, 62, 42, 37, 12, "logits l = cos(zᵣ, zᵢ)\nL_pred: distance of l to y", face=DATA_FACE, size=6.5)
-    box(axes, 62, 10, 37, 12, "L_reg: |cos(zᵢ, zⱼ)| → 0\nbetween base crops", face=DATA_FACE, size=6.5)
+    box(axes, 0, 42, 17, 12, f"{p.random_crops} random\ncrops", face=DATA_FACE, size=6.3)
+    box(axes, 0, 10, 17, 12, f"{int(np.prod(p.base_grid))} base\ncrops", face=DATA_FACE, size=6.3)
+    network = f"encoder + LoRA,\n{p.head} projection"
+    trained_box(axes, 23, 39, 28, 18, f"student θ\n{network}", 6.3)
+    box(axes, 23, 7, 28, 18, f"teacher θ′\n{network}", size=6.3)
+    box(axes, 60, 41, 40, 14, "logits l = cos(z, zᵢ)\nL_pred: distance of l and y", face=DATA_FACE, size=6.3)
+    box(axes, 60, 9, 40, 14, "L_reg: |cos(zᵢ, zⱼ)| → 0\nbetween base crops", face=DATA_FACE, size=6.3)
     for y in (48, 16):
-        arrow(axes, (17, y), (25, y))
-        arrow(axes, (50, y), (62, y))
-    arrow(axes, (37.5, 39), (37.5, 25))
-    note(axes, 39, 32, f"θ′ ← {p.momentum:g} θ′ + {1 - p.momentum:g} θ,\nbefore use", 6.3, ha="left")
-    arrow(axes, (50, 19), (66, 42))
-    note(axes, 56, 51, "zᵣ", 7)
-    note(axes, 56, 13, "zᵢ", 7)
-    form = {"paper": "loss as in the paper's equations", "code": "loss as in VoCo's code"}[p.form]
-    note(axes, 50, 1.5, f"L = L_pred + L_reg ({form}); the projection is dropped afterwards", 6.3, MUTED)
-    note(axes, 50, 62, f"embedding {p.head_dim}, {p.steps} steps, batch {p.batch_size}", 6.3, MUTED)
+        arrow(axes, (17, y), (23, y))
+        arrow(axes, (51, y), (60, y))
+    arrow(axes, (37, 39), (37, 25))
+    note(axes, 35.5, 32, f"θ′ ← {p.momentum:g} θ′ + {1 - p.momentum:g} θ,\nbefore use", 6, ha="right")
+    arrow(axes, (55.5, 16), (66, 41))
+    note(axes, 55.5, 50.5, "z", 6.5)
+    note(axes, 55.5, 13, "zᵢ", 6.5)
+    form = {"paper": "as in the paper's equations", "code": "as in VoCo's code"}[p.form]
+    note(axes, 50, 61.5, f"embedding {p.head_dim}, {p.steps} steps, batch {p.batch_size}", 6, MUTED)
+    note(axes, 50, 1.8, f"L = L_pred + L_reg ({form}); the projection is dropped afterwards", 6, MUTED)

@@ -141,9 +141,9 @@ def _clicks(axes: Axes, case: Case, history: pd.DataFrame) -> None:
 
 
 def _dice_text(context: Context, run: str, case: str, name: str) -> str:
-    rows = context.rows("us", context.last_point)
-    rows = rows[(rows["run"] == run) & (rows["case"] == case) & (rows["class"] == name)]
-    rows = rows[rows["dice"].notna()]
+    runs = [one for one in context.runs if one.id == run]
+    rows = context.scored(runs, "us", context.last_point)
+    rows = rows[(rows["case"] == case) & (rows["class"] == name)]
     return f"volume Dice {rows['dice'].iloc[0]:.0f}" if len(rows) else "not scored"
 
 

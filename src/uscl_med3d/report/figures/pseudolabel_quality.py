@@ -56,7 +56,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
         else:
             _panel(panel, rows, job)
     panels[0].set_ylabel("Dice")
-    share_legend(figure, panels)
+    share_legend(figure, panels, markerscale=3)
     return figure
 
 

@@ -13,15 +13,15 @@ from uscl_med3d.core import seeds
 from uscl_med3d.report.figures.inputs import FigureInputs
 from uscl_med3d.report.reported import reported_value
 from uscl_med3d.report.scores import explain_missing, read_scores
-from uscl_med3d.report.statistics import average_seeds, estimate, gather, macro_mean
-from uscl_med3d.report.style import MUTED, new_figure, say
+from uscl_med3d.report.statistics import estimate, gather, macro_mean
+from uscl_med3d.report.style import MUTED, new_figure, say, share_legend
 from uscl_med3d.report.tables.context import MODULES, Context, source_of_cell
 from uscl_med3d.report.tables.layout import shown
 
 TITLE = "Dice against LoRA rank"
 CAPTION = (
     "Ultrasound Dice after the last click by LoRA rank: left, this run, with 95 % intervals over patients "
-    "(dots are single training seeds); right, as the paper reports it, without intervals. The two panels have "
+    "(dots are single training seeds); right, as the paper reports it, without intervals. The panels have "
     "different data."
 )
 
@@ -35,6 +35,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     ours, paper = figure.subplots(1, 2)
     _ours(ours, context)
     _paper(paper, context)
+    share_legend(figure, (ours, paper))
     return figure
 
 
@@ -64,8 +65,8 @@ def _ours(axes: Axes, context: Context) -> None:
 
 def _estimate(context: Context, rank: int, modules: str) -> Any:
     source = source_of_cell(context, rank, MODULES[modules], True)
-    rows = context.rows_of(source.runs, "us", context.last_point)
-    if not rows["dice"].notna().any():
+    rows = context.scored(source.runs, "us", context.last_point)
+    if rows.empty:
         return None
     report = context.job.report
     rng = seeds.rng(
@@ -78,9 +79,9 @@ def _seed_means(context: Context, rank: int, modules: str) -> list[float]:
     runs = source_of_cell(context, rank, MODULES[modules], True).runs
     means = []
     for run in runs:
-        rows = context.rows_of([run], "us", context.last_point)
-        if rows["dice"].notna().any():
-            means.append(macro_mean(gather(average_seeds(rows), context.classes)))
+        rows = context.scored([run], "us", context.last_point)
+        if len(rows):
+            means.append(macro_mean(gather(rows, context.classes)))
     return means
 
 
@@ -105,4 +106,3 @@ def _collect(cells: Sequence[Any], name: str) -> np.ndarray:
 def _finish(axes: Axes, context: Context) -> None:
     axes.set_xticks(range(len(_ranks(context))), [str(rank) for rank in _ranks(context)])
     axes.set(xlabel="LoRA rank", ylabel=f"Dice after {context.last_point} clicks")
-    axes.legend()

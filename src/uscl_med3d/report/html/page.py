@@ -25,7 +25,7 @@ p { max-width: 50rem; margin: .5rem 0; }
 .muted, figcaption, .caption { color: var(--muted); font-size: .88rem; }
 .caption { max-width: 60rem; }
 figure { margin: 1.4rem 0; }
-figure img { max-width: 100%; height: auto; display: block; }
+figure img { width: 100%; max-width: 72rem; height: auto; display: block; }
 .scroll { overflow-x: auto; margin: .6rem 0; }
 table { border-collapse: collapse; font-size: .84rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
@@ -47,7 +47,7 @@ td a { color: inherit; text-decoration: none; border-bottom: 1px dotted var(--mu
 .claims td { min-width: 6rem; } .claims td.long { min-width: 15rem; }
 code { font-size: .9em; background: var(--soft); padding: 0 .2em; border-radius: 3px; overflow-wrap: anywhere; }
 footer { color: var(--muted); font-size: .85rem; padding-bottom: 3rem; margin-top: 3rem; }
-@media (max-width: 40rem) { body { font-size: 15px; } h1 { font-size: 1.3rem; } table { font-size: .78rem; } }
+@media (max-width: 40rem) { figure img { width: 44rem; max-width: none; } body { font-size: 15px; } h1 { font-size: 1.3rem; } table { font-size: .78rem; } }
 @media print { nav { display: none; } .scroll { overflow: visible; } }
 """
 
@@ -98,6 +98,6 @@ def figure(path: Path, title: str, caption: str) -> str:
         return paragraph(f"{title}: not drawn ({path.name} is missing).", "note")
     data = base64.b64encode(path.read_bytes()).decode()
     return (
-        f'<figure id="{path.stem}"><img alt="{escape(title)}" src="data:image/png;base64,{data}">'
+        f'<figure id="{path.stem}"><div class="scroll" tabindex="0"><img alt="{escape(title)}" src="data:image/png;base64,{data}"></div>'
         f"<figcaption><b>{escape(title)}.</b> {escape(caption)}</figcaption></figure>"
     )

@@ -14,13 +14,15 @@ from uscl_med3d.core.params.methods import MethodEntry, Run
 from uscl_med3d.core.runs import list_runs, main_run
 from uscl_med3d.report.reported import load_reported, reported_value
 from uscl_med3d.report.scores import choose_protocol, choose_reference, explain_missing, read_scores
-from uscl_med3d.report.statistics import estimate
+from uscl_med3d.report.statistics import AVERAGED, average_seeds, estimate
 
 DATASETS = {"us": "3dus", "amos": "AMOS", "totalsegmentator": "TotalSegmentator", "brats": "BraTS"}
 """Dataset key of the score files: its name in the paper's tables."""
 
 MODULES = {"encoder": "image_encoder", "decoder": "mask_decoder", "both": "image_encoder+mask_decoder"}
 """Value of a LoRA run's `modules`: its name in the paper's tables."""
+
+NO_ROWS = pd.DataFrame(columns=list(AVERAGED))
 
 VALUES = ("dice", "ci_low", "ci_high", "n_patients", "n_cases", "reported", "reason")
 
@@ -31,7 +33,7 @@ class Context:
 
     job: Any
     scores: pd.DataFrame
-    _rows: dict[tuple[str, int], pd.DataFrame] = field(default_factory=dict)
+    _classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job: Any, scores: pd.DataFrame) -> Context:
@@ -67,28 +69,32 @@ class Context:
         """The human reference of every ultrasound number."""
         return choose_reference(self.scores[self.scores["dataset"] == "us"])
 
-    def rows(self, dataset: str, click: int) -> pd.DataFrame:
-        """Score rows of one dataset after one click count, on the chosen reference, for all runs."""
-        if (dataset, click) not in self._rows:
-            table = self.scores[(self.scores["dataset"] == dataset) & (self.scores["click"] == click)]
-            if dataset == "us":
-                table = table[table["reference"] == self.reference]
-            self._rows[dataset, click] = table
-        return self._rows[dataset, click]
+    @cached_property
+    def _scored(self) -> dict[tuple[str, int, str], pd.DataFrame]:
+        """Scored rows on the chosen reference, averaged over click seeds, by (dataset, click, run)."""
+        chosen = (self.scores["dataset"] != "us") | (self.scores["reference"] == self.reference)
+        names = ["dataset", "click", "run"]
+        averaged = average_seeds(self.scores[chosen], names)
+        return {key: rows.drop(columns=names) for key, rows in averaged.groupby(names, sort=True)}
 
-    def rows_of(self, runs: Iterable[Run], dataset: str, click: int) -> pd.DataFrame:
-        """Score rows of some runs (the training seeds of one model)."""
-        table = self.rows(dataset, click)
-        return table[table["run"].isin([run.id for run in runs])]
+    def scored(self, runs: Iterable[Run], dataset: str, click: int) -> pd.DataFrame:
+        """Dice per training seed, patient, case and class of some runs (the training seeds of one model)."""
+        found = [self._scored[key] for run in runs if (key := (dataset, click, run.id)) in self._scored]
+        return pd.concat(found, ignore_index=True) if len(found) > 1 else found[0] if found else NO_ROWS
+
+    def clicks(self, dataset: str) -> list[int]:
+        """Click counts at which a dataset was scored."""
+        return sorted({int(click) for name, click, _ in self._scored if name == dataset})
 
     def classes_of(self, dataset: str) -> tuple[str, ...]:
         """Classes over which a dataset's mean is taken.
 
-        The parameters' for ultrasound, else those in the scores.
+        For ultrasound the parameters', else the scored ones.
         """
-        if dataset == "us":
-            return self.classes
-        return tuple(sorted(self.scores.loc[self.scores["dataset"] == dataset, "class"].dropna().unique()))
+        if dataset not in self._classes:
+            names = self.scores.loc[self.scores["dataset"] == dataset, "class"].dropna().unique()
+            self._classes[dataset] = self.classes if dataset == "us" else tuple(sorted(names))
+        return self._classes[dataset]
 
     def method_with_label(self, label: str) -> str | None:
         """Registry key of the method that a row of the paper names, or None."""
@@ -121,10 +127,9 @@ class Context:
         return keys | made | {"reported": reported_value(table, **keys)}
 
     def _estimate(self, source: Source, classes: Sequence[str]) -> dict[str, Any]:
-        rows = self.rows_of(source.runs, source.dataset, source.click)
-        wanted = rows[rows["class"].isin(classes)] if classes else rows
-        if wanted["dice"].notna().sum() == 0:
-            return _empty(self._explain(source, wanted))
+        rows = self.scored(source.runs, source.dataset, source.click)
+        if not rows["class"].isin(classes).any():
+            return _empty(self._explain(source, classes))
         report = self.job.report
         # The stream names the number, not the table: the same cell has the same interval wherever it is
         # shown.
@@ -140,16 +145,19 @@ class Context:
             "reason": reason,
         }
 
-    def _explain(self, source: Source, rows: pd.DataFrame) -> str:
-        scored_runs = set(self.scores["run"])
-        if not any(run.id in scored_runs for run in source.runs):
-            return f"no scores of run {source.runs[0].id}"
-        if source.dataset not in source.runs[0].datasets:
-            return f"run {source.runs[0].id} is not scored on {DATASETS.get(source.dataset, source.dataset)}"
-        if rows.empty and source.dataset == "us":
-            every = self.scores[(self.scores["dataset"] == "us") & (self.scores["click"] == source.click)]
-            rows = every[every["run"].isin([run.id for run in source.runs])]
-        return explain_missing(rows)
+    def _explain(self, source: Source, classes: Sequence[str]) -> str:
+        """Why a cell is empty: the run was not scored there.
+
+        Or the reasons that the stage `evaluate` recorded.
+        """
+        ids, run = [run.id for run in source.runs], source.runs[0]
+        rows = self.scores[self.scores["run"].isin(ids)]
+        if rows.empty:
+            return f"no scores of run {run.id}"
+        if source.dataset not in run.datasets:
+            return f"run {run.id} is not scored on {DATASETS.get(source.dataset, source.dataset)}"
+        rows = rows[(rows["dataset"] == source.dataset) & (rows["click"] == source.click)]
+        return explain_missing(rows[rows["class"].isin(classes)])
 
 
 @dataclass(frozen=True)

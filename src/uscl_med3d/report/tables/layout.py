@@ -60,7 +60,7 @@ def arrange(frame: pd.DataFrame, index: Sequence[str], columns: Sequence[str]) -
 
     Order of first appearance.
     """
-    notes = tuple(dict.fromkeys(reason for reason in frame["reason"].fillna("") if reason))
+    notes = tuple(dict.fromkeys(reason for reason in frame["reason"] if isinstance(reason, str) and reason))
     row_keys = list(dict.fromkeys(frame[list(index)].itertuples(index=False, name=None)))
     column_keys = (
         list(dict.fromkeys(frame[list(columns)].itertuples(index=False, name=None))) if columns else [()]

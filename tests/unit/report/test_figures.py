@@ -1,0 +1,112 @@
+"""Every figure is drawn from a full run and from nothing; equal inputs give equal bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.plan import FIGURES as PLANNED
+from uscl_med3d.report.figures import FIGURES, FigureInputs, draw
+from uscl_med3d.report.figures.fig4 import decoder_adapter_size, encoder_adapter_size
+from uscl_med3d.report.figures.fig5 import base_boxes, draw_boxes, overlaps
+
+
+def test_the_workflow_knows_every_figure():
+    assert set(PLANNED) <= set(FIGURES)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_full_run_is_drawn(run, tmp_path, name):
+    draw(name, run.job, run.inputs, tmp_path)
+    with Image.open(tmp_path / f"{name}.png") as image:
+        assert image.width == pytest.approx(7.2 * run.job.report.dpi, abs=2)
+        assert np.asarray(image.convert("L")).std() > 10
+    assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    assert FIGURES[name].TITLE and FIGURES[name].CAPTION
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_what_is_missing_is_said_in_words(run, tmp_path, name):
+    figure = FIGURES[name].build(run.job, FigureInputs())
+    if name == "fig4":
+        return
+    words = " ".join(
+        text.get_text().replace("\n", " ") for text in figure.findobj(lambda a: hasattr(a, "get_text"))
+    )
+    assert any(word in words for word in ("no ", "not scored"))
+
+
+def test_an_unknown_figure_is_refused(run, tmp_path):
+    with pytest.raises(InputError, match="fig9"):
+        draw("fig9", run.job, run.inputs, tmp_path)
+
+
+def digest(folder: Path) -> str:
+    """Hash of all files of a folder."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.iterdir()))).hexdigest()
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from uscl_med3d.core.params import load_job
+from uscl_med3d.report.figures import FigureInputs, draw
+from uscl_med3d.report.tables import build_tables
+from uscl_med3d.report.claims import build_claims
+from uscl_med3d.report.html import build_report
+folder, out = Path(sys.argv[1]), Path(sys.argv[2])
+job = load_job("report", folder / "params" / "report.json")
+inputs = FigureInputs(folder / "volumes", folder / "splits.csv", folder / "pseudolabels",
+                      sorted((folder / "scores").glob("*.csv")))
+for name in ("fig2", "forgetting"):
+    draw(name, job, inputs, out)
+heavy = {"torch", "monai", "transformers"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_bytes_depend_on_nothing_but_the_inputs_and_no_torch_is_loaded(run, tmp_path):
+    inputs = FigureInputs(
+        run.inputs.volumes_dir, run.inputs.splits_csv, run.inputs.pseudolabels_dir, run.scores
+    )
+    for name in ("fig2", "forgetting"):
+        draw(name, run.job, inputs, tmp_path / "here")
+    source = Path(__file__).resolve().parents[3] / "src"
+    environment = os.environ | {"PYTHONHASHSEED": "77", "PYTHONPATH": str(source), "TZ": "Asia/Tokyo"}
+    subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(run.folder), str(tmp_path / "there")], env=environment, check=True
+    )
+    assert digest(tmp_path / "here") == digest(tmp_path / "there")
+
+
+def test_overlap_labels_against_counting_voxels():
+    shape, grid = (5, 7, 9), (1, 2, 2)
+    base = base_boxes(shape, grid)
+    crops = draw_boxes(shape, grid, 6, np.random.default_rng(0))
+    labels = overlaps(crops, base)
+    assert labels.sum(1) == pytest.approx(1.0)
+    for crop, (index, cell) in product(range(len(crops)), enumerate(base)):
+        volume, inside = np.zeros(shape), np.zeros(shape)
+        d0, h0, w0, d1, h1, w1 = crops[crop]
+        volume[d0:d1, h0:h1, w0:w1] = 1
+        inside[cell[0] : cell[3], cell[1] : cell[4], cell[2] : cell[5]] = 1
+        assert labels[crop, index] == pytest.approx((volume * inside).sum() / volume.sum())
+
+
+def test_adapter_sizes_against_counting_matrices():
+    model = SimpleNamespace(depth=3, embed_dim=12, prompt_dim=8, decoder_depth=2)
+    encoder = 3 * sum(4 * (rows + columns) for rows, columns in ((12, 36), (12, 12)))
+    wide, half = 4 * [(8, 8)], 3 * [(8, 4)] + [(4, 8)]
+    decoder = sum(4 * (a + b) for a, b in 2 * (wide + half + half) + half)
+    assert encoder_adapter_size(model, 4) == encoder
+    assert decoder_adapter_size(model, 4) == decoder

@@ -1,0 +1,105 @@
+"""The page is one file that needs nothing else, and says plainly what is bad."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from uscl_med3d.report.figures import draw
+from uscl_med3d.report.html import build_report
+
+VOID = {"meta", "img", "br", "link"}
+
+
+class Checker(HTMLParser):
+    """Collects anchors, links and sources, and checks that tags close."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.ids, self.links, self.sources = [], set(), [], []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.ids |= {values["id"]} if "id" in values else set()
+        self.links += [values["href"]] if "href" in values else []
+        self.sources += [values["src"]] if "src" in values else []
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def write(run, built, tmp_path):
+    """Write the page and return its text."""
+    params = tmp_path / "params" / "evaluate"
+    params.mkdir(parents=True)
+    for one in run.scores:
+        (params / f"{one.stem}.json").write_text("{}")
+    draw("fig4", run.job, run.inputs, tmp_path / "figures")
+
+    def made(passed: bool = True) -> str:
+        result = {
+            "run": "full_tuning",
+            "passed": passed,
+            "mean_dice": 71.0,
+            "gain": 8.0,
+            "failures": ["spleen 31.0"],
+        }
+        (tmp_path / "gate.json").write_text(json.dumps(result))
+        build_report(
+            run.job, built / "tables", tmp_path / "figures", built / "claims.csv",
+            run.inputs.pseudolabels_dir, tmp_path / "gate.json", run.made.splits_csv, params.parent, tmp_path / "report.html",
+        )  # fmt: skip
+        return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    return made
+
+
+def test_the_page_is_whole_and_needs_no_network(write):
+    text = write()
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    assert all(link.startswith("#") and link[1:] in checker.ids for link in checker.links)
+    assert checker.sources and all(source.startswith("data:image/png;base64,") for source in checker.sources)
+    assert not re.search(r"https?://", text) and "<script" not in text and 'name="viewport"' in text
+
+
+def test_numbers_of_the_tables_are_on_the_page_with_their_run(write, built):
+    text = write()
+    table = pd.read_csv(built / "tables" / "table1.csv")
+    for value in table["dice"].dropna():
+        assert f">{value:.1f}</a>" in text
+    assert 'href="#run-uscl_med3d_r32_both_vcl"' in text and "patients" in text
+
+
+def test_it_says_that_seggpt_loses_and_that_the_gate_failed(write):
+    text = write(passed=False)
+    assert "SegGPT LOSES to shape interpolation" in text
+    assert "Gate NOT passed" in text and "spleen 31.0" in text
+
+
+def test_what_is_missing_is_said(run, tmp_path):
+    build_report(
+        run.job, tmp_path, tmp_path, tmp_path / "no.csv", None, None, None, None, tmp_path / "report.html"
+    )
+    text = (tmp_path / "report.html").read_text()
+    for words in (
+        "was not run",
+        "No split file",
+        "not scored",
+        "table1.csv is missing",
+        "No claims table",
+        "not drawn",
+    ):
+        assert words.lower() in text.lower()
+
+
+def test_equal_inputs_give_equal_bytes(write):
+    assert write() == write()
