@@ -109,8 +109,8 @@ def segment(method: Method, volume: np.ndarray, clicks: Sequence[Click], size: i
     Args:
         method: loaded.
         volume: (d, h, w) raw intensities.
-        clicks: (d, h, w, label) in volume indices, the first one on the object; clicks outside the crop around the
-            first one are an error, because the model would not see them.
+        clicks: (d, h, w, label) in volume indices, the first one on the object; clicks outside the crop around
+            the first one are an error, because the model would not see them.
         size: side of the model's input.
 
     Returns:
