@@ -52,11 +52,15 @@ def write(run, built, tmp_path):
             "failures": ["spleen 31.0"],
         }
         (tmp_path / "gate.json").write_text(json.dumps(result))
-        build_report(
-            run.job, built / "tables", tmp_path / "figures", built / "claims.csv",
-            run.inputs.pseudolabels_dir, tmp_path / "gate.json", run.made.splits_csv, params.parent, tmp_path / "report.html",
-        )  # fmt: skip
-        return (tmp_path / "report.html").read_text(encoding="utf-8")
+        parts = (
+            tmp_path / "figures",
+            built / "claims.csv",
+            run.inputs.pseudolabels_dir,
+            tmp_path / "gate.json",
+        )
+        page = tmp_path / "report.html"
+        build_report(run.job, built / "tables", *parts, run.made.splits_csv, params.parent, page)
+        return page.read_text(encoding="utf-8")
 
     return made
 
