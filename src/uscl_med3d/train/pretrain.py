@@ -18,9 +18,9 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic, sha256, write_csv
 from uscl_med3d.core.params.pretrain import Pretrain
 from uscl_med3d.core.seeds import derive, prepare_torch, rng, torch_generator
+from uscl_med3d.nets.lora import add_lora, freeze_all_but_lora, lora_alpha, lora_state, save_lora
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, load_checkpoint
 from uscl_med3d.nets.vcl_head import VclHead
-from uscl_med3d.nets.lora import add_lora, freeze_all_but_lora, lora_alpha, lora_state, save_lora
 from uscl_med3d.train.vcl import Batch, Teacher, VclNet, compute_terms
 from uscl_med3d.train.vcl_crops import augment, draw_crops
 from uscl_med3d.train.vcl_losses import Terms, constant_prediction_loss

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.nets.sam_med3d import PRESETS, build_sam_med3d, lora_targets
 from uscl_med3d.nets import lora
+from uscl_med3d.nets.sam_med3d import PRESETS, build_sam_med3d, lora_targets
 
 SETTINGS = {"rank": 4, "alpha": 8.0, "dropout": 0.0, "seed": 5}
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from uscl_med3d.nets import lora
 from uscl_med3d.nets.sam_med3d import PRESETS, build_sam_med3d
 from uscl_med3d.nets.vcl_head import VclHead
-from uscl_med3d.nets import lora, vcl
+from uscl_med3d.train import vcl
 
 
 @pytest.fixture

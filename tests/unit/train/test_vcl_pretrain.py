@@ -14,8 +14,8 @@ from scipy.ndimage import gaussian_filter
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import save_volume, sha256
 from uscl_med3d.core.params import job_model
-from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_checkpoint
 from uscl_med3d.nets import lora
+from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_checkpoint
 from uscl_med3d.train import pretrain as stage
 
 MODEL = {
