@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import padded_reference as padded
@@ -73,6 +74,20 @@ def test_gradients_equal_written_out_padding(
     largest = max(float(gradient.abs().max()) for gradient in expected)
     for one, other in zip(found, expected, strict=True):
         assert float((one - other).abs().max()) <= 1e-10 * largest
+
+
+def test_documented_example() -> None:
+    """The example of docs/encoder.md: one token in a window of 2, q = 2, k = 1, v = 5, biases 0, 0, 1."""
+    layer = Attention(dim=1, heads=1, grid=1, window=2, relative_position="upstream").double()
+    with torch.no_grad():
+        layer.qkv.weight.copy_(torch.tensor([[2.0], [1], [4]]))
+        layer.qkv.bias.copy_(torch.tensor([0.0, 0, 1]))
+        layer.rel_pos_h[1] = 1
+        layer.proj.weight.fill_(1)
+        layer.proj.bias.zero_()
+        found = layer(torch.ones(1, 1, 1, 1, 1, dtype=torch.float64)).item()
+    e2, e4 = math.exp(2), math.exp(4)
+    assert found == pytest.approx((5 * e4 + e2 + 6) / (e4 + e2 + 6), rel=1e-12)
 
 
 @pytest.mark.parametrize("mode", ["upstream", "decomposed"])
