@@ -89,8 +89,9 @@ def draw_scenes(
     """
     draw = _Draw(generator, times.shape[0])
     grid = _pixel_grid(size_hw)
-    seen = _move_camera(draw, grid, times, settings)
-    level, alpha = _draw_objects(draw, seen, times, settings)
+    moved = times * draw.log_uniform(*settings.pace, 1)
+    seen = _move_camera(draw, grid, moved, settings)
+    level, alpha = _draw_objects(draw, seen, times, moved, settings)
     images = _paint(draw, seen, level, alpha, settings)
     images, open_area = _photograph(draw, images, grid, times, settings)
     return Views(images=images, masks=_choose_masks(draw, level, alpha, open_area, settings))
@@ -130,30 +131,32 @@ def _pixel_grid(size_hw: tuple[int, int]) -> Tensor:
     return torch.stack(torch.meshgrid(y, x, indexing="ij"))
 
 
-def _move_camera(draw: _Draw, grid: Tensor, times: Tensor, settings: SceneSettings) -> Tensor:
+def _move_camera(draw: _Draw, grid: Tensor, moved: Tensor, settings: SceneSettings) -> Tensor:
     """Scene coordinates (b, v, 2, h, w) under each pixel: a fixed warp, a drift and a warp that grows with
     time."""
     size_hw = (grid.shape[-2], grid.shape[-1])
     still = draw.field(2, (4, 4), size_hw) * settings.warp
     moving = draw.field(2, (4, 4), size_hw) * settings.warp_motion
     drift = draw.normal(2, 1, 1) * settings.camera_motion
-    t = times[:, :, None, None, None]
+    t = moved[:, :, None, None, None]
     return grid + still[:, None] + t * (moving + drift)[:, None]
 
 
-def _draw_objects(draw: _Draw, seen: Tensor, times: Tensor, settings: SceneSettings) -> tuple[Tensor, Tensor]:
+def _draw_objects(
+    draw: _Draw, seen: Tensor, times: Tensor, moved: Tensor, settings: SceneSettings
+) -> tuple[Tensor, Tensor]:
     """Shape functions (b, v, o, h, w), positive inside, and soft coverage 0..1 of each object.
 
     An object is an irregular blob with a lifetime: like a section through a solid, it shrinks towards both
-    ends.
+    ends. `times` (b, v) drives the lifetime, `moved` (b, v) the motion.
     """
     count = settings.objects
-    t = times[:, :, None]
+    t, moved = times[:, :, None], moved[:, :, None]
     centre = (
         draw.uniform(-1.0, 1.0, 1, count, 2)
-        + t[..., None] * draw.normal(1, count, 2) * settings.object_motion
+        + moved[..., None] * draw.normal(1, count, 2) * settings.object_motion
     )
-    turn = draw.uniform(0.0, 6.2832, 1, count) + t * draw.normal(1, count) * settings.object_turn
+    turn = draw.uniform(0.0, 6.2832, 1, count) + moved * draw.normal(1, count) * settings.object_turn
     radii = draw.log_uniform(*settings.radius, 1, count, 1) * draw.log_uniform(0.6, 1.7, 1, count, 2)
     middle = draw.uniform(-0.5, 1.5, 1, count)
     lifetime = draw.log_uniform(*settings.lifetime, 1, count)

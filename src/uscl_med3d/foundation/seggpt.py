@@ -19,7 +19,14 @@ from uscl_med3d.core.params.foundation import SegGptArchitecture, SegGptFoundati
 from uscl_med3d.core.seeds import prepare_torch, torch_generator
 from uscl_med3d.foundation.held_out import score_held_out
 from uscl_med3d.foundation.scenes import InContextBatch, draw_batch
-from uscl_med3d.nets.seggpt import build_seggpt, image_size, normalise, predict_canvas, save_seggpt
+from uscl_med3d.nets.seggpt import (
+    build_seggpt,
+    image_size,
+    normalise,
+    predict_canvas,
+    save_seggpt,
+    start_by_similarity,
+)
 
 CURVE_COLUMNS = ("step", "loss", "learning_rate", "dice_one_prompt", "dice_two_prompts")
 CHECKPOINT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -130,7 +137,9 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _train(job: Any, weights_out: Path) -> tuple[SegGptForImageSegmentation, list[tuple]]:
     settings, training = job.seggpt, job.seggpt.training
-    model = build_seggpt(configure(settings.architecture)).to(job.device)
+    model = build_seggpt(configure(settings.architecture))
+    start_by_similarity(model, training.similarity_scale)
+    model.to(job.device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
     )

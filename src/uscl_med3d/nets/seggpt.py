@@ -175,3 +175,32 @@ def load_seggpt(path: str | Path) -> tuple[SegGptForImageSegmentation, str]:
             remedy="run the stage foundation again",
         ) from error  # fmt: skip
     return model.eval(), about["embedding_type"]
+
+
+@torch.no_grad()
+def start_by_similarity(model: SegGptForImageSegmentation, scale: float) -> None:
+    """Start attention by looking at what is alike and near, instead of everywhere.
+
+    Trained from random weights, SegGPT spends most of a short training without looking at the prompt at all.
+    Two choices of the start shorten that: keys are made by the same weights as queries (times `scale` each),
+    and the position embeddings are waves that are the same in the prompt's and in the target's half of the
+    canvas. Only the start is changed; every weight is trained as usual.
+    """
+    for layer in model.model.encoder.layers:
+        weight, bias = layer.attention.qkv.weight, layer.attention.qkv.bias
+        size = weight.shape[1]
+        weight[:size] *= scale
+        weight[size : 2 * size] = weight[:size]
+        bias[size : 2 * size] = bias[:size]
+    positions = model.model.embeddings.position_embeddings
+    side = round((positions.shape[1] - 1) ** 0.5)
+    # The grid of positions is stretched over the canvas, which is twice as high as one image.
+    rows = 2 * (torch.arange(side) + 0.5) / side % 1
+    columns = (torch.arange(side) + 0.5) / side
+    waves = []
+    for place, axis in ((rows, 0), (columns, 1)):
+        frequency = torch.linspace(0.5, 3.0, positions.shape[2] // 4)
+        phase = 3.14159 * place[:, None] * frequency
+        pair = torch.cat([phase.sin(), phase.cos()], dim=1)
+        waves.append(pair[:, None].expand(-1, side, -1) if axis == 0 else pair[None].expand(side, -1, -1))
+    positions[0, 1:] = 0.5 * torch.cat(waves, dim=2).reshape(side * side, -1)

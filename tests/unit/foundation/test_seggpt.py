@@ -27,11 +27,12 @@ SETTINGS = {
     },
     "training": {
         "steps": 6, "batch_size": 4, "learning_rate": 0.01, "warmup_steps": 1, "weight_decay": 0.0,
-        "gradient_norm": 1.0, "loss_beta": 0.5, "prompt_loss": 0.5, "one_prompt_steps": 2, "two_prompts": 0.5,
+        "gradient_norm": 1.0, "loss_beta": 0.5,
+        "similarity_scale": 2.0, "prompt_loss": 0.5, "one_prompt_steps": 2, "two_prompts": 0.5,
         "extrapolation": 0.2, "held_out_scenes": 4, "evaluate_every": 2, "checkpoint_every": 2,
     },
     "scenes": {
-        "objects": 3, "radius": [0.3, 0.9], "irregularity": 0.3, "lifetime": [1.0, 3.0],
+        "objects": 3, "pace": [0.5, 2.0], "radius": [0.3, 0.9], "irregularity": 0.3, "lifetime": [1.0, 3.0],
         "edge_width": [0.01, 0.1],
         "object_motion": 0.1, "object_turn": 0.2, "camera_motion": 0.1, "warp": 0.1, "warp_motion": 0.05,
         "texture": 0.3, "grain": 0.3, "light": 0.2, "shadow_fraction": 0.5, "opening_fraction": 0.5,

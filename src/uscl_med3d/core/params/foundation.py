@@ -53,6 +53,7 @@ class SceneSettings(Section):
     """How the synthetic scenes vary (uscl_med3d.foundation.scenes); lengths in half image sides, time 0..1."""
 
     objects: int = Field(ge=1)
+    pace: tuple[float, float]
     radius: tuple[float, float]
     irregularity: float
     lifetime: tuple[float, float]
@@ -81,6 +82,7 @@ class SegGptTraining(Section):
     weight_decay: float = Field(ge=0)
     gradient_norm: float = Field(gt=0)
     loss_beta: float = Field(gt=0)
+    similarity_scale: float = Field(gt=0)
     prompt_loss: float = Field(ge=0)
     one_prompt_steps: int = Field(ge=0)
     two_prompts: float = Field(ge=0, le=1)
