@@ -70,7 +70,9 @@ class ClickTrainer:
         )
         self.draw, self.validate, self.seeds = draw, validate, seeds
         self.resume_path, self.fingerprint, self.precision = resume_path, fingerprint, precision
-        self.optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=schedule.weight_decay)
+        self.optimizer = torch.optim.AdamW(
+            parameters, lr=learning_rate, weight_decay=schedule.weight_decay, fused=True
+        )
         self.progress = Progress()
 
     def run(self, title: str) -> Progress:
@@ -114,7 +116,11 @@ class ClickTrainer:
         self.progress.recent_losses.append(float(loss.detach()))
 
     def _click_loss(self, example: Example, step: int) -> Tensor:
-        """Mean over the clicks of the loss after each of them."""
+        """Mean of the loss after each click, over the clicks that are drawn to be learned from in this step.
+
+        The others only move the clicks and the fed-back mask on, without gradient: their share of the cost is small,
+        and over the steps the drawn mean is an unbiased estimate of the mean over all clicks.
+        """
         batch, schedule = example.batch, self.schedule
         state = (
             self.method.encode(torch.from_numpy(batch.images))
@@ -126,15 +132,20 @@ class ClickTrainer:
         target, counts = (truth == 1).float(), (truth != IGNORE).float()
         points, labels = first_clicks(batch)
         total = torch.zeros((), device=device)
+        learned = rng(self.seeds[0], *self.seeds[1:], "learned clicks", step).choice(
+            schedule.clicks, schedule.learned_clicks, replace=False
+        )
         for click in range(schedule.clicks):
-            logits = self.method.click(state, points, labels)
-            total = total + dice_cross_entropy(logits, target, counts)
+            with torch.set_grad_enabled(click in learned):
+                logits = self.method.click(state, points, labels)
+            if click in learned:
+                total = total + dice_cross_entropy(logits, target, counts)
             if click + 1 < schedule.clicks:
                 random = rng(self.seeds[0], *self.seeds[1:], "clicks", step, click)
                 points, labels = add_clicks(
                     points, labels, logits.detach() > 0, batch.truth, schedule.click_simulator, random
                 )
-        return total / schedule.clicks
+        return total / schedule.learned_clicks
 
     def _record(self, step: int) -> None:
         dice, progress = self.validate(), self.progress

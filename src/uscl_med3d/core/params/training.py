@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from uscl_med3d.core.params.base import Section
 
@@ -15,6 +15,7 @@ class ClickTraining(Section):
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     clicks: int = Field(ge=1)
+    learned_clicks: int = Field(ge=1)
     click_simulator: Literal["random_error", "largest_error_centre"]
     warmup_steps: int = Field(ge=0)
     final_learning_rate: float = Field(ge=0, le=1)
@@ -26,3 +27,9 @@ class ClickTraining(Section):
     resume_every: int = Field(ge=1)
     min_target_voxels: int = Field(ge=1)
     cached_cases: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _learn_from_existing_clicks(self) -> ClickTraining:
+        if self.learned_clicks > self.clicks:
+            raise ValueError(f"learned_clicks ({self.learned_clicks}) cannot exceed clicks ({self.clicks})")
+        return self
