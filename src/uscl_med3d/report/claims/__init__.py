@@ -53,7 +53,7 @@ def to_markdown(frame: pd.DataFrame, job: Any) -> str:
     names = ["Id", "Claim of the paper", "Where", "Verdict here", "Estimate", "Why", "The paper's own numbers"]
     lines = ["**Claims of the paper, tested on this run**", "", _line(names), _line(["---"] * len(names))]
     for row in frame.to_dict("records"):
-        estimate = "–" if pd.isna(row["estimate"]) else f"{row['estimate']:.2f}"
+        estimate = "–" if pd.isna(row["estimate"]) else f"{round(row['estimate'], 2) + 0.0:.2f}"
         if pd.notna(row["ci_low"]):
             estimate += f" [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
         cells = [row["id"], row["claim"], row["source"], f"**{row['verdict']}**", estimate, row["why"]]

@@ -21,6 +21,7 @@ class _Case:
     missing: list[str] = field(default_factory=list)
     decided: Decided | None = None
     p: float = math.nan
+    trained: bool = False
 
 
 def decide(claims: Sequence[Claim], evidence: Evidence) -> list[dict[str, Any]]:
@@ -39,6 +40,8 @@ def _examine(claim: Claim, evidence: Evidence) -> _Case:
     if claim.contrasts is not None:
         contrasts = claim.contrasts(evidence.context)
         findings = [Finding(one.label, measure(evidence.context, one)) for one in contrasts]
+        methods = {run.method for one in contrasts for level in one.levels for run in level.runs}
+        case.trained = any(evidence.context.job.methods[name].trained for name in methods)
     else:
         findings = claim.examine(evidence)
         if isinstance(findings, Decided):
@@ -98,16 +101,12 @@ def _judge(case: _Case, evidence: Evidence) -> tuple[str, str]:
     seeds = len(evidence.context.job.training_seeds)
     if case.claim.about_training and seeds == 1:
         return "undecided (one seed)", f"direction seen: {_direction(case)}; {facts}"
-    note = " One training seed: holds for these checkpoints." if seeds == 1 and _trained(case) else ""
+    note = " One training seed: holds for these checkpoints." if seeds == 1 and case.trained else ""
     if positive and case.p <= alpha and all(difference.low > 0 for _, difference in case.found):
         return "supported", facts + note
     if against and case.p <= alpha:
         return "contradicted", facts + note
     return "undecided", facts + note
-
-
-def _trained(case: _Case) -> bool:
-    return case.claim.contrasts is not None
 
 
 def _direction(case: _Case) -> str:

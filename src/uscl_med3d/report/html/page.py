@@ -41,13 +41,20 @@ td a { color: inherit; text-decoration: none; border-bottom: 1px dotted var(--mu
 .note { border-left: 4px solid #e69f00; background: #fff8ea; padding: .5rem .9rem; max-width: 50rem; margin: .8rem 0; }
 .good { border-left-color: #009e73; background: #eefaf5; }
 .bad { border-left-color: #d55e00; background: #fdf1ea; }
-.verdict { display: inline-block; border-radius: 4px; padding: .05rem .45rem; font-weight: 600; white-space: nowrap; }
+.verdict { display: inline-block; border-radius: 4px; padding: .05rem .45rem; font-weight: 600; }
 .supported { background: #d9f2e8; color: #00543d; } .contradicted { background: #fbe0d0; color: #7a3500; }
 .undecided { background: #e9e9e9; color: #3d3d3d; }
-.claims td { min-width: 6rem; } .claims td.long { min-width: 15rem; }
+table.claims { width: 100%; } td .muted { font-size: inherit; }
+.claims th:nth-child(1) { width: 22%; } .claims th:nth-child(2) { width: 12%; } .claims th:nth-child(3) { width: 9%; }
+.claims th:nth-child(4) { width: 34%; } .claims th:nth-child(5) { width: 23%; }
 code { font-size: .9em; background: var(--soft); padding: 0 .2em; border-radius: 3px; overflow-wrap: anywhere; }
 footer { color: var(--muted); font-size: .85rem; padding-bottom: 3rem; margin-top: 3rem; }
-@media (max-width: 40rem) { figure img { width: 44rem; max-width: none; } body { font-size: 15px; } h1 { font-size: 1.3rem; } table { font-size: .78rem; } }
+@media (max-width: 40rem) { figure img { width: 44rem; max-width: none; } body { font-size: 15px; }
+  .claims thead { display: none; } .claims tr { display: block; padding: .6rem 0; border-bottom: 2px solid var(--line); }
+  .claims td { display: block; border: 0; text-align: left !important; padding: .15rem 0; }
+  .claims td[data-label]::before { content: attr(data-label) ": "; color: var(--muted); }
+  .claims td .interval { display: inline; margin-left: .4em; }
+  h1 { font-size: 1.3rem; } table { font-size: .78rem; } }
 @media print { nav { display: none; } .scroll { overflow: visible; } }
 """
 
@@ -79,7 +86,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
     """A table that scrolls by itself on a narrow screen. Header is text, cells are HTML `<td>` elements."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    head = "".join(f"<th>{escape(name).replace(' · ', '<br>')}</th>" for name in header)
     body = "".join(f"<tr>{''.join(cells)}</tr>\n" for cells in rows)
     return (
         f'<div class="scroll" tabindex="0"><table class="{kind}"><thead><tr>{head}</tr></thead>'

@@ -116,20 +116,29 @@ def claims(job: Any, inputs: Any) -> str:
         badge = f'<td><span class="verdict {kind}">{escape(row["verdict"])}</span></td>'
         where = f'<br><span class="muted">{escape(str(row["source"]))}</span>'
         text = f'<td class="long" id="claim-{escape(row["id"])}">{escape(row["claim"])}{where}</td>'
-        why = f'<td class="long">{escape(row["why"])}<br><span class="muted">Test: {escape(row["test"])}</span></td>'
-        rows.append([text, badge, _estimate(row), why, cell(str(row["paper_numbers"]), "long")])
+        why = f'<td class="long" data-label="Why">{escape(row["why"])}<br><span class="muted">Test: {escape(row["test"])}</span></td>'
+        rows.append([text, badge, _estimate(row), why, _paper(row)])
     header = ("Claim of the paper", "Verdict here", "Estimate", "Why", "The paper's own numbers")
     return paragraph(explain(job), "muted") + table(header, rows, "claims")
 
 
+def _paper(row: dict[str, Any]) -> str:
+    return f'<td class="long" data-label="Paper">{escape(str(row["paper_numbers"]))}</td>'
+
+
 def _estimate(row: dict[str, Any]) -> str:
     if pd.isna(row["estimate"]):
-        return cell("–", "number")
+        return '<td class="number" data-label="Estimate">–</td>'
     interval = ""
     if pd.notna(row["ci_low"]):
-        interval = f'<span class="interval">[{row["ci_low"]:.1f}, {row["ci_high"]:.1f}]</span>'
-    digits = 2 if abs(row["estimate"]) < 10 else 1
-    return f'<td class="number">{row["estimate"]:.{digits}f}{interval}</td>'
+        interval = f'<span class="interval">[{_fixed(row["ci_low"], 1)}, {_fixed(row["ci_high"], 1)}]</span>'
+    value = _fixed(row["estimate"], 2 if abs(row["estimate"]) < 10 else 1)
+    return f'<td class="number" data-label="Estimate">{value}{interval}</td>'
+
+
+def _fixed(value: float, digits: int) -> str:
+    """A number without a negative zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 COST_COLUMNS = {

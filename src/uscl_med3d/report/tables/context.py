@@ -156,6 +156,8 @@ class Context:
             return f"no scores of run {run.id}"
         if source.dataset not in run.datasets:
             return f"run {run.id} is not scored on {DATASETS.get(source.dataset, source.dataset)}"
+        if source.click > self.job.evaluate.clicks:
+            return f"not scored: {self.job.evaluate.clicks} clicks were given (params.yaml: evaluate.clicks)"
         rows = rows[(rows["dataset"] == source.dataset) & (rows["click"] == source.click)]
         return explain_missing(rows[rows["class"].isin(classes)])
 
