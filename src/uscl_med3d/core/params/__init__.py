@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
@@ -51,6 +51,18 @@ class Params(Section):
     evaluate: Evaluate
     report: Report
     methods: dict[str, MethodEntry]
+
+    @model_validator(mode="after")
+    def _share_the_alpha_rule(self) -> Params:
+        """Fine-tuning starts from the pretrained adapter, so both must scale it alike."""
+        for name, entry in self.methods.items():
+            rule = entry.options.get("alpha_rule", self.pretrain.alpha_rule)
+            if entry.grid is not None and rule != self.pretrain.alpha_rule:
+                raise ValueError(
+                    f"methods.{name}.options.alpha_rule is {rule!r} but pretrain.alpha_rule is "
+                    f"{self.pretrain.alpha_rule!r}: give both the same value"
+                )
+        return self
 
 
 # What a job of each stage may depend on; "foundation.seggpt" becomes the job's field `seggpt`.
