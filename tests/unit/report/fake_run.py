@@ -136,7 +136,7 @@ def _general(run, dataset, patients, clicks) -> list[dict]:
 
 
 def make_volumes(
-    folder: Path, sweeps: int = 2, shape=(10, 40, 48), references: bool = True
+    folder: Path, sweeps: int = 2, shape=(10, 40, 48), references: bool = True, annotated: bool = True
 ) -> SimpleNamespace:
     """Volumes of every view with ellipsoids as organs, their split file, and the label maps by sweep."""
     volumes, rows, labels = folder / "volumes", [], {}
@@ -147,7 +147,7 @@ def make_volumes(
             label = _organs(shape, [CLASSES[name] for name in classes], rng)
             image = np.clip(60 + 20 * label + rng.normal(0, 18, shape), 1, 255).astype(np.uint8)
             keys = np.full(shape, 255, np.uint8)
-            frames = (2, 5, 8)
+            frames = (2, 5, 8) if annotated else ()
             keys[list(frames)] = label[list(frames)]
             save_volume(volumes / sweep / "image.nii.gz", image, (1.0, 0.6, 0.6))
             save_volume(volumes / sweep / "key_frames.nii.gz", keys, (1.0, 0.6, 0.6))
@@ -170,7 +170,7 @@ def make_volumes(
                     "spacing_mm": {"d": None, "h": 0.6, "w": 0.6},
                     "axis_without_millimetres": "d",
                     "key_frames": [
-                        {"frame": f, "index": f, "role": r} for f, r in zip(frames, roles, strict=True)
+                        {"frame": f, "index": f, "role": r} for f, r in zip(frames, roles, strict=False)
                     ],
                 },
             )

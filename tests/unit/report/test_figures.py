@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
+import fake_run
 import numpy as np
 import pytest
 from PIL import Image
@@ -44,6 +45,14 @@ def test_what_is_missing_is_said_in_words(run, tmp_path, name):
         text.get_text().replace("\n", " ") for text in figure.findobj(lambda a: hasattr(a, "get_text"))
     )
     assert any(word in words for word in ("no ", "not scored"))
+
+
+@pytest.mark.parametrize("name", ["fig1", "fig2", "fig3", "fig5", "fig6"])
+def test_a_cohort_without_labels_is_drawn(run, tmp_path, name):
+    made = fake_run.make_volumes(tmp_path, sweeps=1, references=False, annotated=False)
+    inputs = FigureInputs(made.volumes_dir, made.splits_csv, tmp_path / "none", scores=run.scores)
+    draw(name, run.job, inputs, tmp_path)
+    assert (tmp_path / f"{name}.png").is_file()
 
 
 def test_an_unknown_figure_is_refused(run, tmp_path):

@@ -61,7 +61,8 @@ def _labels(inputs: FigureInputs, sweep: Sweep) -> tuple[np.ndarray, str]:
     path = None if inputs.pseudolabels_dir is None else inputs.pseudolabels_dir / f"{sweep.name}.nii.gz"
     if path is not None and path.is_file():
         return load_volume(path)[0], "pseudo-labels"
-    return sweep.key_frames, "annotated key frames"
+    annotated = (sweep.key_frames != UNLABELLED).any()
+    return sweep.key_frames, "annotated key frames" if annotated else "no annotation"
 
 
 def _stack(axes: Axes, frames: list[np.ndarray], labels: np.ndarray | None, job: Any, sweep: Sweep) -> None:
@@ -100,7 +101,9 @@ def _sweep_arrow(axes: Axes, x: float, height: float, across: float, up: float) 
 
 def _cuts(axes: list[Axes], sweep: Sweep, labels: np.ndarray, job: Any) -> None:
     present = (labels > 0) & (labels != UNLABELLED)
-    centre = [int(np.argmax(present.sum(tuple(a for a in range(3) if a != axis)))) for axis in range(3)]
+    others = [tuple(a for a in range(3) if a != axis) for axis in range(3)]
+    sizes = zip(others, labels.shape, strict=True)
+    centre = [int(present.sum(rest).argmax()) if present.any() else n // 2 for rest, n in sizes]
     d, h = sweep.image.shape[:2]
     cuts = (
         ("across the sweep (h, w)", sweep.image[centre[0]], labels[centre[0]], sweep.aspect),
