@@ -115,7 +115,7 @@ def _look(name: str, position: int, job: Any) -> tuple[str, Any, str]:
     if modules is None or not ranks:
         colours = method_colours({key: entry.label for key, entry in job.methods.items()})
         known = colours.get(name) if name != "sam_med3d" else None
-        label = job.methods[name].label if name in job.methods else name
+        label = job.methods[name].label if name in job.methods else {"seggpt": "SegGPT"}.get(name, name)
         return known or PALETTE[position % len(PALETTE)], "-", label
     colour = {"encoder": "#0072B2", "decoder": "#D55E00", "both": "#009E73"}[modules]
     dash = DASHES[2] if "novcl" in parts else "-"
