@@ -155,17 +155,15 @@ def _train(job: Any, weights_out: Path) -> tuple[SegGptForImageSegmentation, lis
         range(first, training.steps), initial=first, total=training.steps, desc="SegGPT", file=sys.stderr
     ):
         generator = torch_generator(job.seed, "foundation", "seggpt", "step", step)
-        two = (
-            step >= training.one_prompt_steps
-            and float(torch.rand((), generator=generator)) < training.two_prompts
-        )
+        plain = step < training.plain_steps
+        two = not plain and float(torch.rand((), generator=generator)) < training.two_prompts
         batch = draw_batch(
             generator,
             training.batch_size,
             image_size(model),
             1 + two,
             training.extrapolation,
-            settings.scenes,
+            settings.scenes.model_copy(update=dict(settings.plain_scenes)) if plain else settings.scenes,
         ).to(job.device)
         loss = in_context_loss(model, batch, training, settings.embedding_type)
         optimizer.zero_grad(set_to_none=True)

@@ -28,8 +28,11 @@ SETTINGS = {
     "training": {
         "steps": 6, "batch_size": 4, "learning_rate": 0.01, "warmup_steps": 1, "weight_decay": 0.0,
         "gradient_norm": 1.0, "loss_beta": 0.5,
-        "similarity_scale": 2.0, "prompt_loss": 0.5, "one_prompt_steps": 2, "two_prompts": 0.5,
+        "similarity_scale": 2.0, "prompt_loss": 0.5, "plain_steps": 2, "two_prompts": 0.5,
         "extrapolation": 0.2, "held_out_scenes": 4, "evaluate_every": 2, "checkpoint_every": 2,
+    },
+    "plain_scenes": {
+        "pace": [1.0, 2.0], "texture": 0.1, "grain": 0.1, "shadow_fraction": 0.0, "opening_fraction": 0.0,
     },
     "scenes": {
         "objects": 3, "pace": [0.5, 2.0], "radius": [0.3, 0.9], "irregularity": 0.3, "lifetime": [1.0, 3.0],

@@ -72,6 +72,16 @@ class SceneSettings(Section):
     area: tuple[float, float]
 
 
+class PlainScenes(Section):
+    """What the scenes of the first steps have instead: fast and clean, so that only looking helps."""
+
+    pace: tuple[float, float]
+    texture: float
+    grain: float
+    shadow_fraction: float = Field(ge=0, le=1)
+    opening_fraction: float = Field(ge=0, le=1)
+
+
 class SegGptTraining(Section):
     """Optimisation of the small SegGPT."""
 
@@ -84,7 +94,7 @@ class SegGptTraining(Section):
     loss_beta: float = Field(gt=0)
     similarity_scale: float = Field(gt=0)
     prompt_loss: float = Field(ge=0)
-    one_prompt_steps: int = Field(ge=0)
+    plain_steps: int = Field(ge=0)
     two_prompts: float = Field(ge=0, le=1)
     extrapolation: float = Field(ge=0, le=1)
     held_out_scenes: int = Field(ge=1)
@@ -98,6 +108,7 @@ class SegGptFoundation(Weights):
     embedding_type: Literal["instance", "semantic"]
     architecture: SegGptArchitecture
     training: SegGptTraining
+    plain_scenes: PlainScenes
     scenes: SceneSettings
 
 
