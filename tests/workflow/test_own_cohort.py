@@ -16,7 +16,7 @@ cohort: mine/cohort.csv
 foundation:
   sam_med3d: {weights: results/smoke/checkpoints/foundation/sam_med3d.safetensors, source: the smoke run}
   seggpt: {weights: results/smoke/checkpoints/foundation/seggpt.safetensors, source: the smoke run}
-evaluate: {gate: {required: false}}
+gate: {required: false}
 """
 
 

@@ -12,7 +12,7 @@ from uscl_med3d.core.io import write_json
 
 
 def check_gate(job: Any, scores_csv: Path, out_json: Path) -> None:
-    """Judge one run on validation patients and true masks by `job.evaluate.gate`, and write the result.
+    """Judge one run on validation patients and true masks by `job.gate`, and write the result.
 
     Every class reaches `min_class_dice` and their mean `min_mean_dice` after the last click, and the mean
     gains at least `min_gain` points from the first click to the last. Means are over cases, then over
@@ -21,7 +21,7 @@ def check_gate(job: Any, scores_csv: Path, out_json: Path) -> None:
     Raises:
         InputError: if the gate is required and not passed, after the result has been written.
     """
-    gate = job.evaluate.gate
+    gate = job.gate
     means = average_by_click(pd.read_csv(scores_csv), gate.crop, gate.click_simulator)
     result = judge(means, list(job.classes), job.evaluate.clicks, gate)
     write_json(out_json, result)
@@ -31,7 +31,7 @@ def check_gate(job: Any, scores_csv: Path, out_json: Path) -> None:
             expected=f"every class at least {gate.min_class_dice:g} Dice, their mean at least "
             f"{gate.min_mean_dice:g}, a gain of {gate.min_gain:g} points by clicking",
             remedy="change model size, training steps or the base model's data in params.yaml; "
-            "evaluate.gate.required: false goes on without a meaningful model",
+            "gate.required: false goes on without a meaningful model",
         )  # fmt: skip
 
 

@@ -31,13 +31,13 @@ GOOD = {"pleural_effusion": 70.0, "ascites": 45.0, "liver": 70.0, "spleen": 70.0
 
 
 def run(make_job, folder, last, first=50.0, **changes):
-    job = make_job("evaluate", "full_tuning", evaluate__clicks=10, **changes)
+    job = make_job("gate", evaluate__clicks=10, **changes)
     check_gate(job, scores(folder, last, first), folder / "gate.json")
     return read_json(folder / "gate.json")
 
 
 def test_passes(make_job, tmp_path):
-    result = run(make_job, tmp_path, GOOD, evaluate__gate__required=True)
+    result = run(make_job, tmp_path, GOOD, gate__required=True)
     assert (
         result["passed"]
         and result["mean_dice"] == pytest.approx(63.0)
@@ -60,9 +60,9 @@ def test_passes(make_job, tmp_path):
 )
 def test_fails_clearly_when_required(last, first, why, make_job, tmp_path):
     with pytest.raises(InputError, match=why):
-        run(make_job, tmp_path, last, first, evaluate__gate__required=True)
+        run(make_job, tmp_path, last, first, gate__required=True)
     assert read_json(tmp_path / "gate.json")["passed"] is False
 
 
 def test_goes_on_when_not_required(make_job, tmp_path):
-    assert run(make_job, tmp_path, GOOD | {"ascites": 1.0}, evaluate__gate__required=False)["passed"] is False
+    assert run(make_job, tmp_path, GOOD | {"ascites": 1.0}, gate__required=False)["passed"] is False

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, create_model, model_validator
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.core.params.evaluate import Evaluate
+from uscl_med3d.core.params.evaluate import Evaluate, Gate
 from uscl_med3d.core.params.finetune import Finetune
 from uscl_med3d.core.params.foundation import Foundation
 from uscl_med3d.core.params.ingest import Ingest
@@ -49,6 +49,7 @@ class Params(Section):
     pretrain: Pretrain
     finetune: Finetune
     evaluate: Evaluate
+    gate: Gate
     report: Report
     methods: dict[str, MethodEntry]
 
@@ -79,7 +80,7 @@ SLICES: dict[str, tuple[str, ...]] = {
     "pretrain": ("seed", "threads", "device", "precision", "model", "pretrain"),
     "finetune": ("seed", "threads", "device", "precision", "classes", "model", "prompts", "finetune"),
     "evaluate": ("seed", "threads", "device", "classes", "model", "prompts", "evaluate"),
-    "gate": ("classes", "evaluate"),
+    "gate": ("classes", "evaluate", "gate"),
     "report": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
                "report", "methods"),
 }  # fmt: skip

@@ -48,4 +48,3 @@ class Evaluate(Section):
     nsd_tolerance: NsdTolerance
     untracked_distance: Literal["mm_in_plane", "voxel"]
     batch_size: int = Field(ge=1)
-    gate: Gate
