@@ -29,6 +29,20 @@ def test_every_scale_is_valid_and_named_like_its_file(values, scale):
     assert params.validate(merge(values, overlay), scale).scale == scale
 
 
+@pytest.mark.parametrize("file", ["params.yaml", *sorted(f"workflow/scales/{p.name}" for p in (ROOT / "workflow/scales").glob("*.yaml"))])
+def test_no_key_is_given_twice(file):
+    """YAML keeps the last of two equal keys without a word."""
+
+    def check(node):
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value]
+            assert len(keys) == len(set(keys)), f"{file}: {sorted(k for k in keys if keys.count(k) > 1)}"
+            for _, value in node.value:
+                check(value)
+
+    check(yaml.compose((ROOT / file).read_text()))
+
+
 def test_unknown_key_is_named(values):
     values["finetune"]["learning_rat"] = 1
     with pytest.raises(InputError, match=r"finetune\.learning_rat"):

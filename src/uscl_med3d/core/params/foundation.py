@@ -22,6 +22,7 @@ class BaseTraining(ClickTraining):
     """Click training on crops drawn anew in every step."""
 
     learning_rate: float = Field(gt=0)
+    position_scale: float = Field(gt=0)
     flip_probability: float = Field(ge=0, le=1)
     validation_patients: int = Field(ge=0)
     validation_targets: int = Field(ge=0)
