@@ -18,7 +18,13 @@ from uscl_med3d.core.seeds import prepare_torch, rng
 from uscl_med3d.data.general import Case, list_cases, load_case
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.full_tuning import FullTuningMethod
-from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig, build_sam_med3d, load_checkpoint, save_checkpoint
+from uscl_med3d.nets.sam_med3d import (
+    SamMed3D,
+    SamMed3DConfig,
+    build_sam_med3d,
+    load_checkpoint,
+    save_checkpoint,
+)
 from uscl_med3d.train.crops import Batch, CropSource, draw_balanced
 from uscl_med3d.train.loop import ClickTrainer, Example
 from uscl_med3d.train.validation import choose_validation_crops, validate
@@ -30,9 +36,10 @@ NAME = "foundation_sam_med3d"
 def scale_positions(network: SamMed3D, scale: float) -> None:
     """Lower the spatial frequencies of the random position encoding, in place.
 
-    Two positions resemble each other within about 0.08 / scale of the crop's side: the width of the kernel that random
-    Fourier features make. Officially (scale 1) that is 0.6 cells of an 8-cell grid, but only 0.4 of a 5-cell one, where
-    a click then looks unlike the very cell it lies in, and a short training does not learn where clicks are.
+    Two positions resemble each other within about 0.08 / scale of the crop's side: the width of the kernel that
+    random Fourier features make. Officially (scale 1) that is 0.6 cells of an 8-cell grid, but only 0.4 of a
+    5-cell one, where a click looks unlike the very cell it lies in, and a short training does not learn where
+    clicks are.
     """
     with torch.no_grad():
         network.prompt_encoder.pe_layer.positional_encoding_gaussian_matrix.mul_(scale)
@@ -67,7 +74,6 @@ def train_sam_med3d(job: Any, general_dirs: Mapping[str, Path], weights_out: Pat
          "general_sets": sorted(general_dirs)},
     )  # fmt: skip
     if settings.weights == "train":
-        scale_positions(network, settings.training.position_scale)
         trainer.finish()
 
 
