@@ -36,8 +36,8 @@ NAME = "foundation_sam_med3d"
 def scale_positions(network: SamMed3D, scale: float) -> None:
     """Lower the spatial frequencies of the random position encoding, in place.
 
-    Two positions resemble each other within about 0.08 / scale of the crop's side: the width of the kernel that
-    random Fourier features make. Officially (scale 1) that is 0.6 cells of an 8-cell grid, but only 0.4 of a
+    Two positions resemble each other within about 0.08 / scale of the crop's side: the width of the kernel of
+    random Fourier features. Officially (scale 1) that is 0.6 cells of an 8-cell grid, but only 0.4 of a
     5-cell one, where a click looks unlike the very cell it lies in, and a short training does not learn where
     clicks are.
     """
