@@ -14,6 +14,7 @@ rule ingest:
         f"{RESULTS}/logs/ingest.log",
     benchmark:
         f"{RESULTS}/benchmarks/ingest.tsv"
+    priority: 20
     threads: 2
     message:
         "ingest: videos and key frames to volumes"

@@ -15,6 +15,7 @@ if PLAN.simulated:
             f"{RESULTS}/logs/simulate.log",
         benchmark:
             f"{RESULTS}/benchmarks/simulate.tsv"
+        priority: 20
         threads: 2
         params:
             out=lambda wildcards, output: dirname(output.cohort),
@@ -36,6 +37,7 @@ if PLAN.simulated_sets:
             f"{RESULTS}/logs/simulate_general.log",
         benchmark:
             f"{RESULTS}/benchmarks/simulate_general.tsv"
+        priority: 20
         threads: 2
         params:
             out=lambda wildcards, output: dirname(output[0]),
