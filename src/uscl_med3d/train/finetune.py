@@ -80,9 +80,14 @@ class _Training:
         self.job, self.seeds, self.method = job, seeds, method
 
         def load_pseudolabelled(sweep: str) -> tuple[np.ndarray, np.ndarray]:
-            return load_sweep(volumes_dir, sweep).image, load_volume(
-                Path(pseudolabels_dir) / f"{sweep}.nii.gz"
-            )[0]
+            image, file = load_sweep(volumes_dir, sweep).image, Path(pseudolabels_dir) / f"{sweep}.nii.gz"
+            label = load_volume(file)[0]
+            if label.shape != image.shape:
+                raise InputError(
+                    file=file, found=f"shape {label.shape}", expected=f"{image.shape}, as the sweep's image.nii.gz",
+                    remedy="delete the file, so that `pseudolabel` writes it again for the present volumes",
+                )  # fmt: skip
+            return image, label
 
         def load_annotated(sweep: str) -> tuple[np.ndarray, np.ndarray]:
             loaded = load_sweep(volumes_dir, sweep)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pandas as pd
 import pytest
 import torch
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import read_json, sha256
+from uscl_med3d.core.io import load_volume, read_json, save_volume, sha256
 from uscl_med3d.methods.registry import find_method
 from uscl_med3d.train import finetune as module
 from uscl_med3d.nets import lora
@@ -150,3 +152,11 @@ def test_no_target_is_a_clear_error(cohort, make_job, vcl, tmp_path):
     with pytest.raises(InputError, match="at least one accepted target"):
         train(job, cohort, vcl, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_pseudolabels_of_other_volumes_are_refused(cohort, make_job, vcl, tmp_path):
+    for file in cohort.pseudolabels.glob("*.nii.gz"):
+        save_volume(tmp_path / "labels" / file.name, load_volume(file)[0][:-1], (1.0, 1.0, 1.0))
+    stale = dataclasses.replace(cohort, pseudolabels=tmp_path / "labels")
+    with pytest.raises(InputError, match="as the sweep's image"):
+        train(make_job("finetune", "adaptformer"), stale, vcl, tmp_path)
