@@ -84,7 +84,7 @@ class _Training:
             label = load_volume(file)[0]
             if label.shape != image.shape:
                 raise InputError(
-                    file=file, found=f"shape {label.shape}", expected=f"{image.shape}, as the sweep's image.nii.gz",
+                    file=file, found=f"shape {label.shape}", expected=f"{image.shape}, as its image.nii.gz",
                     remedy="delete the file, so that `pseudolabel` writes it again for the present volumes",
                 )  # fmt: skip
             return image, label

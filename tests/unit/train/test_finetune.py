@@ -11,8 +11,8 @@ import torch
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import load_volume, read_json, save_volume, sha256
 from uscl_med3d.methods.registry import find_method
-from uscl_med3d.train import finetune as module
 from uscl_med3d.nets import lora
+from uscl_med3d.train import finetune as module
 from uscl_med3d.train.loop import ClickTrainer
 
 RUNS = ["full_tuning", "adaptformer", "uscl_med3d_r8_both_vcl", "uscl_med3d_r8_decoder_vcl",
@@ -158,5 +158,5 @@ def test_pseudolabels_of_other_volumes_are_refused(cohort, make_job, vcl, tmp_pa
     for file in cohort.pseudolabels.glob("*.nii.gz"):
         save_volume(tmp_path / "labels" / file.name, load_volume(file)[0][:-1], (1.0, 1.0, 1.0))
     stale = dataclasses.replace(cohort, pseudolabels=tmp_path / "labels")
-    with pytest.raises(InputError, match="as the sweep's image"):
+    with pytest.raises(InputError, match="as its image"):
         train(make_job("finetune", "adaptformer"), stale, vcl, tmp_path)
