@@ -93,10 +93,12 @@ def class_title(name: str) -> str:
     return shown(name).replace("_", " ")
 
 
-def say(axes: Axes, text: str) -> None:
-    """Fill an empty panel with the reason why it is empty."""
+def say(axes: Axes, text: str, width: int = 34) -> None:
+    """Fill an empty panel with the reason why it is empty, in lines of at most `width` characters."""
     axes.set_axis_off()
-    axes.text(0.5, 0.5, wrap(text, 34), ha="center", va="center", transform=axes.transAxes, color=MUTED)
+    look = {"ha": "center", "va": "center", "transform": axes.transAxes, "color": MUTED}
+    # Words must not push the panels around.
+    axes.text(0.5, 0.5, wrap(text, width), **look).set_in_layout(False)
 
 
 def wrap(text: str, width: int) -> str:

@@ -37,7 +37,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
 def _panel(axes: Axes, context: Context, dataset: str) -> None:
     rows = context.scores[context.scores["dataset"] == dataset]
     if rows["dice"].notna().sum() == 0:
-        say(axes, explain_missing(rows))
+        say(axes, explain_missing(rows), 22)
         return
     colours = method_colours({key: entry.label for key, entry in context.job.methods.items()})
     for marker, (name, entry) in zip(MARKERS * 3, context.job.methods.items(), strict=False):

@@ -35,7 +35,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
         found = find_example(job, inputs, name, views)
         axes[0, column].set_title(title)
         if found is None:
-            say(axes[0, column], f"no annotated frame with {title} in this cohort")
+            say(axes[0, column], f"no annotated frame with {title} in this cohort", 16)
             axes[1, column].set_axis_off()
             continue
         sweep, frame = found

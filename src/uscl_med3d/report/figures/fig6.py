@@ -55,7 +55,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
         case = _find_case(job, inputs, folders, name, [run for _, run in runs])
         if case is None:
             for row in range(axes.shape[0]):
-                say(axes[row, column], f"no kept prediction of {class_title(name)}" if row == 1 else "")
+                say(axes[row, column], f"no kept prediction of {class_title(name)}" if row == 1 else "", 18)
             continue
         _column(axes[:, column], context, case, name, runs, folders)
     for row, text in enumerate(("frame", "reference", *(label for label, _ in runs))):
@@ -102,7 +102,7 @@ def _column(
     for panel, (_, run) in zip(axes[2:], runs, strict=True):
         path = folders.get(run, Path()) / f"{case.sweep.name}_{name}.nii.gz"
         if not path.is_file():
-            say(panel, f"no kept prediction of {run}")
+            say(panel, f"no kept prediction of {run}", 18)
             continue
         predicted = load_volume(path)[0].astype(bool)
         _errors(panel, case, predicted[case.frame])

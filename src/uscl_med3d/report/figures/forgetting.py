@@ -34,7 +34,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     ultrasound = context.scores[context.scores["dataset"] == "us"]
     if ultrasound["dice"].notna().sum() == 0:
         for panel in panels:
-            say(panel, explain_missing(ultrasound))
+            say(panel, explain_missing(ultrasound), 28)
         return figure
     gains = {row: difference_to_baseline(context, row, "us") for row in row_names(context) if row != BASELINE}
     for panel, dataset in zip(panels, sets, strict=True):
