@@ -159,7 +159,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="uscl-med3d", description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
 
-    def add(verb: Verb, *paths: str, optional: Sequence[str] = (), several: Sequence[str] = ()) -> argparse.ArgumentParser:
+    def add(
+        verb: Verb, *paths: str, optional: Sequence[str] = (), several: Sequence[str] = ()
+    ) -> argparse.ArgumentParser:
         sub = verbs.add_parser(verb.__name__, help=(verb.__doc__ or "").strip())
         sub.set_defaults(function=verb)
         sub.add_argument("--params", type=Path, required=True, help="job file written by the workflow")
@@ -178,16 +180,29 @@ def build_parser() -> argparse.ArgumentParser:
     add(foundation_sam_med3d, "weights", "curve", several=["general"])
     add(foundation_seggpt, "weights", "curve")
     add(pseudolabel, "volumes", "splits", "seggpt", "out")
-    add(pretrain, "volumes", "splits", "base", "weights", "curve").add_argument("--rank", type=int, required=True)
-    add(finetune, "volumes", "splits", "pseudolabels", "base", "weights", "curve", "info", "cost", optional=["vcl"])
+    add(pretrain, "volumes", "splits", "base", "weights", "curve").add_argument(
+        "--rank", type=int, required=True
+    )
+    add(
+        finetune,
+        "volumes",
+        "splits",
+        "pseudolabels",
+        "base",
+        "weights",
+        "curve",
+        "info",
+        "cost",
+        optional=["vcl"],
+    )
     add(evaluate, "volumes", "splits", "base", "scores", "predictions", optional=["checkpoint", "vcl"],
         several=["general"])  # fmt: skip
     add(gate, "scores", "result")
     add(tables, "out", several=["scores"])
     add(training_cost, "out", several=["info", "cost"])
-    add(figure, "volumes", "splits", "pseudolabels", "out", several=["scores", "curves", "predictions"]).add_argument(
-        "--name", required=True
-    )
+    add(
+        figure, "volumes", "splits", "pseudolabels", "out", several=["scores", "curves", "predictions"]
+    ).add_argument("--name", required=True)
     add(claims, "tables", "pseudolabels", "out", several=["scores"])
     add(html, "tables", "figures", "claims", "pseudolabels", "gate", "splits", "jobs", "out")
     for tool in (bench, readme):

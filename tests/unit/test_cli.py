@@ -21,7 +21,9 @@ def test_missing_job_file_is_named(tmp_path, capsys):
     assert "nowhere.json" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["simulate_cohort", "ingest", "pseudolabel", "pretrain", "finetune", "evaluate", "figure"])
+@pytest.mark.parametrize(
+    "verb", ["simulate_cohort", "ingest", "pseudolabel", "pretrain", "finetune", "evaluate", "figure"]
+)
 def test_every_verb_explains_itself(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([verb, "--help"])
@@ -30,4 +32,6 @@ def test_every_verb_explains_itself(verb, capsys):
 
 def test_the_parser_does_not_load_torch():
     code = "import sys; from uscl_med3d import cli; cli.build_parser(); print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+    )

@@ -27,9 +27,16 @@ class Checkout:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         done = subprocess.run(
-            command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
-        assert (done.returncode == 0) == ok, f"{' '.join(command)} -> {done.returncode}\n{done.stdout[-6000:]}"
+        assert (done.returncode == 0) == ok, (
+            f"{' '.join(command)} -> {done.returncode}\n{done.stdout[-6000:]}"
+        )
         return done.stdout
 
     def snakemake(self, *arguments: str, scale: str = SMOKE, ok: bool = True) -> str:

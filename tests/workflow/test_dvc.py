@@ -71,6 +71,6 @@ def test_parameters_cover_what_the_jobs_of_a_stage_read(stages):
             continue
         for section in sections:
             if section != "scale":
-                assert any(section == key or section.startswith(f"{key}.") for key in stages[stage]["params"]), (
-                    f"{stage} reads {section}"
-                )
+                assert any(
+                    section == key or section.startswith(f"{key}.") for key in stages[stage]["params"]
+                ), f"{stage} reads {section}"

@@ -86,9 +86,15 @@ def test_paper_scale_says_what_to_put_where_before_any_work(smoke):
 
 def test_a_table_is_rebuilt_byte_for_byte(smoke):
     folder = smoke.folder / "results/smoke"
-    files = [*sorted((folder / "tables").glob("table[1-5].*")), folder / "figures/fig4.pdf", folder / "figures/fig4.png"]
+    files = [
+        *sorted((folder / "tables").glob("table[1-5].*")),
+        folder / "figures/fig4.pdf",
+        folder / "figures/fig4.png",
+    ]
     before = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    smoke.snakemake("--quiet", "all", "--force", "results/smoke/tables/table1.csv", "results/smoke/figures/fig4.pdf")
+    smoke.snakemake(
+        "--quiet", "all", "--force", "results/smoke/tables/table1.csv", "results/smoke/figures/fig4.pdf"
+    )
     smoke.snakemake("--quiet", "all")
     assert {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files} == before
 

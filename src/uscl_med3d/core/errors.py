@@ -28,7 +28,10 @@ class InputErrors(InputError):
         self.errors = list(errors)
         listing = "\n".join(f"- {error}" for error in self.errors)
         super().__init__(
-            file=file, found=f"{len(self.errors)} unusable input(s):\n{listing}", expected="no errors", remedy=remedy
+            file=file,
+            found=f"{len(self.errors)} unusable input(s):\n{listing}",
+            expected="no errors",
+            remedy=remedy,
         )
 
     def __reduce__(self):

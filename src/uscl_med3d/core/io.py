@@ -74,7 +74,10 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            file=path, found=str(error), expected="a readable JSON file", remedy="restore or regenerate the file"
+            file=path,
+            found=str(error),
+            expected="a readable JSON file",
+            remedy="restore or regenerate the file",
         ) from error
 
 
@@ -95,10 +98,13 @@ def save_volume(path: str | Path, array_dhw: np.ndarray, spacing_dhw: tuple[floa
     affine = np.diag([spacing_w, spacing_h, spacing_d, 1.0])
     image = nibabel.Nifti1Image(np.ascontiguousarray(array_dhw.transpose(2, 1, 0)), affine)
     image.header.set_xyzt_units("mm")
-    with atomic(path) as temporary, open(temporary, "wb") as stream:
-        # mtime=0 and no file name inside the gzip header: equal volumes give equal bytes.
-        with gzip.GzipFile(filename="", mode="wb", fileobj=stream, compresslevel=4, mtime=0) as packed:
-            packed.write(image.to_bytes())
+    # mtime=0 and no file name inside the gzip header: equal volumes give equal bytes.
+    with (
+        atomic(path) as temporary,
+        open(temporary, "wb") as stream,
+        gzip.GzipFile(filename="", mode="wb", fileobj=stream, compresslevel=4, mtime=0) as packed,
+    ):
+        packed.write(image.to_bytes())
 
 
 def load_volume(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float]]:
@@ -110,12 +116,16 @@ def load_volume(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float
         array = np.asanyarray(image.dataobj)
     except Exception as error:
         raise InputError(
-            file=path, found=f"{type(error).__name__}: {error}", expected="a readable NIfTI volume",
+            file=path,
+            found=f"{type(error).__name__}: {error}",
+            expected="a readable NIfTI volume",
             remedy="restore the file, or delete it so that its stage writes it again",
         ) from error
     if array.ndim != 3:
         raise InputError(
-            file=path, found=f"{array.ndim} axes, shape {array.shape}", expected="3 axes (x, y, z)",
+            file=path,
+            found=f"{array.ndim} axes, shape {array.shape}",
+            expected="3 axes (x, y, z)",
             remedy="export one 3D volume per file",
         )
     zooms = image.header.get_zooms()

@@ -40,7 +40,9 @@ class Plan:
                   if stage not in ("finetune", "evaluate")}  # fmt: skip
         for run in self.runs.values():
             stages = ["evaluate"] + ["finetune"] * self.params.methods[run.method].trained
-            wanted |= {f"{stage}/{run.id}.json": parameters.slice_job(self.params, stage, run) for stage in stages}
+            wanted |= {
+                f"{stage}/{run.id}.json": parameters.slice_job(self.params, stage, run) for stage in stages
+            }
         for name, values in wanted.items():
             text = json.dumps(values, indent=2) + "\n"
             path = folder / name
@@ -88,7 +90,9 @@ class Plan:
                     cells = [(row.get(key) or "").strip() for key in ("video", "key_frames", "reference")]
                     named = [base / cell for cell in cells if cell]
                     for path in named:
-                        files += [str(path)] if path.is_file() else [str(p) for p in sorted(path.glob("*.png"))]
+                        files += (
+                            [str(path)] if path.is_file() else [str(p) for p in sorted(path.glob("*.png"))]
+                        )
         return files
 
     def general_folder(self, name: str) -> str:
@@ -104,7 +108,11 @@ class Plan:
     @property
     def general_inputs(self) -> list[str]:
         """Of these, what can be a rule's input: simulated, or there. The check before a run reports the missing."""
-        return [folder for folder in self.general_folders if folder in self.simulated_sets or Path(folder).exists()]
+        return [
+            folder
+            for folder in self.general_folders
+            if folder in self.simulated_sets or Path(folder).exists()
+        ]
 
     def official_checkpoint(self, model: str) -> list[str]:
         """The file that a base model is loaded from, if it is there; nothing where the model is trained."""
@@ -114,7 +122,9 @@ class Plan:
     @property
     def simulated_sets(self) -> list[str]:
         """Folders of the general-domain sets that are simulated here."""
-        return [self.general_folder(name) for name, place in self.params.general.items() if place == "simulate"]
+        return [
+            self.general_folder(name) for name, place in self.params.general.items() if place == "simulate"
+        ]
 
     # ------------------------------------------------------------------------------------------ runs
     @property

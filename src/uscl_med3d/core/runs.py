@@ -18,7 +18,8 @@ def list_runs(methods: Mapping[str, MethodEntry], training_seeds: Sequence[int])
         for position, seed in enumerate(training_seeds if entry.trained else training_seeds[:1]):
             suffix = f"_s{seed}" if position else ""
             runs += [
-                cell.model_copy(update={"id": cell.id + suffix, "training_seed": seed}) for cell in _cells(name, entry)
+                cell.model_copy(update={"id": cell.id + suffix, "training_seed": seed})
+                for cell in _cells(name, entry)
             ]
     return runs
 
@@ -39,7 +40,15 @@ def _cells(name: str, entry: MethodEntry) -> list[Run]:
     grid = entry.grid
     if grid is None:
         return [
-            Run(id=name, method=name, rank=None, modules=None, vcl=None, training_seed=0, datasets=entry.datasets)
+            Run(
+                id=name,
+                method=name,
+                rank=None,
+                modules=None,
+                vcl=None,
+                training_seed=0,
+                datasets=entry.datasets,
+            )
         ]
     wanted = [(rank, modules, True) for rank in grid.ranks for modules in grid.modules]
     if grid.without_vcl:

@@ -17,8 +17,8 @@ from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.methods.base import Card, torch_device
 from uscl_med3d.methods.sam_med3d import SamMed3DMethod, load_base
-from uscl_med3d.nets.tensors import read_tensors, save_tensors
 from uscl_med3d.nets import lora
+from uscl_med3d.nets.tensors import read_tensors, save_tensors
 
 
 class UsclMed3DOptions(Section):

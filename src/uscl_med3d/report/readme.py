@@ -36,7 +36,12 @@ def cost_table(benchmarks: Path) -> str:
         stage = path.parent.name if path.parent != Path(benchmarks) else path.stem
         frame = pd.read_csv(path, sep="\t", na_values="-")
         rows.append(
-            {"stage": stage, "seconds": frame["s"][0], "cpu": frame["cpu_time"][0], "memory": frame["max_rss"][0]}
+            {
+                "stage": stage,
+                "seconds": frame["s"][0],
+                "cpu": frame["cpu_time"][0],
+                "memory": frame["max_rss"][0],
+            }
         )
     table = pd.DataFrame(rows).groupby("stage", sort=True).agg(
         jobs=("seconds", "size"), wall=("seconds", "sum"), longest=("seconds", "max"), cpu=("cpu", "sum"),
@@ -51,5 +56,7 @@ def cost_table(benchmarks: Path) -> str:
             f"| {stage} | {row.jobs:.0f} | {row.wall:.0f} | {row.longest:.0f} | {row.cpu:.0f} | {row.memory / 1024:.2f} |"
         )
     total = table.sum(numeric_only=True)
-    lines.append(f"| all | {total.jobs:.0f} | {total.wall:.0f} | | {total.cpu:.0f} | {table.memory.max() / 1024:.2f} |")
+    lines.append(
+        f"| all | {total.jobs:.0f} | {total.wall:.0f} | | {total.cpu:.0f} | {table.memory.max() / 1024:.2f} |"
+    )
     return "\n".join(lines)

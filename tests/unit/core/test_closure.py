@@ -31,6 +31,8 @@ def test_unknown_module():
 @pytest.mark.parametrize("module", ["uscl_med3d.data.ingest", "uscl_med3d.report.tables"])
 def test_static_closure_covers_what_python_really_loads(module):
     code = f"import {module}, sys; print(*[m.__file__ for n, m in sys.modules.items() if n.startswith('uscl_med3d')])"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.split()
     known = {str(SOURCE.parent / f) for f in list_sources(module)}
     assert not [f for f in loaded if f not in known and "core/params" not in f]

@@ -29,7 +29,10 @@ def test_every_scale_is_valid_and_named_like_its_file(values, scale):
     assert params.validate(merge(values, overlay), scale).scale == scale
 
 
-@pytest.mark.parametrize("file", ["params.yaml", *sorted(f"workflow/scales/{p.name}" for p in (ROOT / "workflow/scales").glob("*.yaml"))])
+SCALES = sorted(f"workflow/scales/{path.name}" for path in (ROOT / "workflow/scales").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", ["params.yaml", *SCALES])
 def test_no_key_is_given_twice(file):
     """YAML keeps the last of two equal keys without a word."""
 

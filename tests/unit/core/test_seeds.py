@@ -12,7 +12,9 @@ def test_stream_depends_on_its_names_only():
 
 
 def test_streams_differ_by_seed_and_by_name():
-    values = {seeds.derive(seed, *names) for seed in (1, 2) for names in (("a",), ("b",), ("a", "b"), ("a/b", 0))}
+    values = {
+        seeds.derive(seed, *names) for seed in (1, 2) for names in (("a",), ("b",), ("a", "b"), ("a/b", 0))
+    }
     assert len(values) == 8
 
 

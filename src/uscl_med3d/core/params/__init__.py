@@ -130,8 +130,13 @@ def load_job(stage: str, path: str | Path) -> Any:
 
 
 def _explain(error: ValidationError, file: str) -> InputError:
-    lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r:.80})" for item in error.errors()]
+    lines = [
+        f"{'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r:.80})"
+        for item in error.errors()
+    ]
     return InputError(
-        file=file, found="; ".join(lines), expected="every key of params.yaml once, with the type documented there",
+        file=file,
+        found="; ".join(lines),
+        expected="every key of params.yaml once, with the type documented there",
         remedy="correct or remove the named keys (params.yaml shows every valid key)",
     )

@@ -50,7 +50,15 @@ def build_claims(
 
 def to_markdown(frame: pd.DataFrame, job: Any) -> str:
     """The claims as a Markdown table, with how verdicts come about below."""
-    names = ["Id", "Claim of the paper", "Where", "Verdict here", "Estimate", "Why", "The paper's own numbers"]
+    names = [
+        "Id",
+        "Claim of the paper",
+        "Where",
+        "Verdict here",
+        "Estimate",
+        "Why",
+        "The paper's own numbers",
+    ]
     lines = ["**Claims of the paper, tested on this run**", "", _line(names), _line(["---"] * len(names))]
     for row in frame.to_dict("records"):
         estimate = "–" if pd.isna(row["estimate"]) else f"{round(row['estimate'], 2) + 0.0:.2f}"

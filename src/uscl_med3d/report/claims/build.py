@@ -52,7 +52,9 @@ def difference_of_datasets(
     return Contrast(label, levels, paired=False, missing=missing)
 
 
-def mean_over_datasets(context: Context, first: str, second: str, datasets: Sequence[str], label: str) -> Contrast:
+def mean_over_datasets(
+    context: Context, first: str, second: str, datasets: Sequence[str], label: str
+) -> Contrast:
     """First method minus second, averaged over datasets."""
     parts = [against(context, first, second, name, context.last_point, label) for name in datasets]
     levels = tuple(
@@ -64,10 +66,16 @@ def mean_over_datasets(context: Context, first: str, second: str, datasets: Sequ
 
 
 def cells(
-    context: Context, first: tuple[int, str, bool], second: tuple[int, str, bool], label: str, margin: float = 0.0
+    context: Context,
+    first: tuple[int, str, bool],
+    second: tuple[int, str, bool],
+    label: str,
+    margin: float = 0.0,
 ) -> Contrast:
     """One cell (rank, modules, VCL) of the LoRA sweep minus another, on ultrasound after the last click."""
-    left, right = (source_of_cell(context, rank, MODULES[modules], vcl) for rank, modules, vcl in (first, second))
+    left, right = (
+        source_of_cell(context, rank, MODULES[modules], vcl) for rank, modules, vcl in (first, second)
+    )
     click = context.last_point
     levels = (Level(1.0, left.runs, "us", click), Level(-1.0, right.runs, "us", click))
     return Contrast(label, levels, margin=margin, missing=left.reason or right.reason)

@@ -29,7 +29,11 @@ def _ahead_at_few(context: Context, others: tuple[str, ...]) -> list[Contrast]:
 
 
 def _ahead_at_few_paper(others: tuple[str, ...]) -> str:
-    cells = {(other, name): table2("USCL-Med3D", name, 1) - table2(other, name, 1) for other in others for name in SETS}
+    cells = {
+        (other, name): table2("USCL-Med3D", name, 1) - table2(other, name, 1)
+        for other in others
+        for name in SETS
+    }
     behind = [f"{name} {table2('USCL-Med3D', name, 1):g} < {other} {table2(other, name, 1):g}"
               for (other, name), lead in cells.items() if lead < 0]  # fmt: skip
     text = f"ahead in {sum(lead > 0 for lead in cells.values())} of {len(cells)} cells at 1 click"
@@ -56,7 +60,9 @@ def _behind_at_few_paper() -> str:
 def _narrowing(context: Context) -> list[Contrast]:
     few, many = _few(context), context.last_point
     return [
-        change_of_lead(context, USCL, SAM, name, few, many, f"{DATASETS[name]}: gap after {many} minus after {few}")
+        change_of_lead(
+            context, USCL, SAM, name, few, many, f"{DATASETS[name]}: gap after {many} minus after {few}"
+        )
         for name in GENERAL
     ]
 
@@ -79,14 +85,23 @@ def _amos_paper() -> str:
     cells = [_gap(name, points) for name in SETS for points in (1, 3, 5, 10)]
     lost = sum(gap < 0 for gap in cells)
     sign = ">" if ours > base else "<"
-    return bears_out(ours > base, f"{ours:g} {sign} {base:g}; USCL-Med3D loses {lost} of {len(cells)} cells of Table 2")
+    return bears_out(
+        ours > base, f"{ours:g} {sign} {base:g}; USCL-Med3D loses {lost} of {len(cells)} cells of Table 2"
+    )
 
 
 def _keeps(context: Context) -> list[Contrast]:
     margin = context.job.report.margin
     return [
-        against(context, USCL, SAM, name, context.last_point, f"{DATASETS[name]}: change plus {margin:g} points",
-                margin=margin)  # fmt: skip
+        against(
+            context,
+            USCL,
+            SAM,
+            name,
+            context.last_point,
+            f"{DATASETS[name]}: change plus {margin:g} points",
+            margin=margin,
+        )
         for name in GENERAL
     ]
 

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from uscl_med3d.report.claims.build import ADAPTFORMER, FULL, GENERAL, against, cells, main_rank, mean_over_datasets
+from itertools import pairwise
+
+from uscl_med3d.report.claims.build import (
+    ADAPTFORMER,
+    FULL,
+    GENERAL,
+    against,
+    cells,
+    main_rank,
+    mean_over_datasets,
+)
 from uscl_med3d.report.claims.build import REGISTRY_SAM as SAM
 from uscl_med3d.report.claims.build import REGISTRY_USCL as USCL
 from uscl_med3d.report.claims.claim import Claim, bears_out, list_values, table3, table4, table5
@@ -17,7 +27,11 @@ SETS = tuple(DATASETS[name] for name in GENERAL)
 def _vcl(modules: str):
     def contrasts(context: Context) -> list[Contrast]:
         rank = main_rank(context)
-        return [cells(context, (rank, modules, True), (rank, modules, False), f"{modules}: with minus without VCL")]
+        return [
+            cells(
+                context, (rank, modules, True), (rank, modules, False), f"{modules}: with minus without VCL"
+            )
+        ]
 
     return contrasts
 
@@ -30,7 +44,8 @@ def _vcl_paper(modules: str) -> str:
 def _both_best(context: Context) -> list[Contrast]:
     rank = main_rank(context)
     return [
-        cells(context, (rank, "both", True), (rank, one, True), f"both minus {one} alone") for one in ("encoder", "decoder")
+        cells(context, (rank, "both", True), (rank, one, True), f"both minus {one} alone")
+        for one in ("encoder", "decoder")
     ]
 
 
@@ -41,7 +56,9 @@ def _both_best_paper() -> str:
 
 def _decoder_worst(context: Context) -> list[Contrast]:
     rank = main_rank(context)
-    return [cells(context, (rank, "encoder", True), (rank, "decoder", True), "encoder alone minus decoder alone")]
+    return [
+        cells(context, (rank, "encoder", True), (rank, "decoder", True), "encoder alone minus decoder alone")
+    ]
 
 
 def _decoder_worst_paper() -> str:
@@ -53,7 +70,8 @@ def _differences(first: str, second: str, datasets: tuple[str, ...]):
     def contrasts(context: Context) -> list[Contrast]:
         click = context.last_point
         return [
-            against(context, first, second, name, click, f"{first} minus {second}, {DATASETS[name]}") for name in datasets
+            against(context, first, second, name, click, f"{first} minus {second}, {DATASETS[name]}")
+            for name in datasets
         ]
 
     return contrasts
@@ -66,7 +84,10 @@ def _differences_paper(first: str, second: str, names: tuple[str, ...]) -> str:
 
 def _full_best(context: Context) -> list[Contrast]:
     click = context.last_point
-    return [against(context, FULL, other, "us", click, f"full tuning minus {other}") for other in (SAM, USCL, ADAPTFORMER)]
+    return [
+        against(context, FULL, other, "us", click, f"full tuning minus {other}")
+        for other in (SAM, USCL, ADAPTFORMER)
+    ]
 
 
 def _full_best_paper() -> str:
@@ -98,7 +119,10 @@ def _trade_off(context: Context) -> list[Contrast]:
 
 def _trade_off_paper() -> str:
     names = ("3dus", *SETS)
-    means = {row: sum(table4(row, name) for name in names) / len(names) for row in ("baseline", LORA, FULL, ADAPTFORMER)}
+    means = {
+        row: sum(table4(row, name) for name in names) / len(names)
+        for row in ("baseline", LORA, FULL, ADAPTFORMER)
+    }
     gap = table4(FULL, "3dus") - table4(LORA, "3dus")
     text = ", ".join(f"{row} {mean:.1f}" for row, mean in means.items())
     return bears_out(max(means, key=means.get) == LORA, f"means of four sets: {text}; "
@@ -128,7 +152,7 @@ def _rising(context: Context) -> list[Contrast]:
     ranks = [rank for rank in _ranks(context) if rank <= main_rank(context)]
     return [
         cells(context, (more, "both", True), (less, "both", True), f"rank {more} minus rank {less}")
-        for less, more in zip(ranks, ranks[1:], strict=False)
+        for less, more in pairwise(ranks)
     ]
 
 
@@ -140,7 +164,13 @@ def _rising_paper() -> str:
 def _rank16(context: Context) -> list[Contrast]:
     margin = context.job.report.margin
     return [
-        cells(context, (16, one, True), (32, one, True), f"{one}: rank 16 minus rank 32, plus {margin:g}", margin)
+        cells(
+            context,
+            (16, one, True),
+            (32, one, True),
+            f"{one}: rank 16 minus rank 32, plus {margin:g}",
+            margin,
+        )
         for one in ("encoder", "decoder")
     ]
 
@@ -154,7 +184,9 @@ def _rank16_paper() -> str:
 def _rank64(context: Context) -> list[Contrast]:
     margin = context.job.report.margin
     return [
-        cells(context, first, second, f"{one}: rank {first[0]} minus rank {second[0]}, plus {margin:g}", margin)
+        cells(
+            context, first, second, f"{one}: rank {first[0]} minus rank {second[0]}, plus {margin:g}", margin
+        )
         for one in ("encoder", "decoder")
         for first, second in (((8, one, True), (64, one, True)), ((64, one, True), (8, one, True)))
     ]
@@ -162,7 +194,9 @@ def _rank64(context: Context) -> list[Contrast]:
 
 def _rank64_paper() -> str:
     gaps = [table5(64, one) - table5(8, one) for one in (ENCODER, DECODER)]
-    return bears_out(max(map(abs, gaps)) < 2, f"rank 64 minus rank 8, encoder and decoder: {list_values(gaps)}")
+    return bears_out(
+        max(map(abs, gaps)) < 2, f"rank 64 minus rank 8, encoder and decoder: {list_values(gaps)}"
+    )
 
 
 def _claim(name: str, text: str, source: str, test: str, contrasts, paper) -> Claim:

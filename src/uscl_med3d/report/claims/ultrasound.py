@@ -34,7 +34,8 @@ def _mean_lead_paper() -> str:
     ours, base = table4("lora(image_encoder+mask_decoder)", "3dus"), table4("baseline", "3dus")
     gain = ours - base
     return bears_out(
-        gain > 0, f"{ours:g} − {base:g} = {gain:.2f} points ({gain / base:.1%} relative); the text calls it a per cent"
+        gain > 0,
+        f"{ours:g} − {base:g} = {gain:.2f} points ({gain / base:.1%} relative); the text calls it a per cent",
     )
 
 
@@ -48,12 +49,16 @@ def _every_cell(context: Context) -> list[Contrast]:
 
 def _every_cell_paper(other: str) -> str:
     lead = table1("USCL-Med3D") - table1(other)
-    return bears_out(bool((lead > 0).all()), f"ahead in {int((lead > 0).sum())} of {len(lead)} cells of Table 1")
+    return bears_out(
+        bool((lead > 0).all()), f"ahead in {int((lead > 0).sum())} of {len(lead)} cells of Table 1"
+    )
 
 
 def _growing_lead(context: Context) -> list[Contrast]:
     return [
-        change_of_lead(context, USCL, SAM, "us", few, many, f"lead after {many} minus lead after {few} clicks")
+        change_of_lead(
+            context, USCL, SAM, "us", few, many, f"lead after {many} minus lead after {few} clicks"
+        )
         for few, many in pairwise(sorted(context.job.report.points))
     ]
 
@@ -62,7 +67,9 @@ def _growing_lead_paper() -> str:
     leads = [_lead(points) for points in _points()]
     falls = sum(later < earlier for earlier, later in pairwise(leads))
     counts = "/".join(map(str, _points()))
-    return bears_out(falls == 0, f"mean leads at {counts} clicks {list_values(leads)}: it falls {falls} times")
+    return bears_out(
+        falls == 0, f"mean leads at {counts} clicks {list_values(leads)}: it falls {falls} times"
+    )
 
 
 def _fastsam3d(context: Context) -> list[Contrast]:
@@ -74,13 +81,17 @@ def _fastsam3d(context: Context) -> list[Contrast]:
 
 def _weak_base(context: Context) -> list[Contrast]:
     sets = ("amos", "totalsegmentator", "brats")
-    return [difference_of_datasets(context, SAM, sets, ("us",), "SAM-Med3D: general-domain mean minus ultrasound")]
+    return [
+        difference_of_datasets(context, SAM, sets, ("us",), "SAM-Med3D: general-domain mean minus ultrasound")
+    ]
 
 
 def _weak_base_paper() -> str:
     elsewhere = [table4("baseline", name) for name in ("AMOS", "TotalSegmentator", "BraTS")]
     here = table4("baseline", "3dus")
-    return bears_out(min(elsewhere) > here, f"ultrasound {here:g}, elsewhere {', '.join(f'{v:g}' for v in elsewhere)}")
+    return bears_out(
+        min(elsewhere) > here, f"ultrasound {here:g}, elsewhere {', '.join(f'{v:g}' for v in elsewhere)}"
+    )
 
 
 ULTRASOUND_CLAIMS = (

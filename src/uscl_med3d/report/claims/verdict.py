@@ -92,7 +92,11 @@ def _row(case: _Case, evidence: Evidence) -> dict[str, Any]:
 def _judge(case: _Case, evidence: Evidence) -> tuple[str, str]:
     if case.missing:
         reasons = "; ".join(dict.fromkeys(case.missing))
-        tail = f" (computed for {len(case.found)} of {len(case.found) + len(case.missing)})" if case.found else ""
+        tail = (
+            f" (computed for {len(case.found)} of {len(case.found) + len(case.missing)})"
+            if case.found
+            else ""
+        )
         return "undecided", reasons + tail
     alpha = evidence.context.job.report.alpha
     facts = _describe(case)

@@ -62,7 +62,10 @@ footer { color: var(--muted); font-size: .85rem; padding-bottom: 3rem; margin-to
 def page(title: str, parts: Sequence[tuple[str, str, str]]) -> str:
     """The whole document. `parts` are (anchor, title, inner HTML)."""
     links = "".join(f'<a href="#{name}">{escape(heading)}</a>' for name, heading, _ in parts)
-    body = "".join(f'<section id="{name}"><h2>{escape(heading)}</h2>{inner}</section>\n' for name, heading, inner in parts)
+    body = "".join(
+        f'<section id="{name}"><h2>{escape(heading)}</h2>{inner}</section>\n'
+        for name, heading, inner in parts
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -105,6 +108,7 @@ def figure(path: Path, title: str, caption: str) -> str:
         return paragraph(f"{title}: not drawn ({path.name} is missing).", "note")
     data = base64.b64encode(path.read_bytes()).decode()
     return (
-        f'<figure id="{path.stem}"><div class="scroll" tabindex="0"><img alt="{escape(title)}" src="data:image/png;base64,{data}"></div>'
+        f'<figure id="{path.stem}"><div class="scroll" tabindex="0">'
+        f'<img alt="{escape(title)}" src="data:image/png;base64,{data}"></div>'
         f"<figcaption><b>{escape(title)}.</b> {escape(caption)}</figcaption></figure>"
     )

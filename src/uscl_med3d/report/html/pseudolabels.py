@@ -39,7 +39,11 @@ def _counts(inputs: Any) -> str:
     parts += [paragraph(f"Rejected: {count} × {reason}.", "muted") for reason, count in reasons.items()]
     good, bad = (_mean(sweeps, f"true_dice_{kind}_frames") for kind in ("accepted", "rejected"))
     if good is not None and bad is not None:
-        word = "separates good frames from bad ones" if good > bad else "does NOT separate good frames from bad ones"
+        word = (
+            "separates good frames from bad ones"
+            if good > bad
+            else "does NOT separate good frames from bad ones"
+        )
         text = f"Against the true masks, accepted frames have Dice {good:.1f}, rejected ones {bad:.1f}: the gate {word}."
         parts.append(paragraph(text, "note good" if good > bad else "note bad"))
     return "".join(parts)
@@ -73,7 +77,9 @@ def _verdict(inputs: Any) -> str:
                 "alternative makes the better pseudo-labels."
             )
         parts.append(paragraph(text, "note good" if means["seggpt"] > others.max() else "note bad"))
-    return "".join(parts) or paragraph("Not scored: this cohort has no masks to score pseudo-labels against.", "note")
+    return "".join(parts) or paragraph(
+        "Not scored: this cohort has no masks to score pseudo-labels against.", "note"
+    )
 
 
 def _quality_table(job: Any, inputs: Any) -> str:

@@ -44,7 +44,9 @@ def overview(job: Any, inputs: Any) -> str:
 def gate(inputs: Any) -> str:
     """Whether the small model means something."""
     if inputs.gate_json is None or not Path(inputs.gate_json).is_file():
-        return paragraph("The gate on validation patients was not run (no reference masks, or not yet).", "note")
+        return paragraph(
+            "The gate on validation patients was not run (no reference masks, or not yet).", "note"
+        )
     result = read_json(inputs.gate_json)
     if result["passed"]:
         return paragraph(
@@ -65,7 +67,9 @@ def cohort(job: Any, inputs: Any) -> str:
     if inputs.splits_csv is None or not Path(inputs.splits_csv).is_file():
         return paragraph("No split file.", "note") + _figure(inputs, "fig1")
     splits = pd.read_csv(inputs.splits_csv, dtype=str)
-    counts = splits.groupby(["group", "split"]).agg(patients=("patient", "nunique"), sweeps=("sweep", "nunique"))
+    counts = splits.groupby(["group", "split"]).agg(
+        patients=("patient", "nunique"), sweeps=("sweep", "nunique")
+    )
     rows = [
         [cell(group), cell(split), cell(str(row.patients), "number"), cell(str(row.sweeps), "number")]
         for (group, split), row in zip(counts.index, counts.itertuples(), strict=True)
@@ -116,7 +120,8 @@ def claims(job: Any, inputs: Any) -> str:
         badge = f'<td><span class="verdict {kind}">{escape(row["verdict"])}</span></td>'
         where = f'<br><span class="muted">{escape(str(row["source"]))}</span>'
         text = f'<td class="long" id="claim-{escape(row["id"])}">{escape(row["claim"])}{where}</td>'
-        why = f'<td class="long" data-label="Why">{escape(row["why"])}<br><span class="muted">Test: {escape(row["test"])}</span></td>'
+        test = f'<br><span class="muted">Test: {escape(row["test"])}</span>'
+        why = f'<td class="long" data-label="Why">{escape(row["why"])}{test}</td>'
         rows.append([text, badge, _estimate(row), why, _paper(row)])
     header = ("Claim of the paper", "Verdict here", "Estimate", "Why", "The paper's own numbers")
     return paragraph(explain(job), "muted") + table(header, rows, "claims")
@@ -187,9 +192,13 @@ def provenance(job: Any, inputs: Any) -> str:
     for path in sorted(folder.rglob("*.json")):
         name = str(path.relative_to(folder))
         anchor = f' id="run-{escape(path.stem)}"' if name.startswith("evaluate/") else ""
-        rows.append([f"<td{anchor}><code>{escape(name)}</code></td>", f"<td><code>{sha256(path)}</code></td>"])
+        rows.append(
+            [f"<td{anchor}><code>{escape(name)}</code></td>", f"<td><code>{sha256(path)}</code></td>"]
+        )
     seeds = ", ".join(map(str, job.training_seeds))
-    head = f"Master seed {job.seed}; training seeds {seeds}; classes {', '.join(map(class_title, job.classes))}."
+    head = (
+        f"Master seed {job.seed}; training seeds {seeds}; classes {', '.join(map(class_title, job.classes))}."
+    )
     return paragraph(intro, "muted") + paragraph(head) + table(("Job file", "SHA-256"), rows)
 
 
