@@ -74,9 +74,11 @@ def copy_repository(folder: Path) -> Checkout:
         cwd=ROOT, check=True, capture_output=True, text=True,
     ).stdout.split("\n")  # fmt: skip
     for name in filter(None, names):
-        if not name.startswith(("results/", "data/splits/")) and (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+        source, target = ROOT / name, folder / name
+        if name.startswith(("results/", "data/splits/")) or not source.exists():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target, follow_symlinks=False)
     return Checkout(folder)
 
 
