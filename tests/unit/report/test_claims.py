@@ -6,6 +6,7 @@ import fake_run
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from uscl_med3d.report.claims import CLAIMS, build_claims
 from uscl_med3d.report.claims.claim import COLUMNS
@@ -112,3 +113,14 @@ def test_joint_p_value_needs_all_for_and_one_against():
     assert claim_p([made(5, 0.01), made(5, 0.04)]) == 0.04
     assert claim_p([made(5, 0.01), made(-5, 0.01)]) == 0.02
     assert claim_p([made(-5, 0.9)]) == 0.9
+
+
+def test_a_sweep_of_one_rank_leaves_claims_about_ranks_undecided(tmp_path):
+    methods = yaml.safe_load((fake_run.ROOT / "params.yaml").read_text())["methods"]
+    methods["uscl_med3d"]["grid"] |= {"ranks": [32], "modules": ["both"], "without_vcl": False}
+    job = fake_run.make_job(tmp_path, methods=methods)
+    scores = fake_run.make_scores(job, tmp_path, patients=4, clicks=(1, 10))
+    build_claims(job, tmp_path, scores, tmp_path / "claims.csv")
+    rows = pd.read_csv(tmp_path / "claims.csv").set_index("id")
+    assert rows.loc["rank-32-best", "verdict"] == "undecided"
+    assert "nothing to compare" in rows.loc["rank-32-best", "why"]

@@ -98,6 +98,11 @@ def _judge(case: _Case, evidence: Evidence) -> tuple[str, str]:
             else ""
         )
         return "undecided", reasons + tail
+    if not case.found:
+        return (
+            "undecided",
+            "this run has nothing to compare: params.yaml (methods) names too few ranks or modules",
+        )
     alpha = evidence.context.job.report.alpha
     facts = _describe(case)
     positive = all(difference.mean > 0 for _, difference in case.found)
