@@ -15,7 +15,7 @@ scale: mine
 cohort: mine/cohort.csv
 foundation:
   sam_med3d: {weights: results/smoke/checkpoints/foundation/sam_med3d.safetensors, source: the smoke run}
-gate: {required: false}
+gate: {required: true}
 methods: {uscl_med3d: {grid: {ranks: [32], modules: [both], without_vcl: false}}}
 """
 

@@ -66,3 +66,9 @@ def test_fails_clearly_when_required(last, first, why, make_job, tmp_path):
 
 def test_goes_on_when_not_required(make_job, tmp_path):
     assert run(make_job, tmp_path, GOOD | {"ascites": 1.0}, gate__required=False)["passed"] is False
+
+
+def test_a_cohort_without_true_masks_goes_on(make_job, tmp_path):
+    result = run(make_job, tmp_path, {}, gate__required=True)
+    assert not result["passed"] and not result["required"]
+    assert len(result["failures"]) == 5 and "true mask" in result["failures"][0]
