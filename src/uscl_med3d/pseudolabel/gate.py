@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from uscl_med3d.core.params.pseudolabel import Gate
-from uscl_med3d.pseudolabel.prompts import count_frames_outside
+from uscl_med3d.propagation.prompts import count_frames_outside
 
 HUMAN = "human key frame"
 

@@ -14,9 +14,9 @@ from uscl_med3d.core.io import save_volume, write_csv, write_json
 from uscl_med3d.core.seeds import prepare_torch
 from uscl_med3d.data.sweeps import Sweep, load_sweep, read_splits
 from uscl_med3d.nets.seggpt import load_seggpt
-from uscl_med3d.pseudolabel.alternatives import copy_nearest_key_frame, interpolate_shapes
+from uscl_med3d.propagation.alternatives import copy_nearest_key_frame, interpolate_shapes
 from uscl_med3d.pseudolabel.gate import Verdict, judge_frames, judge_sweep
-from uscl_med3d.pseudolabel.propose import combine_classes, propose_scores
+from uscl_med3d.propagation.propose import combine_classes, propose_scores
 from uscl_med3d.pseudolabel.quality import IGNORE, dice_percent, score_sweep
 from uscl_med3d.pseudolabel.review import draw_review
 from uscl_med3d.pseudolabel.summary import summarise

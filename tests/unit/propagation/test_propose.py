@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from uscl_med3d.nets.seggpt import predict_canvas, read_scores
-from uscl_med3d.pseudolabel.propose import combine_classes, propose_scores
+from uscl_med3d.propagation.propose import combine_classes, propose_scores
 
 
 def inputs(seed: int = 0) -> tuple[np.ndarray, dict[int, np.ndarray]]:
@@ -39,6 +39,14 @@ def test_batches_do_not_mix_targets(model, settings) -> None:
     one = propose_scores(model, "instance", image, masks, settings.model_copy(update={"batch_frames": 1}))
     many = propose_scores(model, "instance", image, masks, settings.model_copy(update={"batch_frames": 16}))
     np.testing.assert_allclose(one[3], many[3], atol=1e-5)
+
+
+def test_only_wanted_frames_are_predicted_and_as_always(model, settings) -> None:
+    image, masks = inputs()
+    every = propose_scores(model, "instance", image, masks, settings)[3]
+    some = propose_scores(model, "instance", image, masks, settings, [3, 1])[3]
+    np.testing.assert_allclose(some[[1, 3]], every[[1, 3]], atol=1e-5)
+    assert (some[[2, 4]] == 0).all() and every[2].max() > 0
 
 
 def test_a_class_in_no_prompt_of_a_frame_is_not_asked_for(model, settings) -> None:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uscl_med3d.pseudolabel.alternatives import copy_nearest_key_frame, interpolate_shapes, signed_distance
-from uscl_med3d.pseudolabel.prompts import choose_prompts, count_frames_outside, weigh_prompts
+from uscl_med3d.propagation.alternatives import copy_nearest_key_frame, interpolate_shapes, signed_distance
+from uscl_med3d.propagation.prompts import choose_prompts, count_frames_outside, weigh_prompts
 
 
 def stripe(first: int, last: int, label: int = 1, width: int = 9) -> np.ndarray:

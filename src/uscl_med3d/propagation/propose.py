@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from uscl_med3d.core.params.pseudolabel import Pseudolabel
 from uscl_med3d.nets.seggpt import image_size, predict_canvas, prepare_frames, prepare_masks, read_scores
-from uscl_med3d.pseudolabel.prompts import choose_prompts, weigh_prompts
+from uscl_med3d.propagation.prompts import choose_prompts, weigh_prompts
+
+
+class PromptRules(Protocol):
+    """How many key frames prompt a frame, how they are weighted, and how many frames go through at once."""
+
+    prompts: int
+    prompt_weights: str
+    batch_frames: int
 
 
 @torch.no_grad()
@@ -20,13 +27,15 @@ def propose_scores(
     embedding_type: str,
     image: np.ndarray,
     key_masks: Mapping[int, np.ndarray],
-    settings: Pseudolabel,
+    settings: PromptRules,
+    wanted: Sequence[int] | None = None,
 ) -> dict[int, np.ndarray]:
     """Scores (d, h, w) in 0..1 per annotated label, one binary SegGPT pass per class.
 
     Args:
         image: grey values (d, h, w).
         key_masks: label map (h, w) of each prompt key frame; 255 is "not annotated" and counts as background.
+        wanted: frames to predict; the others get score 0. None: all.
 
     Prompt key frames have their own mask as score. A frame none of whose prompts shows the class has score 0
     without asking the model: there is nothing to follow.
@@ -36,7 +45,8 @@ def propose_scores(
     frames = prepare_frames(torch.from_numpy(image).to(device), size_hw)
     labels = sorted(set().union(*(np.unique(mask).tolist() for mask in key_masks.values())) - {0, 255})
     keys = sorted(key_masks)
-    targets = [frame for frame in range(len(image)) if frame not in key_masks]
+    frames_to_predict = range(len(image)) if wanted is None else sorted(wanted)
+    targets = [frame for frame in frames_to_predict if frame not in key_masks]
     chosen = {frame: choose_prompts(frame, keys, settings.prompts) for frame in targets}
     scores = {}
     for label in labels:
