@@ -25,6 +25,20 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], belongs_to: Ma
         save_file(values, temporary, {_KEY: json.dumps(dict(belongs_to), sort_keys=True)})
 
 
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """What the tensors in a file of `save_tensors` belong to. Raises `InputError` for an unreadable file."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as stream:
+            return json.loads((stream.metadata() or {}).get(_KEY, "{}"))
+    except Exception as error:
+        raise InputError(
+            file=path, found=f"{type(error).__name__}: {error}", expected="a readable .safetensors file",
+            remedy="delete the file, so that its stage writes it again",
+        ) from error  # fmt: skip
+
+
 def read_tensors(path: str | Path, belongs_to: Mapping[str, str]) -> dict[str, Tensor]:
     """Read what `save_tensors` wrote.
 

@@ -56,9 +56,7 @@ class ImageEncoder(nn.Module):
         dim, out = config.embed_dim, config.prompt_dim
         self.patch_embed = PatchEmbed(config.patch_size, dim)
         self.pos_embed = nn.Parameter(torch.zeros(1, *[config.grid] * 3, dim))
-        self.blocks = nn.ModuleList(
-            Block(config, index in config.global_blocks) for index in range(config.depth)
-        )
+        self.blocks = nn.ModuleList(self._make_block(config, index) for index in range(config.depth))
         self.neck = nn.Sequential(
             nn.Conv3d(dim, out, kernel_size=1, bias=False),
             LayerNorm3d(out),
@@ -79,6 +77,9 @@ class ImageEncoder(nn.Module):
             else:
                 x = block(x)
         return self._apply_neck(x)
+
+    def _make_block(self, config: SamMed3DConfig, index: int) -> nn.Module:
+        return Block(config, index in config.global_blocks)
 
     def _apply_neck(self, x: Tensor) -> Tensor:
         narrow, norm1, mix, norm2 = self.neck

@@ -15,12 +15,16 @@ class SamMed3D(nn.Module):
     """SAM-Med3D: promptable segmentation of a cubic volume.
 
     Interactive code uses the parts: encode a volume once, then `decode` it for every click.
+
+    Args:
+        config: shape of the network.
+        image_encoder: another encoder in place of SAM-Med3D's own, for the same crops and embedding.
     """
 
-    def __init__(self, config: SamMed3DConfig) -> None:
+    def __init__(self, config: SamMed3DConfig, image_encoder: ImageEncoder | None = None) -> None:
         super().__init__()
         self.config = config
-        self.image_encoder = ImageEncoder(config)
+        self.image_encoder = ImageEncoder(config) if image_encoder is None else image_encoder
         self.prompt_encoder = PromptEncoder(config)
         self.mask_decoder = MaskDecoder(config)
 
