@@ -8,14 +8,7 @@ from pydantic import Field
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.training import ClickTraining
-
-
-class Weights(Section):
-    """Where a base model comes from: trained here (`train`), or an official checkpoint file."""
-
-    weights: str
-    sha256: str | None
-    source: str
+from uscl_med3d.core.params.weights import Weights
 
 
 class BaseTraining(ClickTraining):
