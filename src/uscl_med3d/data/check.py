@@ -9,7 +9,7 @@ from uscl_med3d.core.errors import InputError, InputErrors
 from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params.foundation import Weights
 from uscl_med3d.data.cohort import read_cohort
-from uscl_med3d.data.general import read_names
+from uscl_med3d.data.general import LAYOUTS, find_problems
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # names inside a folder in the layout of a model hub
 WITH_CONFIG = ("seggpt",)  # base models whose architecture is in a config.json beside the weights
@@ -97,13 +97,13 @@ def _check_cohort(path: Path) -> list[InputError]:
     for row in rows:
         wanted = [
             ("video", row.video, "the clip"),
-            ("key_frames", row.key_frames, "the folder of key-frame masks"),
+            ("key_frames", row.key_frames, "the annotated key frames"),
         ]
         wanted.append(("reference", row.reference, "the reference label map"))
         for column, file, what in wanted:
             if file is None:
                 continue
-            if not (file.is_dir() if column == "key_frames" else file.is_file()):
+            if not (file.exists() if column == "key_frames" else file.is_file()):
                 errors.append(
                     InputError(
                         file=file,
@@ -116,20 +116,14 @@ def _check_cohort(path: Path) -> list[InputError]:
 
 
 def _check_general(name: str, folder: Path) -> list[InputError]:
-    expected = f"the set {name} in nnU-Net layout (imagesTr, labelsTr, imagesTs, labelsTs, dataset.json)"
-    remedy = f"put the set there, or set general.{name} to its folder, or to `simulate`"
-    if not folder.is_dir():
-        return [InputError(file=folder, found="no such folder", expected=expected, remedy=remedy)]
-    errors = []
-    missing = [
-        part for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs") if not (folder / part).is_dir()
-    ]
-    if missing:
-        errors.append(
-            InputError(file=folder, found=f"no {', '.join(missing)}", expected=expected, remedy=remedy)
+    if folder.is_dir():
+        return find_problems(folder)
+    known = "; ".join(f"{layout} ({module.EXPECTED})" for layout, module in LAYOUTS.items())
+    return [
+        InputError(
+            file=folder,
+            found="no such folder",
+            expected=f"the set {name} in one of these layouts: {known}",
+            remedy=f"put the set there, or set general.{name} to its folder, or to `simulate`",
         )
-    try:
-        read_names(folder)
-    except InputError as error:
-        errors.append(error)
-    return errors
+    ]

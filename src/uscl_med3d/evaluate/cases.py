@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from uscl_med3d.core.seeds import rng
-from uscl_med3d.data.general import list_cases, load_case
+from uscl_med3d.data.general import AS_STORED, Reading, list_cases, load_case
 from uscl_med3d.data.sweeps import Sweep, load_sweep, read_splits
 
 UNANNOTATED = 255
@@ -40,6 +40,8 @@ class Item:
         reference: name of the volume reference (`true_mask`, `label`), or None where only key frames exist.
         held_out: frames (indices along d) with a human mask never used as prompt, and that mask (n, h, w), or
             None.
+        key_frames: uint8 label map (d, h, w) of all classes, 255 on frames without annotation, for methods
+            that are prompted with key frames; None where a case has none by its kind.
     """
 
     dataset: str
@@ -53,6 +55,7 @@ class Item:
     reference: str | None
     held_out: tuple[np.ndarray, np.ndarray] | None
     distance: Distance
+    key_frames: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -81,20 +84,20 @@ def list_sweep_items(
 
 
 def list_general_items(
-    name: str, folder: Path, seed: int, min_voxels: int, max_classes: int
+    name: str, folder: Path, seed: int, min_voxels: int, max_classes: int, reading: Reading = AS_STORED
 ) -> Iterator[Item]:
     """Items of the test part of a general-domain set; at most `max_classes` a case, drawn by seed."""
-    for case in list_cases(folder, "Ts"):
-        image, label, spacing, names = load_case(case)
-        values, counts = np.unique(label, return_counts=True)
-        sizes = dict(zip(values.tolist(), counts.tolist(), strict=True))
-        present = [key for key in sorted(names) if sizes.get(names[key], 0) >= min_voxels]
+    for case in list_cases(folder, "Ts", reading):
+        image, label, spacing, _ = load_case(case)
+        structures = case.structures
+        sizes = np.bincount(label.ravel(), minlength=256)
+        present = [key for key in sorted(structures) if sizes[list(structures[key])].sum() >= min_voxels]
         random = rng(seed, "evaluate", "structures", name, case.id)
         for chosen in sorted(random.permutation(len(present))[:max_classes].tolist()):
             structure = present[chosen]
             yield Item(
                 dataset=name, split="test", patient=case.patient, case=case.id, name=structure, image=image,
-                truth=label == names[structure], known=None, reference="label", held_out=None,
+                truth=np.isin(label, structures[structure]), known=None, reference="label", held_out=None,
                 distance=Distance("mm", spacing),
             )  # fmt: skip
 
@@ -119,7 +122,7 @@ def _sweep_items(
                     dataset="us", split=split, patient=patient, case=sweep.id, name=name, image=sweep.image,
                     truth=truth, known=known, reference=None if sweep.reference is None else "true_mask",
                     held_out=(frames, sweep.key_frames[frames] == value) if frames.size else None,
-                    distance=choose_distance(sweep.spacing_mm, untracked),
+                    distance=choose_distance(sweep.spacing_mm, untracked), key_frames=sweep.key_frames,
                 )
             )  # fmt: skip
     return items
