@@ -48,7 +48,7 @@ def test_differing_tensors_are_named(tmp_path):
     state = dict(build_sam(SMALL).state_dict())
     state["image_encoder.pos_embed"] = torch.zeros(1, 2, 2, 16)
     torch.save(state, tmp_path / "other.pth")
-    with pytest.raises(InputError, match="image_encoder.pos_embed"):
+    with pytest.raises(InputError, match=r"image_encoder\.pos_embed"):
         load_official(build_sam(SMALL), tmp_path / "other.pth", None, "its page")
 
 
