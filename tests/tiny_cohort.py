@@ -20,6 +20,7 @@ from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_chec
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+SMOKE = yaml.safe_load((ROOT / "workflow/scales/smoke.yaml").read_text(encoding="utf-8"))
 SIZE = 16
 MODEL = {
     "image_size": SIZE, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "global_blocks": [1],
@@ -120,9 +121,21 @@ def make_cohort(folder: Path, model: Any) -> Cohort:
     return Cohort(volumes, splits, labels, general, folder / "base.safetensors")
 
 
+def overlay(values: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Replace single values of nested dictionaries, as an overlay of params.yaml does."""
+    for key, change in changes.items():
+        if isinstance(change, dict) and isinstance(values.get(key), dict):
+            overlay(values[key], change)
+        else:
+            values[key] = change
+
+
 def tiny_params(**changes: Any) -> parameters.Params:
     """params.yaml with a tiny model and short trainings; `changes` are dotted keys with `__` for the dot."""
     values = copy.deepcopy(PARAMS)
+    for section in ("foundation", "methods"):
+        overlay(values[section], SMOKE[section])
+    values["methods"]["uscl_med3d"]["grid"] = copy.deepcopy(PARAMS["methods"]["uscl_med3d"]["grid"])
     values["model"] |= MODEL
     short = {
         "steps": 6, "batch_size": 2, "clicks": 2, "warmup_steps": 2, "min_target_voxels": 5,

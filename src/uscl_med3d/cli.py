@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.foundations import FOUNDATIONS
 from uscl_med3d.core.params import load_job
 
 Verb = Callable[[SimpleNamespace], None]
@@ -47,18 +48,12 @@ def ingest(a: SimpleNamespace) -> None:
     ingest(load_job("ingest", a.params), a.cohort, a.volumes, a.splits)
 
 
-def foundation_sam_med3d(a: SimpleNamespace) -> None:
-    """Base SAM-Med3D: trained here, or an official checkpoint."""
-    from uscl_med3d.foundation.sam_med3d import train_sam_med3d
+def foundation(a: SimpleNamespace) -> None:
+    """One base model: trained here, or an official checkpoint."""
+    from importlib import import_module
 
-    train_sam_med3d(load_job("foundation_sam_med3d", a.params), _by_name(a.general), a.weights, a.curve)
-
-
-def foundation_seggpt(a: SimpleNamespace) -> None:
-    """Base SegGPT: trained here, or an official checkpoint."""
-    from uscl_med3d.foundation.seggpt import train_seggpt
-
-    train_seggpt(load_job("foundation_seggpt", a.params), a.weights, a.curve)
+    train = import_module(f"uscl_med3d.foundation.{a.model}").train
+    train(load_job(f"foundation_{a.model}", a.params), _by_name(a.general), a.teacher, a.weights, a.curve)
 
 
 def pseudolabel(a: SimpleNamespace) -> None:
@@ -177,25 +172,15 @@ def build_parser() -> argparse.ArgumentParser:
     add(simulate_cohort, "out")
     add(simulate_general, "out")
     add(ingest, "cohort", "volumes", "splits")
-    add(foundation_sam_med3d, "weights", "curve", several=["general"])
-    add(foundation_seggpt, "weights", "curve")
+    add(foundation, "weights", "curve", optional=["teacher"], several=["general"]).add_argument(
+        "--model", required=True, choices=sorted(FOUNDATIONS)
+    )
     add(pseudolabel, "volumes", "splits", "seggpt", "out")
     add(pretrain, "volumes", "splits", "base", "weights", "curve").add_argument(
         "--rank", type=int, required=True
     )
-    add(
-        finetune,
-        "volumes",
-        "splits",
-        "pseudolabels",
-        "base",
-        "weights",
-        "curve",
-        "info",
-        "cost",
-        optional=["vcl"],
-    )
-    add(evaluate, "volumes", "splits", "base", "scores", "predictions", optional=["checkpoint", "vcl"],
+    add(finetune, "volumes", "splits", "pseudolabels", "weights", "curve", "info", "cost", optional=["base", "vcl"])
+    add(evaluate, "volumes", "splits", "scores", "predictions", optional=["base", "checkpoint", "vcl"],
         several=["general"])  # fmt: skip
     add(gate, "scores", "result")
     add(tables, "out", several=["scores"])

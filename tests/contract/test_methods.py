@@ -2,43 +2,52 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import yaml
-from tiny_cohort import ROOT, SIZE, tiny_params
+from tiny_cohort import ROOT, SHAPE, SIZE, draw_balls, tiny_params
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.runs import list_runs, main_run
-from uscl_med3d.methods.base import Card, Method
+from uscl_med3d.methods.base import Card, Method, WholeMethod
 from uscl_med3d.methods.registry import find_method, list_methods
 from uscl_med3d.nets import lora
 
 METHODS = list_methods()
-TRAINED = [name for name in METHODS if find_method(name).prepare_training is not Method.prepare_training]
-ADAPTED = [name for name in METHODS if find_method(name).adapters_off is not Method.adapters_off]
+ENTRIES = tiny_params().methods
+TRAINED = [name for name in METHODS if name in ENTRIES and ENTRIES[name].trained]
+ADAPTED = [name for name in TRAINED if find_method(name).adapters_off is not Method.adapters_off]
+CLICKED = [name for name in METHODS if find_method(name).prompt == "clicks"]
+SLICED = [name for name in METHODS if find_method(name).prompt == "slice_clicks"]
 
 
 @pytest.fixture(scope="module")
-def load(cohort, make_job, tmp_path_factory):
+def load(base_weights, make_job, tmp_path_factory):
     """Name -> the method of its main run, untrained (with a VCL adapter where the run has one)."""
     folder = tmp_path_factory.mktemp("vcl")
 
     def load_method(name, checkpoint=None):
         params = tiny_params()
-        job = make_job("evaluate", main_run(name, params.methods[name]))
+        entry = params.methods[name]
+        base = base_weights(entry.base)
+        job = make_job("evaluate", main_run(name, entry))
         vcl = None
         if job.run.vcl:
             vcl = folder / f"r{job.run.rank}.safetensors"
             if not vcl.exists():
                 plain = next(run.id for run in list_runs(params.methods, [0]) if run.vcl is False)
-                other = find_method(name).load(make_job("evaluate", plain), cohort.base, None, None)
+                other = find_method("uscl_med3d").load(make_job("evaluate", plain), base, None, None)
                 state = {
                     key: value + 0.05 for key, value in lora.lora_state(other.network, "encoder").items()
                 }
                 lora.save_lora(vcl, state, job.run.rank, other.alpha, other.base_sha256)
-        return find_method(name).load(job, cohort.base, checkpoint, vcl)
+        return find_method(name).load(job, base, checkpoint, vcl)
 
     return load_method
+
+
+CLASSES = {"pleural_effusion": 1, "ascites": 2, "liver": 3, "spleen": 4, "kidney": 5}
 
 
 def prompts(batch):
@@ -53,6 +62,34 @@ def predict(method, crops, points, labels):
     with torch.inference_mode():
         state = method.encode(crops)
         return [method.click(state, points[:, :n], labels[:, :n]) for n in range(1, points.shape[1] + 1)]
+
+
+def predict_slices(method, volume, points, labels):
+    """Logits after each of the clicks; every slice gets clicks."""
+    with torch.inference_mode():
+        state = method.start(method.embed(method.prepare(volume)), tuple(volume.shape[1:]))
+        return [method.click(state, points[:, :n], labels[:, :n]) for n in range(1, points.shape[1] + 1)]
+
+
+def sweep(values=(3, 4), seed=5):
+    """A volume, its labels on three key frames (255 elsewhere)."""
+    image, labels = draw_balls(SHAPE, list(values), seed)
+    key_frames = np.full(SHAPE, 255, np.uint8)
+    key_frames[[4, 9, 14]] = labels[[4, 9, 14]]
+    return image, key_frames
+
+
+def ask(method, variant=0):
+    """Everything that a method answers to one input, as tensors on the input's grid, whatever its kind of prompt."""
+    crops, points, labels = prompts(2)
+    if method.prompt == "clicks":
+        return predict(method, crops.flip(-1) if variant else crops, points, labels)
+    image, key_frames = sweep(seed=5 + variant)
+    if method.prompt == "slice_clicks":
+        volume = torch.from_numpy(image[:2].astype(np.float32))
+        return predict_slices(method, volume, points[..., 1:].clamp(max=SHAPE[2] - 1), labels)
+    given = key_frames if method.prompt == "key_frames" else None
+    return [torch.from_numpy(method.segment(image, given, CLASSES, None))]
 
 
 def perturb(method):
@@ -92,28 +129,42 @@ def test_wrong_options_are_named(name, make_job):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_masks_come_on_the_crops_grid_and_depend_on_the_clicks(name, load):
+def test_kind_of_prompt_is_the_registrys(name):
+    method = find_method(name)
+    assert method.prompt == ENTRIES[name].prompt
+    assert issubclass(method, WholeMethod) == (method.prompt in ("key_frames", "none"))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_masks_come_on_the_inputs_grid(name, load):
+    method = load(name)
+    shapes = {"clicks": (2, 1, SIZE, SIZE, SIZE), "slice_clicks": (2, 1, *SHAPE[1:])}
+    for answer in ask(method):
+        assert answer.shape == shapes.get(method.prompt, SHAPE) and torch.isfinite(answer).all()
+
+
+@pytest.mark.parametrize("name", CLICKED + SLICED)
+def test_masks_depend_on_the_clicks(name, load):
     crops, points, labels = prompts(2)
     method = load(name)
-    outputs = predict(method, crops, points, labels)
-    assert all(
-        logits.shape == (2, 1, SIZE, SIZE, SIZE) and torch.isfinite(logits).all() for logits in outputs
-    )
-    other = predict(method, crops, SIZE - 1 - points, labels)
-    assert not torch.equal(outputs[0], other[0])
+    if name in CLICKED:
+        a, b = (predict(method, crops, at, labels)[0] for at in (points, SIZE - 1 - points))
+    else:
+        volume, at = torch.from_numpy(sweep()[0][4:6].astype(np.float32)), points[..., 1:]
+        a, b = (predict_slices(method, volume, place, labels)[0] for place in (at, SIZE - 1 - at))
+    assert not torch.equal(a, b)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_is_deterministic_and_keeps_no_state_between_cases(name, load):
-    crops, points, labels = prompts(2)
     first = load(name)
-    once = predict(first, crops, points, labels)
-    predict(first, crops.flip(-1), points, 1 - labels)
-    for again in (predict(first, crops, points, labels), predict(load(name), crops, points, labels)):
+    once = ask(first)
+    ask(first, variant=1)
+    for again in (ask(first), ask(load(name))):
         assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", CLICKED)
 def test_cases_of_a_batch_do_not_mix(name, load):
     crops, points, labels = prompts(3)
     method = load(name)
@@ -124,7 +175,18 @@ def test_cases_of_a_batch_do_not_mix(name, load):
             torch.testing.assert_close(a[index : index + 1], b, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", SLICED)
+def test_slices_do_not_mix(name, load):
+    method, volume = load(name), torch.from_numpy(sweep()[0][3:6].astype(np.float32))
+    with torch.inference_mode():
+        images = method.prepare(volume)
+        together = method.embed(images)
+        for index in range(3):
+            alone = method.embed(images[index : index + 1])
+            torch.testing.assert_close(together[index : index + 1], alone, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", CLICKED + SLICED)
 def test_padding_clicks_are_allowed(name, load):
     crops, points, labels = prompts(2)
     labels = labels.clone()
@@ -132,11 +194,15 @@ def test_padding_clicks_are_allowed(name, load):
     method = load(name)
     outside = points.clone()
     outside[0, 2] = 0
-    a, b = predict(method, crops, points, labels)[-1], predict(method, crops, outside, labels)[-1]
+    if name in CLICKED:
+        a, b = (predict(method, crops, at, labels)[-1] for at in (points, outside))
+    else:
+        volume = torch.from_numpy(sweep()[0][4:6].astype(np.float32))
+        a, b = (predict_slices(method, volume, at[..., 1:], labels)[-1] for at in (points, outside))
     torch.testing.assert_close(a, b)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", CLICKED)
 def test_inputs_are_left_alone(name, load):
     crops, points, labels = prompts(2)
     copies = [value.clone() for value in (crops, points, labels)]
@@ -144,7 +210,7 @@ def test_inputs_are_left_alone(name, load):
     assert all(torch.equal(a, b) for a, b in zip((crops, points, labels), copies, strict=True))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", CLICKED)
 def test_brightness_and_contrast_of_the_input_do_not_matter(name, load):
     crops, points, labels = prompts(1)
     method = load(name)
@@ -154,20 +220,19 @@ def test_brightness_and_contrast_of_the_input_do_not_matter(name, load):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_what_training_changes_survives_a_checkpoint(name, load, tmp_path):
-    crops, points, labels = prompts(2)
     method = load(name)
-    before = predict(method, crops, points, labels)
+    before = ask(method)
     perturb(method)
-    changed = predict(method, crops, points, labels)
+    changed = ask(method)
     assert not torch.equal(before[0], changed[0])
     method.save(tmp_path / "trained.safetensors")
-    again = predict(load(name, tmp_path / "trained.safetensors"), crops, points, labels)
+    again = ask(load(name, tmp_path / "trained.safetensors"))
     assert all(torch.equal(a, b) for a, b in zip(changed, again, strict=True))
     method.save(tmp_path / "twice.safetensors")
     assert (tmp_path / "trained.safetensors").read_bytes() == (tmp_path / "twice.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", [name for name in TRAINED if name in CLICKED])
 def test_gradients_reach_exactly_what_is_trained(name, load):
     crops, points, labels = prompts(1)
     method = load(name)
@@ -197,10 +262,19 @@ def test_adapters_off_is_the_base_model_bit_for_bit(name, load):
     assert not torch.equal(predict(method, crops, points, labels)[0], base[0])
 
 
-@pytest.mark.parametrize("name", TRAINED)
-def test_a_checkpoint_of_other_base_weights_is_refused(name, load, cohort, make_job, tmp_path):
+@pytest.mark.parametrize("name", [name for name in TRAINED if ENTRIES[name].base])
+def test_a_checkpoint_of_other_base_weights_is_refused(name, load, tmp_path):
     method = load(name)
     method.base_sha256 = "0" * 64
     method.save(tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="base_sha256"):
         load(name, tmp_path / "other.safetensors")
+
+
+def test_adapter_off_computes_exactly_as_the_base_model(load, tmp_path):
+    trained = load("uscl_med3d")
+    perturb(trained)
+    trained.save(tmp_path / "trained.safetensors")
+    off, base = ask(load("adapter_off", tmp_path / "trained.safetensors")), ask(load("sam_med3d"))
+    assert all(torch.equal(a, b) for a, b in zip(off, base, strict=True))
+    assert not torch.equal(ask(trained)[0], base[0])

@@ -16,4 +16,5 @@ RESULTS = PLAN.results
 wildcard_constraints:
     run="[a-z0-9_]+",
     rank="[0-9]+",
+    model="[a-z0-9_]+",
     figure="[a-z0-9_]+",

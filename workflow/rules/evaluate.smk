@@ -8,7 +8,7 @@ rule evaluate:
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
         general=PLAN.general_inputs,
-        base=rules.foundation_sam_med3d.output.weights,
+        base=lambda wildcards: PLAN.base_weights(wildcards.run),
         checkpoint=lambda wildcards: PLAN.weights(wildcards.run),
         vcl=lambda wildcards: PLAN.vcl_weights(wildcards.run),
     output:

@@ -8,7 +8,7 @@ rule finetune:
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
         pseudolabels=rules.pseudolabel.output.labels,
-        base=rules.foundation_sam_med3d.output.weights,
+        base=lambda wildcards: PLAN.base_weights(wildcards.run),
         vcl=lambda wildcards: PLAN.vcl_weights(wildcards.run),
     output:
         weights=f"{RESULTS}/checkpoints/finetune/{{run}}.safetensors",

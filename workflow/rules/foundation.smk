@@ -1,48 +1,32 @@
-# Base models: trained here, or official checkpoints.
+# Base models: trained here, or official checkpoints. What each needs is in src/uscl_med3d/core/foundations.py.
 
 
-rule foundation_sam_med3d:
+rule foundation:
     input:
-        params=PLAN.job_file("foundation_sam_med3d"),
-        code=list_sources("uscl_med3d.foundation.sam_med3d"),
-        general=PLAN.general_inputs,
-        official=PLAN.official_checkpoint("sam_med3d"),
+        params=PLAN.job_file("foundation_{model}"),
+        code=lambda wildcards: list_sources(f"uscl_med3d.foundation.{wildcards.model}"),
+        general=lambda wildcards: PLAN.foundation_inputs(wildcards.model),
+        teacher=lambda wildcards: PLAN.teacher(wildcards.model),
+        official=lambda wildcards: PLAN.official_checkpoint(wildcards.model),
     output:
-        weights=f"{RESULTS}/checkpoints/foundation/sam_med3d.safetensors",
-        curve=f"{RESULTS}/curves/foundation/sam_med3d.csv",
+        weights=f"{RESULTS}/checkpoints/foundation/{{model}}.safetensors",
+        curve=f"{RESULTS}/curves/foundation/{{model}}.csv",
     log:
-        f"{RESULTS}/logs/foundation_sam_med3d.log",
+        f"{RESULTS}/logs/foundation/{{model}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/foundation_sam_med3d.tsv"
+        f"{RESULTS}/benchmarks/foundation/{{model}}.tsv"
     priority: 10
     resources:
         gpu=PLAN.gpus,
     params:
-        general=PLAN.general_folders,
+        general=lambda wildcards: PLAN.foundation_general(wildcards.model),
     message:
-        "foundation: SAM-Med3D"
+        "foundation: {wildcards.model}"
     shell:
-        "uscl-med3d foundation_sam_med3d --params {input.params} --general {params.general}"
-        " --weights {output.weights} --curve {output.curve} > {log} 2>&1"
+        "uscl-med3d foundation --model {wildcards.model} --params {input.params} --general {params.general}"
+        " --teacher {input.teacher} --weights {output.weights} --curve {output.curve} > {log} 2>&1"
 
 
-rule foundation_seggpt:
+rule foundation_all:
     input:
-        params=PLAN.job_file("foundation_seggpt"),
-        code=list_sources("uscl_med3d.foundation.seggpt"),
-        official=PLAN.official_checkpoint("seggpt"),
-    output:
-        weights=f"{RESULTS}/checkpoints/foundation/seggpt.safetensors",
-        curve=f"{RESULTS}/curves/foundation/seggpt.csv",
-    log:
-        f"{RESULTS}/logs/foundation_seggpt.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/foundation_seggpt.tsv"
-    priority: 10
-    resources:
-        gpu=PLAN.gpus,
-    message:
-        "foundation: SegGPT"
-    shell:
-        "uscl-med3d foundation_seggpt --params {input.params}"
-        " --weights {output.weights} --curve {output.curve} > {log} 2>&1"
+        expand(rules.foundation.output.weights, model=PLAN.foundations),

@@ -7,7 +7,7 @@ rule pretrain:
         code=list_sources("uscl_med3d.train.pretrain"),
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
-        base=rules.foundation_sam_med3d.output.weights,
+        base=PLAN.foundation_weights("sam_med3d"),
     output:
         weights=f"{RESULTS}/checkpoints/pretrain/r{{rank}}.safetensors",
         curve=f"{RESULTS}/curves/pretrain/r{{rank}}.csv",

@@ -7,7 +7,7 @@ rule pseudolabel:
         code=list_sources("uscl_med3d.pseudolabel.propagate"),
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
-        seggpt=rules.foundation_seggpt.output.weights,
+        seggpt=PLAN.foundation_weights("seggpt"),
     output:
         labels=directory(f"{RESULTS}/pseudolabels"),
     log:

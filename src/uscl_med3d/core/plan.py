@@ -10,6 +10,7 @@ from typing import Any
 
 from uscl_med3d.core import params as parameters
 from uscl_med3d.core.closure import list_sources
+from uscl_med3d.core.foundations import FOUNDATIONS, list_needed
 from uscl_med3d.core.io import write_text
 from uscl_med3d.core.params.methods import Run
 from uscl_med3d.core.runs import list_runs, main_run
@@ -37,7 +38,7 @@ class Plan:
         """Write every job file whose content changed (an unchanged file keeps its time, so nothing re-runs)."""
         folder = Path(self.results, "params")
         wanted = {f"{stage}.json": parameters.slice_job(self.params, stage) for stage in parameters.SLICES
-                  if stage not in ("finetune", "evaluate")}  # fmt: skip
+                  if stage not in ("finetune", "evaluate") and not self._is_idle(stage)}  # fmt: skip
         for run in self.runs.values():
             stages = ["evaluate"] + ["finetune"] * self.params.methods[run.method].trained
             wanted |= {
@@ -114,10 +115,46 @@ class Plan:
             if folder in self.simulated_sets or Path(folder).exists()
         ]
 
+    # ------------------------------------------------------------------------------------------ base models
+    @property
+    def foundations(self) -> list[str]:
+        """Base models that this run needs."""
+        return list_needed(self.params.methods, {name: self._trains(name) for name in type(self.params.foundation).model_fields})
+
+    def foundation_weights(self, model: str) -> str:
+        """Weights file of a base model."""
+        return f"{self.results}/checkpoints/foundation/{model}.safetensors"
+
+    def foundation_general(self, model: str) -> list[str]:
+        """Folders of the general-domain sets, for a base model that is trained on them."""
+        return self.general_folders if FOUNDATIONS[model].general and self._trains(model) else []
+
+    def foundation_inputs(self, model: str) -> list[str]:
+        """Of these, what can be a rule's input (see `general_inputs`)."""
+        return [folder for folder in self.general_inputs if folder in self.foundation_general(model)]
+
+    def teacher(self, model: str) -> list[str]:
+        """Weights of the base model that a base model learns from."""
+        teacher = FOUNDATIONS[model].teacher
+        return [self.foundation_weights(teacher)] if teacher and self._trains(model) else []
+
     def official_checkpoint(self, model: str) -> list[str]:
         """The file that a base model is loaded from, if it is there; nothing where the model is trained."""
         weights = getattr(self.params.foundation, model).weights
         return [weights] if weights != "train" and Path(weights).exists() else []
+
+    def base_weights(self, run: str) -> list[str]:
+        """Weights of the base model of a run's method; nothing for methods that start from none."""
+        base = self.params.methods[self.runs[run].method].base
+        return [self.foundation_weights(base)] if base else []
+
+    def _trains(self, model: str) -> bool:
+        return getattr(self.params.foundation, model).weights == "train"
+
+    def _is_idle(self, stage: str) -> bool:
+        """Whether a stage is the training of a base model that this run does not need."""
+        model = stage.removeprefix("foundation_")
+        return model != stage and model not in self.foundations
 
     @property
     def simulated_sets(self) -> list[str]:
@@ -142,8 +179,10 @@ class Plan:
         return list_sources(module, f"uscl_med3d.methods.{self.runs[run].method}")
 
     def weights(self, run: str) -> list[str]:
-        """Checkpoint of a run; the untouched base model has none of its own."""
-        return [f"{self.results}/checkpoints/finetune/{run}.safetensors"] if run in self.trained else []
+        """Checkpoint of a run: its own, that of the method whose weights it uses, or none (untouched models)."""
+        source = self.params.methods[self.runs[run].method].weights_of
+        name = self.main_runs[source] if source else run
+        return [f"{self.results}/checkpoints/finetune/{name}.safetensors"] if name in self.trained else []
 
     def vcl_weights(self, run: str) -> list[str]:
         """The VCL-pretrained encoder adapter that a run starts from."""
@@ -153,6 +192,6 @@ class Plan:
     @property
     def curves(self) -> list[str]:
         """Learning curves of everything that is trained."""
-        foundation = [f"{self.results}/curves/foundation/{model}.csv" for model in ("sam_med3d", "seggpt")]
+        foundation = [f"{self.results}/curves/foundation/{model}.csv" for model in self.foundations]
         pretrain = [f"{self.results}/curves/pretrain/r{rank}.csv" for rank in self.ranks]
         return foundation + pretrain + [f"{self.results}/curves/finetune/{run}.csv" for run in self.trained]

@@ -19,7 +19,7 @@ def list_runs(methods: Mapping[str, MethodEntry], training_seeds: Sequence[int])
             suffix = f"_s{seed}" if position else ""
             runs += [
                 cell.model_copy(update={"id": cell.id + suffix, "training_seed": seed})
-                for cell in _cells(name, entry)
+                for cell in _cells(name, entry, methods)
             ]
     return runs
 
@@ -36,20 +36,16 @@ def cell_id(name: str, rank: int, modules: str, vcl: bool) -> str:
     return f"{name}_r{rank}_{modules}_{'vcl' if vcl else 'novcl'}"
 
 
-def _cells(name: str, entry: MethodEntry) -> list[Run]:
+def _cells(name: str, entry: MethodEntry, methods: Mapping[str, MethodEntry]) -> list[Run]:
+    if entry.weights_of is not None:
+        source = entry.weights_of
+        main = main_run(source, methods[source])
+        (cell,) = (cell for cell in _cells(source, methods[source], methods) if cell.id == main)
+        return [cell.model_copy(update={"id": name, "method": name, "datasets": entry.datasets})]
     grid = entry.grid
     if grid is None:
-        return [
-            Run(
-                id=name,
-                method=name,
-                rank=None,
-                modules=None,
-                vcl=None,
-                training_seed=0,
-                datasets=entry.datasets,
-            )
-        ]
+        whole = {"rank": None, "modules": None, "vcl": None, "training_seed": 0}
+        return [Run(id=name, method=name, datasets=entry.datasets, **whole)]
     wanted = [(rank, modules, True) for rank in grid.ranks for modules in grid.modules]
     if grid.without_vcl:
         wanted += [(grid.rank, modules, False) for modules in grid.modules]

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core.errors import InputError, InputErrors
+from uscl_med3d.core.foundations import list_needed
 from uscl_med3d.core.io import sha256
-from uscl_med3d.core.params.foundation import Weights
+from uscl_med3d.core.params.weights import Weights
 from uscl_med3d.data.cohort import read_cohort
 from uscl_med3d.data.general import LAYOUTS, find_problems
 
@@ -21,8 +22,10 @@ def check(job: Any) -> None:
     Paths are relative to the working directory, those inside cohort.csv to cohort.csv.
     """
     errors = _check_device(job.device)
-    for name in type(job.foundation).model_fields:
-        errors += _check_weights(name, getattr(job.foundation, name))
+    base_models = {name: getattr(job.foundation, name) for name in type(job.foundation).model_fields}
+    trained_here = {name: weights.weights == "train" for name, weights in base_models.items()}
+    for name in list_needed(job.methods, trained_here):
+        errors += _check_weights(name, base_models[name])
     if job.cohort != "simulate":
         errors += _check_cohort(Path(job.cohort))
     for name, folder in job.general.items():

@@ -10,7 +10,7 @@ import torch
 
 from uscl_med3d.clicks.crops import Origin, centre_crop_on, common_part, contains, cut, tile_crops, to_crop
 from uscl_med3d.clicks.simulators import Click
-from uscl_med3d.methods.base import Method
+from uscl_med3d.methods.base import ClickMethod
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class CropPrediction:
     """
 
     def __init__(
-        self, method: Method, volumes: Sequence[np.ndarray], origins: Sequence[Origin], size: int
+        self, method: ClickMethod, volumes: Sequence[np.ndarray], origins: Sequence[Origin], size: int
     ) -> None:
         self.method, self.origins = method, list(origins)
         crops = [cut(volume, at, size, fill=0) for volume, at in zip(volumes, origins, strict=True)]
@@ -59,7 +59,7 @@ class SlidingPrediction:
     averaged.
     """
 
-    def __init__(self, method: Method, volume: np.ndarray, size: int, overlap: float) -> None:
+    def __init__(self, method: ClickMethod, volume: np.ndarray, size: int, overlap: float) -> None:
         self.method, self.volume, self.size = method, volume, size
         self.origins = tile_crops(volume.shape, size, overlap)
         self.states: dict[Origin, object] = {}
@@ -103,7 +103,7 @@ def _add(total: np.ndarray, values: np.ndarray, origin: Origin) -> None:
     total[outside] += values[inside]
 
 
-def segment(method: Method, volume: np.ndarray, clicks: Sequence[Click], size: int) -> np.ndarray:
+def segment(method: ClickMethod, volume: np.ndarray, clicks: Sequence[Click], size: int) -> np.ndarray:
     """Segment one object from a user's clicks alone: no reference is needed, and none is used.
 
     Args:

@@ -19,7 +19,7 @@ from uscl_med3d.clicks.simulators import SIMULATORS, Click, draw_first_click
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.evaluate.cases import Item
 from uscl_med3d.evaluate.predict import CropPrediction, Region, SlidingPrediction
-from uscl_med3d.methods.base import Method
+from uscl_med3d.methods.base import ClickMethod
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,22 @@ class Setting:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The mask after click number `number` (from 1); `click` is None where nothing was left to click."""
+    """The mask after click number `number` (from 1; 0 for methods that get no clicks).
+
+    Attributes:
+        click: None where nothing was left to click, and where clicks go to every slice.
+        volume_clicks: clicks that the whole volume has cost so far.
+    """
 
     item: Item
     number: int
     click: Click | None
     region: Region
+    volume_clicks: int
 
 
 def click_through(
-    method: Method, items: Sequence[Item], setting: Setting, evaluate: Any, size: int, seed: int
+    method: ClickMethod, items: Sequence[Item], setting: Setting, evaluate: Any, size: int, seed: int
 ) -> Iterator[Prediction]:
     """Every prediction of a batch of items, click by click.
 
@@ -61,7 +67,8 @@ def click_through(
             history = clicks[index]
             if history[-1] is not None:
                 latest[index] = regions[index]
-            yield Prediction(item, number, history[-1], latest[index])
+            given = sum(click is not None for click in history)
+            yield Prediction(item, number, history[-1], latest[index], given)
             random = rng(seed, "next_click", setting.click_seed, item.dataset, item.case, item.name, number)
             ended = history[-1] is None
             history.append(None if ended else _next_click(simulator, item, latest[index], random))
@@ -86,7 +93,7 @@ def _next_click(simulator: Any, item: Item, region: Region, random: np.random.Ge
 
 
 def _make_predictor(
-    method: Method, items: Sequence[Item], first: Sequence[Click], setting: Setting, evaluate: Any, size: int
+    method: ClickMethod, items: Sequence[Item], first: Sequence[Click], setting: Setting, evaluate: Any, size: int
 ) -> Callable[[list[list[Click | None]]], list[Region]]:
     if setting.crop == "sliding":
         windows = [SlidingPrediction(method, item.image, size, evaluate.sliding_overlap) for item in items]

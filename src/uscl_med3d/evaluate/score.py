@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,19 @@ from uscl_med3d.evaluate.cases import Item, Unscored, list_general_items, list_s
 from uscl_med3d.evaluate.metrics import BOTH_EMPTY, dice_percent, surface_scores
 from uscl_med3d.evaluate.predict import fill_volume
 from uscl_med3d.evaluate.protocol import Prediction, Setting, click_through
+from uscl_med3d.methods.base import Method
 from uscl_med3d.methods.registry import find_method
 
 COLUMNS = [
     "run", "method", "rank", "modules", "vcl", "training_seed", "dataset", "split", "patient", "case",
     "class", "reference", "crop", "click_simulator", "click_seed", "click", "click_d", "click_h", "click_w",
-    "click_label", "dice", "nsd", "hd95", "distance_unit", "reason",
+    "click_label", "volume_clicks", "dice", "nsd", "hd95", "distance_unit", "reason",
 ]  # fmt: skip
 
 
 def evaluate(
-    job: Any, volumes_dir: Path, splits_csv: Path, general_dirs: Mapping[str, Path], base_weights: Path,
-    checkpoint: Path | None, vcl_weights: Path | None, scores_csv: Path, predictions_dir: Path,
+    job: Any, volumes_dir: Path, splits_csv: Path, general_dirs: Mapping[str, Path],
+    base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None, scores_csv: Path, predictions_dir: Path,
 ) -> None:  # fmt: skip
     """Score one run on the data sets that `job.run` names, and keep a few masks for the qualitative figure.
 
@@ -42,12 +43,7 @@ def evaluate(
     """
     prepare_torch(job.seed, job.threads, "evaluate", job.run.id)
     method = find_method(job.run.method).load(job, base_weights, checkpoint, vcl_weights)
-    settings = [
-        Setting(crop, simulator, click_seed)
-        for crop in job.evaluate.crops
-        for simulator in job.evaluate.click_simulators
-        for click_seed in job.evaluate.click_seeds
-    ]
+    settings = list_settings(method.prompt, job.evaluate)
     rows: list[dict[str, Any]] = []
     shown: set[str] = set()
     with atomic(predictions_dir) as folder:
@@ -59,15 +55,15 @@ def evaluate(
             for entry in batch:
                 if isinstance(entry, Unscored):
                     rows += _unscored_rows(job, entry, settings)
-            example = {id(item) for item in items if _is_example(item, shown)}
+            examples = {(item.case, item.name) for item in items if _is_example(item, shown)}
             for setting in settings if items else []:
-                for prediction in click_through(
-                    method, items, setting, job.evaluate, job.model.image_size, job.seed
-                ):
+                for prediction in _predict(job, method, items, setting):
                     rows += _score(job, prediction, setting)
-                    last = prediction.number == job.evaluate.clicks and setting == settings[0]
-                    if last and id(prediction.item) in example:
+                    last = prediction.number in (0, job.evaluate.clicks) and setting == settings[0]
+                    key = (prediction.item.case, prediction.item.name)
+                    if last and key in examples:
                         _keep_mask(prediction, folder)
+                        examples.remove(key)
     frame = pd.DataFrame(rows, columns=COLUMNS)
     keys = [
         "dataset",
@@ -82,6 +78,31 @@ def evaluate(
         "click",
     ]
     write_csv(scores_csv, frame.sort_values(keys, kind="stable"))
+
+
+def list_settings(prompt: str, evaluate: Any) -> list[Setting]:
+    """The ways of clicking that a kind of prompt is scored with."""
+    if prompt in ("none", "key_frames"):
+        return [Setting("whole", "none", 0)]
+    crops = evaluate.crops if prompt == "clicks" else ["slice"]
+    return [
+        Setting(crop, simulator, click_seed)
+        for crop in crops
+        for simulator in evaluate.click_simulators
+        for click_seed in evaluate.click_seeds
+    ]
+
+
+def _predict(job: Any, method: Method, items: Sequence[Item], setting: Setting) -> Iterator[Prediction]:
+    if method.prompt == "clicks":
+        return click_through(method, items, setting, job.evaluate, job.model.image_size, job.seed)
+    if method.prompt == "slice_clicks":
+        from uscl_med3d.evaluate.slices import click_through_slices
+
+        return click_through_slices(method, items, setting, job.evaluate, job.seed)
+    from uscl_med3d.evaluate.whole import predict_whole
+
+    return predict_whole(method, items, job)
 
 
 def _list_items(
@@ -146,7 +167,7 @@ def _score(job: Any, prediction: Prediction, setting: Setting) -> list[dict[str,
             int((predicted & item.truth[outside]).sum()), int(predicted.sum()), int(item.truth.sum()), rule
         )
         row = common | {"reference": item.reference, "dice": dice}
-        if prediction.number in job.evaluate.surface_at:
+        if prediction.number in (0, *job.evaluate.surface_at):
             tolerance = job.evaluate.nsd_tolerance
             row["nsd"], row["hd95"] = surface_scores(
                 fill_volume(prediction.region, item.truth.shape).astype(bool), item.truth, item.distance,
@@ -178,15 +199,19 @@ def _identify(job: Any, case: Item | Unscored, setting: Setting) -> dict[str, An
 
 def _describe_click(prediction: Prediction) -> dict[str, Any]:
     d, h, w, label = prediction.click or (None, None, None, None)
-    return {"click": prediction.number, "click_d": d, "click_h": h, "click_w": w, "click_label": label}
+    return {
+        "click": prediction.number, "click_d": d, "click_h": h, "click_w": w, "click_label": label,
+        "volume_clicks": prediction.volume_clicks,
+    }  # fmt: skip
 
 
 def _unscored_rows(job: Any, case: Unscored, settings: list[Setting]) -> list[dict[str, Any]]:
     """A row for every score that cannot be given, with the reason instead."""
+    clicks = [0] if settings[0].crop == "whole" else range(1, job.evaluate.clicks + 1)
     return [
         _identify(job, case, setting)
         | {"class": name, "reference": "", "click": click, "dice": np.nan, "reason": case.reason}
         for setting in settings
         for name in job.classes
-        for click in range(1, job.evaluate.clicks + 1)
+        for click in clicks
     ]

@@ -45,7 +45,9 @@ def scale_positions(network: SamMed3D, scale: float) -> None:
         network.prompt_encoder.pe_layer.positional_encoding_gaussian_matrix.mul_(scale)
 
 
-def train_sam_med3d(job: Any, general_dirs: Mapping[str, Path], weights_out: Path, curve_out: Path) -> None:
+def train(
+    job: Any, general_dirs: Mapping[str, Path], teacher: Path | None, weights_out: Path, curve_out: Path
+) -> None:
     """Write the base weights (and a .json beside them that says where they come from) and the learning curve.
 
     `job.sam_med3d.weights` is `train`, or the path of an official checkpoint, whose SHA-256 is checked if

@@ -32,7 +32,9 @@ CURVE_COLUMNS = ("step", "loss", "learning_rate", "dice_one_prompt", "dice_two_p
 CHECKPOINT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def train_seggpt(job: Any, weights_out: str | Path, curve_out: str | Path) -> None:
+def train(
+    job: Any, general_dirs: Mapping[str, Path], teacher: Path | None, weights_out: Path, curve_out: Path
+) -> None:
     """Write the base SegGPT to `weights_out` (safetensors), facts about it beside (.json), its curve as CSV.
 
     `job` is the slice `foundation_seggpt`. `job.seggpt.weights` is `train`, or the path of an official

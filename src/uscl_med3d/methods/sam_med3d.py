@@ -15,7 +15,7 @@ from torch import Tensor
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.prompts import Prompts
-from uscl_med3d.methods.base import Card, Method, torch_device
+from uscl_med3d.methods.base import Card, ClickMethod, torch_device
 from uscl_med3d.nets.intensity import zscore_foreground
 from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig, build_sam_med3d, load_checkpoint
 
@@ -32,7 +32,7 @@ class SamMed3DOptions(Section):
     """The base model has no options."""
 
 
-class SamMed3DMethod(Method):
+class SamMed3DMethod(ClickMethod):
     """The base model with its own prompt encoder and decoder."""
 
     card: ClassVar[Card] = Card(
@@ -45,7 +45,6 @@ class SamMed3DMethod(Method):
 
     def __init__(self, network: SamMed3D, prompts: Prompts, device: torch.device) -> None:
         self.network, self.prompts, self.device = network.to(device), prompts, device
-        self.embeds_once = False
         network.eval()
 
     @classmethod

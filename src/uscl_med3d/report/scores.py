@@ -26,6 +26,7 @@ REQUIRED = (
     "click_simulator",
     "click_seed",
     "click",
+    "volume_clicks",
     "dice",
     "reason",
 )
@@ -83,11 +84,13 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def choose_protocol(scores: pd.DataFrame, crop: str, click_simulator: str, split: str) -> pd.DataFrame:
-    """Rows of one split under one crop and one click simulator; the other rows are other protocols."""
-    kept = (
-        (scores["crop"] == crop) & (scores["click_simulator"] == click_simulator) & (scores["split"] == split)
-    )
-    return scores[kept]
+    """Rows of one split under one crop and one click simulator; the other rows are other protocols.
+
+    Methods that work slice by slice or without clicks have no choice of crop or simulator, and stay.
+    """
+    crops = scores["crop"].isin([crop, "slice", "whole"])
+    simulators = scores["click_simulator"].isin([click_simulator, "none"])
+    return scores[crops & simulators & (scores["split"] == split)]
 
 
 def choose_reference(ultrasound: pd.DataFrame) -> str:

@@ -19,7 +19,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import load_volume, sha256, write_csv, write_json
 from uscl_med3d.core.seeds import prepare_torch, rng
 from uscl_med3d.data.sweeps import load_sweep, read_splits
-from uscl_med3d.methods.base import Method
+from uscl_med3d.methods.base import ClickMethod
 from uscl_med3d.methods.registry import find_method
 from uscl_med3d.train.crops import CropReference, CropSource, draw_balanced, draw_crop_list
 from uscl_med3d.train.loop import ClickTrainer, Example, Progress
@@ -29,7 +29,7 @@ CURVE_COLUMNS = ["step", "loss", "learning_rate", "validation_dice"]
 
 
 def finetune(
-    job: Any, volumes_dir: Path, splits_csv: Path, pseudolabels_dir: Path, base_weights: Path,
+    job: Any, volumes_dir: Path, splits_csv: Path, pseudolabels_dir: Path, base_weights: Path | None,
     vcl_weights: Path | None, out_weights: Path, curve_csv: Path, info_json: Path, cost_json: Path,
 ) -> None:  # fmt: skip
     """Train the run of `job` and write its weights, learning curve, facts and cost.
@@ -74,7 +74,7 @@ class _Training:
         pseudolabels_dir: Path,
         splits: pd.DataFrame,
         seeds: tuple,
-        method: Method,
+        method: ClickMethod,
     ) -> None:
         schedule, size = job.finetune, job.model.image_size
         self.job, self.seeds, self.method = job, seeds, method
@@ -144,18 +144,18 @@ class _Training:
         return torch.cat(parts)
 
 
-def _fingerprint(job: Any, base_weights: Path, vcl_weights: Path | None, pseudolabels_dir: Path) -> str:
+def _fingerprint(job: Any, base_weights: Path | None, vcl_weights: Path | None, pseudolabels_dir: Path) -> str:
     """What an unfinished training must belong to: the job, its weights, its labels."""
     labels = {path.name: sha256(path) for path in sorted(Path(pseudolabels_dir).glob("*.nii.gz"))}
     content = [
-        job.model_dump(mode="json"), sha256(base_weights), sha256(vcl_weights) if vcl_weights else None,
+        job.model_dump(mode="json"), *(sha256(path) if path else None for path in (base_weights, vcl_weights)),
         labels, torch.__version__,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _facts(
-    job: Any, method: Method, parameters: Sequence[torch.nn.Parameter], progress: Progress,
+    job: Any, method: ClickMethod, parameters: Sequence[torch.nn.Parameter], progress: Progress,
     crops: Sequence[CropReference],
 ) -> dict[str, Any]:  # fmt: skip
     """Facts that are the same in every repetition."""

@@ -21,7 +21,7 @@ from uscl_med3d.clicks.simulators import SIMULATORS
 from uscl_med3d.core.io import atomic, remove
 from uscl_med3d.core.params.training import ClickTraining
 from uscl_med3d.core.seeds import derive, rng
-from uscl_med3d.methods.base import Method
+from uscl_med3d.methods.base import ClickMethod
 from uscl_med3d.train.crops import IGNORE, Batch
 from uscl_med3d.train.losses import dice_cross_entropy
 
@@ -58,7 +58,7 @@ class ClickTrainer:
     """
 
     def __init__(
-        self, method: Method, parameters: list[torch.nn.Parameter], schedule: ClickTraining,
+        self, method: ClickMethod, parameters: list[torch.nn.Parameter], schedule: ClickTraining,
         learning_rate: float, draw: Callable[[int], Example], validate: Callable[[], float],
         seeds: tuple[int | str, ...], resume_path: Path, fingerprint: str, precision: str,
     ) -> None:  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from uscl_med3d.core.seeds import rng
-from uscl_med3d.methods.base import Method
+from uscl_med3d.methods.base import ClickMethod
 from uscl_med3d.train.crops import IGNORE, CropReference, CropSource, Target, draw_crop_list
 from uscl_med3d.train.loop import add_clicks, first_clicks
 
@@ -33,7 +33,7 @@ def choose_validation_crops(
 
 
 def validate(
-    method: Method, source: CropSource, crops: Sequence[CropReference], clicks: int, simulator: str,
+    method: ClickMethod, source: CropSource, crops: Sequence[CropReference], clicks: int, simulator: str,
     batch_size: int, seeds: tuple[int | str, ...],
 ) -> float:  # fmt: skip
     """Mean over classes of the mean Dice (0..100) of the crops after `clicks` clicks; NaN without crops."""

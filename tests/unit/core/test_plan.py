@@ -41,7 +41,7 @@ def changed(config: dict, edit, tmp_path: Path) -> set[str]:
 def test_new_rank_touches_its_own_jobs_and_the_report(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     new = [f"uscl_med3d_r4_{modules}_vcl" for modules in ("encoder", "decoder", "both")]
-    expected = {"report.json"} | {f"{stage}/{run}.json" for stage in ("finetune", "evaluate") for run in new}
+    expected = {"check.json", "report.json"} | {f"{stage}/{run}.json" for stage in ("finetune", "evaluate") for run in new}
     edit = lambda c: c["methods"]["uscl_med3d"]["grid"]["ranks"].append(4)  # noqa: E731
     assert changed(config, edit, tmp_path) == expected
 
@@ -67,3 +67,22 @@ def test_own_cohort_lists_every_file_it_names(config, tmp_path, monkeypatch):
 def test_one_pretraining_per_rank(config):
     assert Plan(config).ranks == [8, 16, 32, 64]
     assert Plan(config).vcl_weights("uscl_med3d_r32_both_novcl") == []
+
+
+def test_a_method_that_uses_anothers_weights_names_its_checkpoints(config):
+    plan = Plan(config)
+    main = plan.main_runs["uscl_med3d"]
+    assert plan.weights("adapter_off") == plan.weights(main) and plan.weights(main)
+    assert plan.vcl_weights("adapter_off") == plan.vcl_weights(main) and "adapter_off" not in plan.trained
+    assert plan.params.methods["adapter_off"].options == {}
+
+
+def test_only_base_models_that_are_needed_are_made(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in [n for n, entry in config["methods"].items() if entry["base"] not in (None, "sam_med3d", "seggpt")]:
+        del config["methods"][name]
+    plan = Plan(config)
+    plan.write_job_files()
+    assert plan.foundations == ["sam_med3d", "seggpt"]
+    made = {path.name for path in (tmp_path / "results/phantom/params").glob("foundation_*")}
+    assert made == {"foundation_sam_med3d.json", "foundation_seggpt.json"}

@@ -8,8 +8,9 @@ from uscl_med3d.core.runs import list_runs, main_run
 GRID = Grid(rank=32, ranks=(8, 16, 32, 64), modules=("encoder", "decoder", "both"), without_vcl=True)
 
 
-def entry(grid: Grid | None = None, trained: bool = True) -> MethodEntry:
-    return MethodEntry(label="x", trained=trained, datasets=("us", "amos"), grid=grid, options={})
+def entry(grid: Grid | None = None, trained: bool = True, weights_of: str | None = None) -> MethodEntry:
+    return MethodEntry(label="x", prompt="clicks", base=None, weights_of=weights_of, trained=trained,
+                       datasets=("us", "amos"), grid=grid, options={})  # fmt: skip
 
 
 def test_tables_3_and_5_share_their_runs():
@@ -32,3 +33,11 @@ def test_training_seeds_multiply_trained_runs(seeds):
     runs = list_runs({"full": entry()}, seeds)
     assert [r.training_seed for r in runs] == seeds
     assert [r.id for r in runs] == ["full", *(f"full_s{s}" for s in seeds[1:])]
+
+
+def test_a_method_with_the_weights_of_another_runs_as_its_main_cell():
+    (run,) = [
+        r for r in list_runs({"lora": entry(GRID), "off": entry(trained=False, weights_of="lora")}, [0, 1])
+        if r.method == "off"
+    ]  # fmt: skip
+    assert (run.id, run.rank, run.modules, run.vcl, run.datasets) == ("off", 32, "both", True, ("us", "amos"))

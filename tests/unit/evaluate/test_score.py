@@ -141,7 +141,7 @@ def test_held_out_frames_are_scored_alone(make_job):
     mask = np.zeros((4, 8, 8), bool)
     mask[1] = truth[2]  # frame 2 of the volume: right, but not held out
     mask[0, 2:6, 2:4] = True  # frame 1: half of the object; frame 4 gets nothing
-    prediction = Prediction(item, 1, (1, 3, 3, 1), Region((1, 0, 0), mask))
+    prediction = Prediction(item, 1, (1, 3, 3, 1), Region((1, 0, 0), mask), 1)
     job = make_job("evaluate", "sam_med3d")
     rows = module._score(job, prediction, Setting("first_click", "random_error", 0))
     assert [row["reference"] for row in rows] == ["true_mask", "held_out_key_frames"]

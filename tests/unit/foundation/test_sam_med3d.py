@@ -19,7 +19,7 @@ __all__ = ["cohort", "make_job"]
 
 def run(job, cohort, folder, name="base"):
     weights, curve = folder / f"{name}.safetensors", folder / f"{name}.csv"
-    module.train_sam_med3d(job, cohort.general, weights, curve)
+    module.train(job, cohort.general, None, weights, curve)
     return weights, curve
 
 

@@ -80,7 +80,7 @@ def test_training_lowers_the_loss_and_writes_three_files(job: Job, tmp_path: Pat
         update={"steps": 60, "evaluate_every": 20, "checkpoint_every": 20}
     )
     job = job.model_copy(update={"seggpt": job.seggpt.model_copy(update={"training": longer})})
-    seggpt.train_seggpt(job, tmp_path / "w.safetensors", tmp_path / "w.csv")
+    seggpt.train(job, {}, None, tmp_path / "w.safetensors", tmp_path / "w.csv")
     curve = pd.read_csv(tmp_path / "w.csv")
     assert list(curve["step"]) == [20, 40, 60] and tuple(curve.columns) == seggpt.CURVE_COLUMNS
     assert curve["loss"].iloc[-1] < 0.8 * curve["loss"].iloc[0]
@@ -93,7 +93,7 @@ def test_training_lowers_the_loss_and_writes_three_files(job: Job, tmp_path: Pat
 
 
 def test_interrupted_training_ends_with_the_same_bytes(job: Job, tmp_path: Path, monkeypatch) -> None:
-    seggpt.train_seggpt(job, tmp_path / "whole.safetensors", tmp_path / "whole.csv")
+    seggpt.train(job, {}, None, tmp_path / "whole.safetensors", tmp_path / "whole.csv")
     draw = seggpt.draw_batch
     calls = SimpleNamespace(count=0)
 
@@ -105,9 +105,9 @@ def test_interrupted_training_ends_with_the_same_bytes(job: Job, tmp_path: Path,
 
     monkeypatch.setattr(seggpt, "draw_batch", fail_at_fourth)
     with pytest.raises(KeyboardInterrupt):
-        seggpt.train_seggpt(job, tmp_path / "cut.safetensors", tmp_path / "cut.csv")
+        seggpt.train(job, {}, None, tmp_path / "cut.safetensors", tmp_path / "cut.csv")
     assert not (tmp_path / "cut.safetensors").exists()
-    seggpt.train_seggpt(job, tmp_path / "cut.safetensors", tmp_path / "cut.csv")
+    seggpt.train(job, {}, None, tmp_path / "cut.safetensors", tmp_path / "cut.csv")
     assert calls.count == 8, "two of the three finished steps are not repeated"
     for suffix in (".safetensors", ".csv", ".json"):
         assert filecmp.cmp(tmp_path / f"whole{suffix}", tmp_path / f"cut{suffix}", shallow=False), suffix
@@ -119,7 +119,7 @@ def test_official_checkpoint_takes_the_same_path(job: Job, checkpoint: Path, tmp
 
     digest = sha256(checkpoint / "model.safetensors")
     job = official(job, checkpoint, sha256=digest)
-    seggpt.train_seggpt(job, tmp_path / "w.safetensors", tmp_path / "w.csv")
+    seggpt.train(job, {}, None, tmp_path / "w.safetensors", tmp_path / "w.csv")
     model, embedding_type = load_seggpt(tmp_path / "w.safetensors")
     upstream = SegGptForImageSegmentation.from_pretrained(checkpoint).eval()
     target, image, mask = torch.randn(3, 2, 3, 16, 24, generator=torch.Generator().manual_seed(2))
@@ -162,7 +162,7 @@ def test_unusable_checkpoints_are_named(
 ) -> None:
     break_it(checkpoint)
     with pytest.raises(InputError, match=message):
-        seggpt.train_seggpt(official(job, checkpoint), tmp_path / "w.safetensors", tmp_path / "w.csv")
+        seggpt.train(official(job, checkpoint), {}, None, tmp_path / "w.safetensors", tmp_path / "w.csv")
     assert not (tmp_path / "w.safetensors").exists()
 
 

@@ -53,19 +53,31 @@ def make_scores(
             row for name in run.datasets if name != "us" for row in _general(run, name, patients, clicks)
         ]
         path = folder / "scores" / f"{run.id}.csv"
-        write_csv(path, pd.DataFrame(rows))
+        write_csv(path, as_prompted(pd.DataFrame(rows), job.methods[run.method].prompt))
         paths.append(path)
     return paths
 
 
+def as_prompted(rows: pd.DataFrame, prompt: str) -> pd.DataFrame:
+    """Rows of a method with clicks, as a method with another kind of prompt writes them."""
+    if prompt == "slice_clicks":
+        return rows.assign(crop="slice", volume_clicks=20 * rows["click"])
+    if prompt in ("key_frames", "none"):
+        last = rows[rows["click"] == rows["click"].max()]
+        return last.assign(crop="whole", click_simulator="none", click=0, volume_clicks=0)
+    return rows
+
+
 def run_effect(run) -> float:
     """How many points a run lies above the base model on ultrasound."""
-    if run.method == "sam_med3d":
+    if run.method in ("sam_med3d", "adapter_off"):
         return 0.0
     if run.method == "full_tuning":
         return 30.0
     if run.method == "adaptformer":
         return 12.0
+    if run.rank is None:
+        return -15.0
     return (
         {"encoder": 14.0, "decoder": 10.0, "both": 22.0}[run.modules] - abs(np.log2(run.rank / 32)) + run.vcl
     )
@@ -93,6 +105,7 @@ def score_row(run, dataset, patient, case, name, reference, click, seed, dice, r
         "click_h": 12,
         "click_w": 14,
         "click_label": 1,
+        "volume_clicks": click,
         "dice": dice,
         "nsd": None,
         "hd95": None,
@@ -124,7 +137,8 @@ def _ultrasound(run, patients, clicks, click_seeds) -> list[dict]:
 
 def _general(run, dataset, patients, clicks) -> list[dict]:
     rows = []
-    loss = {"sam_med3d": 0.0, "uscl_med3d": 3.0, "full_tuning": 16.0, "adaptformer": 9.0}[run.method]
+    known = {"sam_med3d": 0.0, "adapter_off": 0.0, "uscl_med3d": 3.0, "full_tuning": 16.0, "adaptformer": 9.0}
+    loss = known.get(run.method, 30.0)
     for number in range(patients):
         for name in GENERAL[dataset]:
             noise = seeds.rng(3, run.id, dataset, number, name).normal(0, 3)

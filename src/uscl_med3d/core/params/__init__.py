@@ -18,6 +18,7 @@ from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.evaluate import Evaluate, Gate
 from uscl_med3d.core.params.finetune import Finetune
 from uscl_med3d.core.params.foundation import Foundation
+from uscl_med3d.core.params.general import GeneralReading
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.core.params.methods import MethodEntry, Run
 from uscl_med3d.core.params.model import Model
@@ -39,6 +40,7 @@ class Params(Section):
     precision: Literal["float32", "bfloat16"]
     cohort: str
     general: dict[str, str]
+    general_reading: GeneralReading
     classes: dict[str, int]
     model: Model
     prompts: Prompts
@@ -52,6 +54,18 @@ class Params(Section):
     gate: Gate
     report: Report
     methods: dict[str, MethodEntry]
+
+    @model_validator(mode="after")
+    def _refer_to_what_exists(self) -> Params:
+        for name, entry in self.methods.items():
+            bases = list(type(self.foundation).model_fields)
+            if entry.base is not None and entry.base not in bases:
+                raise ValueError(
+                    f"methods.{name}.base is {entry.base!r}, which is none of foundation: {', '.join(bases)}"
+                )
+            if entry.weights_of is not None and entry.weights_of not in self.methods:
+                raise ValueError(f"methods.{name}.weights_of is {entry.weights_of!r}, which is no method")
+        return self
 
     @model_validator(mode="after")
     def _share_the_alpha_rule(self) -> Params:
@@ -69,13 +83,18 @@ class Params(Section):
 # What a job of each stage may depend on; "foundation.seggpt" becomes the job's field `seggpt`.
 # `run` and `method` are added per run.
 SLICES: dict[str, tuple[str, ...]] = {
-    "check": ("scale", "cohort", "general", "foundation", "device"),
+    "check": ("scale", "cohort", "general", "foundation", "device", "methods"),
     "simulate_cohort": ("seed", "classes", "simulate.cohort"),
     "simulate_general": ("seed", "simulate.general"),
     "ingest": ("seed", "classes", "ingest"),
     "foundation_sam_med3d": ("seed", "threads", "device", "precision", "model", "prompts",
                              "foundation.sam_med3d"),
     "foundation_seggpt": ("seed", "threads", "device", "foundation.seggpt"),
+    "foundation_sam": ("seed", "threads", "device", "foundation.sam"),
+    "foundation_mobile_sam": ("seed", "threads", "device", "foundation.mobile_sam"),
+    "foundation_tinysam": ("seed", "threads", "device", "foundation.tinysam"),
+    "foundation_sam_med2d": ("seed", "threads", "device", "foundation.sam_med2d"),
+    "foundation_fastsam3d": ("seed", "threads", "device", "precision", "model", "prompts", "foundation.fastsam3d"),
     "pseudolabel": ("seed", "threads", "device", "classes", "foundation.seggpt", "pseudolabel"),
     "pretrain": ("seed", "threads", "device", "precision", "model", "pretrain"),
     "finetune": ("seed", "threads", "device", "precision", "classes", "model", "prompts", "finetune"),
@@ -116,8 +135,13 @@ def slice_job(params: Params, stage: str, run: Run | None = None) -> dict[str, A
         ordered[part or section] = values[section][part] if part else values[section]
     if run is not None:
         entry = params.methods[run.method].model_dump(mode="json")
-        # A job depends on its own cell of the sweep, not on which other cells exist.
-        ordered |= {"run": run.model_dump(mode="json"), "method": entry | {"grid": None}}
+        if source := params.methods[run.method].weights_of:
+            entry["options"] = params.methods[source].options | entry["options"]
+        # A job depends on its own cell of the sweep, not on which other cells exist, nor on a row's name.
+        ordered |= {
+            "run": run.model_dump(mode="json"),
+            "method": entry | {"grid": None, "label": run.method},
+        }
     return ordered
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from uscl_med3d.core.params.base import Section
 
 Modules = Literal["encoder", "decoder", "both"]
+Prompt = Literal["clicks", "slice_clicks", "key_frames", "none"]
 
 
 class Grid(Section):
@@ -19,9 +20,19 @@ class Grid(Section):
 
 
 class MethodEntry(Section):
-    """One method. `options` are validated by the method's own file."""
+    """One method. `options` are validated by the method's own file.
+
+    Attributes:
+        prompt: what it is given: clicks in the volume, clicks in every slice, key frames, or nothing.
+        base: the base model (a key of `foundation`) that it starts from, or None.
+        weights_of: a method whose main run's trained weights and options it uses instead of its own, or None.
+        trained: whether it is fine-tuned on the pseudo-labels.
+    """
 
     label: str
+    prompt: Prompt
+    base: str | None
+    weights_of: str | None
     trained: bool
     datasets: tuple[str, ...]
     grid: Grid | None

@@ -199,9 +199,14 @@ def source_of_cell(context: Context, rank: int, modules: str, vcl: bool) -> Sour
 
 
 def labels_in_order(context: Context, table: str) -> list[str]:
-    """Row labels: the paper's, in its order, then the registry's further methods."""
+    """Row labels: the paper's, in its order, then the registry's further methods that get clicks."""
     paper = list(dict.fromkeys(load_reported(table)["method"]))
-    return paper + [entry.label for entry in context.job.methods.values() if entry.label not in paper]
+    clicked = [
+        entry.label
+        for entry in context.job.methods.values()
+        if entry.prompt in ("clicks", "slice_clicks") and entry.weights_of is None
+    ]
+    return paper + [label for label in clicked if label not in paper]
 
 
 def is_tuning_method(entry: MethodEntry) -> bool:
@@ -210,4 +215,5 @@ def is_tuning_method(entry: MethodEntry) -> bool:
     A competitor has a row of its own in the paper's Tables 1 or 2.
     """
     known = {*load_reported("table1")["method"], *load_reported("table2")["method"]}
-    return entry.trained and entry.label not in known
+    tuned = entry.trained or entry.weights_of is not None
+    return tuned and entry.prompt == "clicks" and entry.label not in known

@@ -26,6 +26,7 @@ NAMES = {
     "lora(image_encoder+mask_decoder)": "LoRA (encoder + decoder)",
     "full_tuning": "full tuning",
     "adaptformer": "AdaptFormer",
+    "adapter_off": "LoRA, adapter off (must equal the baseline)",
     "image_encoder": "image encoder",
     "mask_decoder": "mask decoder",
     "image_encoder+mask_decoder": "encoder + decoder",

@@ -1,0 +1,105 @@
+"""Training crops of the general-domain sets, shared by the base models that learn from CT and MR."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import sha256
+from uscl_med3d.core.seeds import rng
+from uscl_med3d.data.general import Case, list_cases, load_case
+from uscl_med3d.methods.base import ClickMethod
+from uscl_med3d.train.crops import Batch, CropSource, draw_balanced
+from uscl_med3d.train.validation import choose_validation_crops, validate
+
+
+class GeneralCrops:
+    """Training volumes of all general-domain sets; a few of their patients are kept apart for validation.
+
+    Every step draws new crops: first a set, then a structure of that set, then a case, then a voxel.
+
+    Args:
+        general_dirs: set name -> folder.
+        size: side of a crop.
+        schedule: has `batch_size`, `flip_probability`, `min_target_voxels`, `cached_cases`, and
+            `validation_patients`, `validation_targets`, `validation_clicks`, `click_simulator`.
+        seed, stage: of the random streams.
+
+    Attributes:
+        files: SHA-256 of every image and label, for fingerprints.
+
+    Raises:
+        InputError: for sets without any target.
+    """
+
+    def __init__(
+        self, general_dirs: Mapping[str, Path], size: int, schedule: Any, seed: int, stage: str
+    ) -> None:
+        self.schedule, self.seed, self.stage = schedule, seed, stage
+        self.cases: dict[str, Case] = {}
+        training, held_back = [], []
+        for name, folder in sorted(general_dirs.items()):
+            cases = list_cases(folder, "Tr")
+            patients = sorted({case.patient for case in cases})
+            kept = set(patients[max(1, len(patients) - schedule.validation_patients) :])
+            for case in cases:
+                key = f"{name}/{case.id}"
+                self.cases[key] = case
+                (held_back if case.patient in kept else training).append(key)
+        self.files = {key: [sha256(case.image), sha256(case.label)] for key, case in self.cases.items()}
+        self.source = CropSource(self._load, size, schedule.cached_cases)
+        self.targets = self.source.find_targets(training, None, schedule.min_target_voxels)
+        if not self.targets:
+            raise InputError(
+                file=", ".join(map(str, general_dirs.values())), found="no labelled structure to train on",
+                expected=f"labels of at least {schedule.min_target_voxels} voxels in imagesTr/labelsTr",
+                remedy=f"add labelled training volumes, or set weights of {stage} to a checkpoint",
+            )  # fmt: skip
+        # set -> structure -> indices of targets
+        self.sets: dict[str, dict[str, list[int]]] = {}
+        for index, target in enumerate(self.targets):
+            group = self.sets.setdefault(target.case.split("/")[0], {})
+            group.setdefault(target.name, []).append(index)
+        held = self.source.find_targets(held_back, None, schedule.min_target_voxels)
+        self.validation_crops = choose_validation_crops(
+            self.source, held, schedule.validation_targets, seed, stage
+        )
+
+    def draw(self, step: int) -> Batch:
+        """The crops of one step."""
+        random = rng(self.seed, self.stage, "batch", step)
+        names = sorted(self.sets)
+        chosen = []
+        for _ in range(self.schedule.batch_size):
+            chosen += draw_balanced(self.sets[names[int(random.integers(len(names)))]], 1, random)
+        crops = [self.source.draw_crop(self.targets[index], random) for index in chosen]
+        return flip(self.source.cut_batch(crops), self.schedule.flip_probability, random)
+
+    def validate(self, method: ClickMethod) -> float:
+        """Mean Dice (0..100) of the validation crops after `validation_clicks` clicks."""
+        schedule = self.schedule
+        return validate(
+            method, self.source, self.validation_crops, schedule.validation_clicks,
+            schedule.click_simulator, schedule.batch_size, (self.seed, self.stage),
+        )  # fmt: skip
+
+    def _load(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        image, label, _, _ = load_case(self.cases[key])
+        return image, label
+
+
+def flip(batch: Batch, probability: float, random: np.random.Generator) -> Batch:
+    """Mirror each example along each axis with `probability`, clicks included."""
+    images, truth, clicks = batch.images.copy(), batch.truth.copy(), batch.first_clicks.copy()
+    last = images.shape[-1] - 1
+    for index in range(images.shape[0]):
+        for axis in range(3):
+            if random.random() < probability:
+                images[index] = np.flip(images[index], axis + 1)
+                truth[index] = np.flip(truth[index], axis + 1)
+                clicks[index, axis] = last - clicks[index, axis]
+    return Batch(images, truth, clicks)

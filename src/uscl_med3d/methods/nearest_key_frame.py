@@ -1,0 +1,60 @@
+"""Nearest key frame: every frame gets the masks of the annotated frame nearest to it.
+
+The least that key frames are worth without any model. Prompt: annotated key frames of the sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import nn
+
+from uscl_med3d.core.params.base import Section
+from uscl_med3d.core.params.methods import Prompt
+from uscl_med3d.methods.base import Card, WholeMethod
+from uscl_med3d.propagation.alternatives import copy_nearest_key_frame
+from uscl_med3d.propagation.key_frames import finish_labels, list_key_masks
+
+
+class NearestKeyFrameOptions(Section):
+    """Nothing to choose."""
+
+
+class NearestKeyFrameMethod(WholeMethod):
+    """Copies; looks at no image."""
+
+    card: ClassVar[Card] = Card(
+        paper="none: the trivial comparison",
+        code="this project",
+        licence="Apache-2.0",
+        normalisation="none: the image only says where the fan is",
+    )
+    prompt: ClassVar[Prompt] = "key_frames"
+    Options: ClassVar[type[Section]] = NearestKeyFrameOptions
+
+    def __init__(self) -> None:
+        self.network = nn.Module()
+
+    @classmethod
+    def load(
+        cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
+    ) -> NearestKeyFrameMethod:
+        """See `Method.load`; there is nothing to load."""
+        if base_weights or checkpoint or vcl_weights:
+            raise ValueError("copying key frames takes no weights")
+        cls.read_options(job)
+        return cls()
+
+    def segment(
+        self, volume: np.ndarray, key_frames: np.ndarray | None, classes: Mapping[str, int],
+        frames: Sequence[int] | None,
+    ) -> np.ndarray:  # fmt: skip
+        """See `WholeMethod.segment`."""
+        key_masks = list_key_masks(key_frames)
+        return finish_labels(copy_nearest_key_frame(key_masks, len(volume)), volume, key_masks)
+
+
+METHOD = NearestKeyFrameMethod
