@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from uscl_med3d.nets.sam_med3d.config import RelativePosition
-from uscl_med3d.nets.sam_med3d.relative_position import Terms, decomposed_terms, upstream_terms
+from uscl_med3d.nets.sam_med3d.relative_position import decomposed_terms, table_rows, upstream_terms
 from uscl_med3d.nets.sam_med3d.row_attention import attend
 
 
@@ -43,9 +43,8 @@ class Attention(nn.Module):
         for axis in "dhw":
             table = nn.Parameter(torch.zeros(2 * window - 1, self.head_dim))
             self.register_parameter(f"rel_pos_{axis}", table)
-        steps = torch.arange(window)
         real = min(grid, window)
-        self.register_buffer("offsets", steps[:, None] - steps[None, :] + window - 1, persistent=False)
+        self.register_buffer("table_rows", table_rows(real, window), persistent=False)
         self.register_buffer("one_hot", self._one_hot_keys(real), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,17 +86,13 @@ class Attention(nn.Module):
         if padding is not None:
             k = torch.cat([k, padding[1][None, :, None].expand(n, -1, -1, -1)], 2)
             v = torch.cat([v, padding[2][None, :, None].expand(n, -1, -1, -1)], 2)
-        terms = self._terms(q, g, None if padding is None else padding[0])
+        tables = (self.rel_pos_d, self.rel_pos_h, self.rel_pos_w)
+        build = upstream_terms if self.relative_position == "upstream" else decomposed_terms
+        terms = build(q, tables, self.table_rows, None if padding is None else padding[0])
         one_hot = self.one_hot.to(k.dtype).expand(n, heads, -1, -1)
         q = torch.cat([q * c**-0.5, *(term.to(q.dtype) for term in terms.own)], -1)
         out = attend(q, torch.cat([k, one_hot], -1), v, terms.rows)
         return out.transpose(1, 2).reshape(n, g, g, g, heads * c)
-
-    def _terms(self, q: Tensor, g: int, padding_query: Tensor | None) -> Terms:
-        # table[a - b + window - 1] for query coordinate a and key coordinate b
-        tables = tuple(table[self.offsets] for table in (self.rel_pos_d, self.rel_pos_h, self.rel_pos_w))
-        build = upstream_terms if self.relative_position == "upstream" else decomposed_terms
-        return build(q, tables, g, padding_query)
 
     def _one_hot_keys(self, g: int) -> Tensor:
         """Key channels that pick the query's terms: coordinates of real keys, and the padding key's own."""

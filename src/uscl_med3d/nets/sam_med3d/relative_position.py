@@ -1,8 +1,8 @@
 """Relative-position terms of the attention logits, and the logit of the collapsed padding key.
 
 Notation: g real tokens and w window tokens per axis; (d, h, v) are a query's coordinates and (i, j, k) a
-key's, along depth, height and width. Tables come gathered, `R[a, b] = table[a - b + w - 1]`, shape (w, w,
-c). Queries are unscaled, as upstream.
+key's, along depth, height and width; `R[a, b]` is row a - b + w - 1 of a table (2 w - 1, c). Queries are
+unscaled, as upstream.
 """
 
 from __future__ import annotations
@@ -29,7 +29,20 @@ class Terms(NamedTuple):
     rows: Tensor | None
 
 
-def upstream_terms(q: Tensor, tables: Tables, g: int, padding_query: Tensor | None) -> Terms:
+def table_rows(g: int, w: int) -> Tensor:
+    """Which rows of the three tables, laid one after another, meet each query: (g**3, 3 w).
+
+    Columns are w key coordinates for the query's depth, then its height, then its width.
+    """
+    rows = _offsets(w)[:g]
+    parts = [
+        (rows + axis * (2 * w - 1)).reshape(*shape, w).expand(g, g, g, w)
+        for axis, shape in enumerate([(g, 1, 1), (1, g, 1), (1, 1, g)])
+    ]
+    return torch.cat(parts, -1).reshape(g**3, 3 * w)
+
+
+def upstream_terms(q: Tensor, tables: Tables, rows: Tensor, padding_query: Tensor | None) -> Terms:
     """The form released checkpoints were trained with.
 
     It adds `q[d,h,v]·Rd[d,k] + q[d,h,i]·Rh[h,k] + q[d,h,j]·Rw[j,k]` to the logit, where `q[d,h,i]` is the
@@ -38,46 +51,43 @@ def upstream_terms(q: Tensor, tables: Tables, g: int, padding_query: Tensor | No
 
     Args:
         q: queries (n, heads, g**3, c).
-        tables: gathered tables for depth, height, width.
-        g: real tokens per axis.
+        tables: relative-position tables (2 w - 1, c) for depth, height, width.
+        rows: `table_rows(g, w)`.
         padding_query: query of a padding token (heads, c), or None when the window is not larger than the
             grid.
 
     Source: uni-medical/SAM-Med3D@f3de1fa10da9:segment_anything/modeling/image_encoder3D.py (behaviour only).
     """
-    n, heads, _, c = q.shape
-    grid = q.reshape(n, heads, g, g, g, c)
-    table_d, table_h, table_w = tables
-    own = torch.einsum("nadhvc,dkc->nadhvk", grid, table_d[:g])
-    by_i = torch.einsum("nadhic,hkc->nadhik", grid, table_h[:g])
-    by_j = torch.einsum("nadhjc,jkc->nadhjk", grid, table_w[:g])
-    rows = (by_i[..., None, :g] + by_j[..., None, :, :g]).reshape(n, heads, g * g, g**3)
-    per_query = [own[..., :g].reshape(n, heads, g**3, g)]
+    n, heads, count, _ = q.shape
+    own, by_i, by_j = _products(q, tables, rows)
+    g, w = own.shape[2], own.shape[-1]
+    pairs = (by_i[..., None, :g] + by_j[..., None, :, :g]).reshape(n, heads, g * g, count)
+    per_query = own[..., :g].reshape(n, heads, count, g)
     if padding_query is None:
-        return Terms(per_query, rows)
+        return Terms([per_query], pairs)
 
     own, by_i, by_j = _precise(own), _precise(by_i), _precise(by_j)
-    w = table_d.shape[0]
+    offsets = _offsets(w).to(q.device)
     # Sums over keys in log space; every summand is positive, so nothing cancels.
     real_i, real_j = by_i.logsumexp(-2), by_j.logsumexp(-2)
-    pad_i = _precise(torch.einsum("ac,hkc->ahk", padding_query, table_h[:g]))[:, None] + math.log(w - g)
-    pad_j = _precise(torch.einsum("ac,jkc->ajk", padding_query, table_w[g:])).logsumexp(-2)[:, None, None]
+    pad_i = _precise(torch.einsum("ac,hkc->ahk", padding_query, tables[1][offsets[:g]]))[:, None] + math.log(
+        w - g
+    )
+    pad_j = _precise(torch.einsum("ac,jkc->ajk", padding_query, tables[2][offsets[g:]]))
+    pad_j = pad_j.logsumexp(-2)[:, None, None]
     all_i, all_j = torch.logaddexp(real_i, pad_i), torch.logaddexp(real_j, pad_j)
     near = torch.logaddexp((pad_i + all_j)[..., :g], (real_i + pad_j)[..., :g])
     sums = torch.cat([near, (all_i + all_j)[..., g:]], -1)
-    sink = (own + sums.unsqueeze(4)).logsumexp(-1)
-    return Terms([*per_query, sink.reshape(n, heads, g**3, 1)], torch.nn.functional.pad(rows, (0, 1)))
+    sink = (own + sums.unsqueeze(4)).logsumexp(-1).reshape(n, heads, count, 1)
+    return Terms([per_query, sink], torch.nn.functional.pad(pairs, (0, 1)))
 
 
-def decomposed_terms(q: Tensor, tables: Tables, g: int, padding_query: Tensor | None) -> Terms:
+def decomposed_terms(q: Tensor, tables: Tables, rows: Tensor, padding_query: Tensor | None) -> Terms:
     """The textbook form `q·Rd[d,i] + q·Rh[h,j] + q·Rw[v,k]`; arguments as `upstream_terms`."""
-    n, heads, _, c = q.shape
-    grid = q.reshape(n, heads, g, g, g, c)
-    terms = [
-        torch.einsum(f"nadhvc,{axis}kc->nadhvk", grid, table[:g])
-        for axis, table in zip("dhv", tables, strict=True)
-    ]
-    per_query = [term[..., :g].reshape(n, heads, g**3, g) for term in terms]
+    n, heads, count, _ = q.shape
+    terms = _products(q, tables, rows)
+    g = terms[0].shape[2]
+    per_query = [term[..., :g].reshape(n, heads, count, g) for term in terms]
     if padding_query is None:
         return Terms(per_query, None)
     real_d, real_h, real_w = (_precise(term[..., :g]).logsumexp(-1) for term in terms)
@@ -85,8 +95,25 @@ def decomposed_terms(q: Tensor, tables: Tables, g: int, padding_query: Tensor | 
     all_h, all_w = torch.logaddexp(real_h, pad_h), torch.logaddexp(real_w, pad_w)
     # A padding key has its first padded coordinate along d, or along h, or along w.
     parts = [pad_d + all_h + all_w, real_d + pad_h + all_w, real_d + real_h + pad_w]
-    sink = torch.stack(parts, -1).logsumexp(-1)
-    return Terms([*per_query, sink.reshape(n, heads, g**3, 1)], None)
+    sink = torch.stack(parts, -1).logsumexp(-1).reshape(n, heads, count, 1)
+    return Terms([*per_query, sink], None)
+
+
+def _products(q: Tensor, tables: Tables, rows: Tensor) -> tuple[Tensor, ...]:
+    """Each query times the table rows of its depth, height and width: three of (n, heads, g, g, g, w).
+
+    One matrix product with all rows, then a gather: fewer copies of the queries than one product per axis.
+    """
+    n, heads, count, _ = q.shape
+    g = round(count ** (1 / 3))
+    products = (q @ torch.cat(tables).T).gather(-1, rows.expand(n, heads, -1, -1))
+    return products.reshape(n, heads, g, g, g, rows.shape[-1]).chunk(3, -1)
+
+
+def _offsets(w: int) -> Tensor:
+    """Row of a table for query coordinate a and key coordinate b, (w, w)."""
+    steps = torch.arange(w)
+    return steps[:, None] - steps[None, :] + w - 1
 
 
 def _precise(x: Tensor) -> Tensor:

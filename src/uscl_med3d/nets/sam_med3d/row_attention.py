@@ -10,6 +10,9 @@ from torch.autograd.function import FunctionCtx
 _CHUNK = 1 << 17
 """Logits worked on at once: half a megabyte in float32, which stays in a core's second-level cache."""
 
+_KEPT = 1 << 21
+"""Softmax weights kept for the backward pass; more than these are computed again, which costs less than memory."""
+
 
 def attend(q: Tensor, k: Tensor, v: Tensor, rows: Tensor | None) -> Tensor:
     """`softmax(q kᵀ + rows) v`.
@@ -39,43 +42,42 @@ def attend(q: Tensor, k: Tensor, v: Tensor, rows: Tensor | None) -> Tensor:
 
 
 class _RowAttention(torch.autograd.Function):
-    """Forward and backward in chunks of heads that fit the cache; keeps the softmax, not the logits."""
+    """Forward and backward in chunks of heads that fit the cache."""
 
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cpu")
     def forward(ctx: FunctionCtx, q: Tensor, k: Tensor, v: Tensor, rows: Tensor) -> Tensor:
-        groups, (heads, t, _) = rows.shape[1], q.shape
-        out = q.new_empty(heads, t, v.shape[2])
-        keep = any(ctx.needs_input_grad)
-        weights = []
+        keep = any(ctx.needs_input_grad) and q.shape[0] * q.shape[1] * k.shape[1] <= _KEPT
+        out, weights = q.new_empty(*q.shape[:2], v.shape[2]), []
         # The inputs have one type already; autocast would only change it in the middle.
         with torch.autocast("cpu", enabled=False):
             for part in _chunks(q, k):
-                logits = torch.bmm(q[part], k[part].transpose(1, 2))
-                logits.unflatten(1, (groups, -1)).add_(rows[part].unsqueeze(2))
-                weight = logits.softmax(-1)
+                weight = _softmax(q[part], k[part], rows[part])
                 torch.bmm(weight, v[part], out=out[part])
                 if keep:
                     weights.append(weight)
-        ctx.groups = groups
-        ctx.save_for_backward(q, k, v, *weights)
+        ctx.save_for_backward(q, k, v, rows, *weights)
         return out
 
     @staticmethod
-    @torch.amp.custom_bwd(device_type="cpu")
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, ...]:
-        q, k, v, *weights = ctx.saved_tensors
-        grad_q, grad_k, grad_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-        grad_rows = q.new_empty(q.shape[0], ctx.groups, k.shape[1])
+        q, k, v, rows, *weights = ctx.saved_tensors
+        grad_q, grad_k, grad_v, grad_rows = (torch.empty_like(x) for x in (q, k, v, rows))
         with torch.autocast("cpu", enabled=False):
-            for part, weight in zip(_chunks(q, k), weights, strict=True):
+            for index, part in enumerate(_chunks(q, k)):
+                weight = weights[index] if weights else _softmax(q[part], k[part], rows[part])
                 torch.bmm(weight.transpose(1, 2), grad[part], out=grad_v[part])
                 grad_weight = torch.bmm(grad[part], v[part].transpose(1, 2))
                 grad_logits = torch._softmax_backward_data(grad_weight, weight, -1, weight.dtype)
                 torch.bmm(grad_logits, k[part], out=grad_q[part])
                 torch.bmm(grad_logits.transpose(1, 2), q[part], out=grad_k[part])
-                torch.sum(grad_logits.unflatten(1, (ctx.groups, -1)), 2, out=grad_rows[part])
+                torch.sum(grad_logits.unflatten(1, (rows.shape[1], -1)), 2, out=grad_rows[part])
         return grad_q, grad_k, grad_v, grad_rows
+
+
+def _softmax(q: Tensor, k: Tensor, rows: Tensor) -> Tensor:
+    logits = torch.bmm(q, k.transpose(1, 2))
+    logits.unflatten(1, (rows.shape[1], -1)).add_(rows.unsqueeze(2))
+    return logits.softmax(-1)
 
 
 def _chunks(q: Tensor, k: Tensor) -> list[slice]:
