@@ -15,6 +15,7 @@ import pandas as pd
 from uscl_med3d.clicks.crops import common_part
 from uscl_med3d.core.io import atomic, save_volume, write_csv
 from uscl_med3d.core.seeds import prepare_torch
+from uscl_med3d.data.general import Reading
 from uscl_med3d.evaluate.cases import Item, Unscored, list_general_items, list_sweep_items
 from uscl_med3d.evaluate.metrics import BOTH_EMPTY, dice_percent, surface_scores
 from uscl_med3d.evaluate.predict import fill_volume
@@ -122,6 +123,7 @@ def _list_items(
                 job.seed,
                 settings.min_target_voxels,
                 settings.max_classes_per_case,
+                Reading.of(job),
             )
 
 

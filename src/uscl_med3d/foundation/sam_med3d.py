@@ -15,7 +15,7 @@ import torch
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256, write_csv, write_json
 from uscl_med3d.core.seeds import prepare_torch, rng
-from uscl_med3d.data.general import Case, list_cases, load_case
+from uscl_med3d.data.general import Case, Reading, hash_case, list_cases, load_case
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.full_tuning import FullTuningMethod
 from uscl_med3d.nets.sam_med3d import (
@@ -119,14 +119,14 @@ class _Training:
         self.cases: dict[str, Case] = {}
         training, held_back = [], []
         for name, folder in sorted(general_dirs.items()):
-            cases = list_cases(folder, "Tr")
+            cases = list_cases(folder, "Tr", Reading.of(job))
             patients = sorted({case.patient for case in cases})
             kept = set(patients[max(1, len(patients) - schedule.validation_patients) :])
             for case in cases:
                 key = f"{name}/{case.id}"
                 self.cases[key] = case
                 (held_back if case.patient in kept else training).append(key)
-        self.files = {key: [sha256(case.image), sha256(case.label)] for key, case in self.cases.items()}
+        self.files = {key: hash_case(case) for key, case in self.cases.items()}
         self.source = CropSource(self._load, job.model.image_size, schedule.cached_cases)
         self.targets = self.source.find_targets(training, None, schedule.min_target_voxels)
         if not self.targets:
