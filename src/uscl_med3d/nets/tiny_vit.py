@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from uscl_med3d.nets.sam_med3d.layers import LayerNorm3d as ChannelNorm
+from uscl_med3d.nets.sam.layers import LayerNorm2d
 
 PATCH_STRIDE = 4  # two convolutions of stride 2
 
@@ -272,9 +272,9 @@ class TinyViT(nn.Module):
         out = config.out_channels
         self.neck = nn.Sequential(
             nn.Conv2d(config.widths[-1], out, kernel_size=1, bias=False),
-            ChannelNorm(out),
+            LayerNorm2d(out),
             nn.Conv2d(out, out, kernel_size=3, padding=1, bias=False),
-            ChannelNorm(out),
+            LayerNorm2d(out),
         )
         self._start()
 
