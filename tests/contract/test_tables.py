@@ -22,7 +22,7 @@ KEYS = {
     "table4": ["method", "dataset"],
     "table5": ["rank", "tuned_modules"],
 }
-VALUES = ["dice", "ci_low", "ci_high", "n_patients", "n_cases", "reported", "reason"]
+VALUES = ["dice", "ci_low", "ci_high", "n_patients", "n_cases", "volume_clicks", "reported", "reason"]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ KEYS = {
     4: ["method", "dataset"],
     5: ["rank", "tuned_modules"],
 }
-VALUES = ["dice", "ci_low", "ci_high", "n_patients", "n_cases", "reported", "reason"]
+VALUES = ["dice", "ci_low", "ci_high", "n_patients", "n_cases", "volume_clicks", "reported", "reason"]
 
 
 @pytest.mark.parametrize("number", KEYS)

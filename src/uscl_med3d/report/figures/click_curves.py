@@ -40,12 +40,22 @@ def _panel(axes: Axes, context: Context, dataset: str) -> None:
         say(axes, explain_missing(rows), 22)
         return
     colours = method_colours({key: entry.label for key, entry in context.job.methods.items()})
-    for marker, (name, entry) in zip(MARKERS * 3, context.job.methods.items(), strict=False):
+    drawn = [
+        (name, entry)
+        for name, entry in context.job.methods.items()
+        if entry.prompt in ("clicks", "slice_clicks") and entry.weights_of is None
+    ]
+    for marker, (name, entry) in zip(MARKERS * 3, drawn, strict=False):
         points = curve(context, name, dataset)
         if points:
             clicks, mean, low, high = zip(*points, strict=True)
             axes.fill_between(clicks, low, high, color=colours[name], alpha=0.15, lw=0)
-            axes.plot(clicks, mean, color=colours[name], marker=marker, ms=3, label=class_title(entry.label))
+            # Clicks in every slice cost more than clicks in a volume: another line, and a note in the label.
+            per_slice = entry.prompt == "slice_clicks"
+            label = class_title(entry.label) + (" (per slice)" if per_slice else "")
+            axes.plot(
+                clicks, mean, "--" if per_slice else "-", color=colours[name], marker=marker, ms=3, label=label
+            )
     axes.set_xlabel("clicks")
     axes.set_ylim(0, 100)
     axes.set_xticks([1, 3, 5, 10])

@@ -36,12 +36,22 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
         for panel in panels:
             say(panel, explain_missing(ultrasound), 28)
         return figure
-    gains = {row: difference_to_baseline(context, row, "us") for row in row_names(context) if row != BASELINE}
+    gains = {row: difference_to_baseline(context, row, "us") for row in _tuned(context)}
     for panel, dataset in zip(panels, sets, strict=True):
         _panel(panel, context, dataset, gains)
     panels[0].set_ylabel("change on the general-domain set")
     share_legend(figure, panels, columns=3)
     return figure
+
+
+def _tuned(context: Context) -> list[str]:
+    """Rows of Table 4 that differ from the baseline: not itself, nor the row with its adapter off."""
+    methods = context.job.methods
+    return [
+        row
+        for row in row_names(context)
+        if row != BASELINE and not (row in methods and methods[row].weights_of)
+    ]
 
 
 def difference_to_baseline(context: Context, row: str, dataset: str) -> Difference | None:

@@ -29,6 +29,7 @@ def write_caption(name: str, frame: pd.DataFrame, context: Context) -> str:
         "(value reported by the paper, on its private data).",
         _reference(name, context),
         _protocol(name, context),
+        _slices(frame, context),
         _patients(frame, context),
         _seeds(context),
     ]
@@ -54,6 +55,21 @@ def _protocol(name: str, context: Context) -> str:
         return text + " Mean over cases."
     after = f" after {context.last_point} clicks" if name != "table2" else ""
     return text + f" Mean over classes of the mean over cases{after}."
+
+
+def _slices(frame: pd.DataFrame, context: Context) -> str:
+    """What the clicks of the 2D methods amount to: N clicks in every slice are not N clicks."""
+    labels = [e.label for e in context.job.methods.values() if e.prompt == "slice_clicks"]
+    if "points" not in frame:
+        return ""
+    rows = frame[frame["method"].isin(labels) & (frame["points"] == context.last_point)]
+    means = rows.dropna(subset=["volume_clicks"]).groupby("method", sort=False)["volume_clicks"].mean()
+    if means.empty:
+        return ""
+    return (
+        f"2D methods ({', '.join(means.index)}) get their clicks in every slice that shows the object: "
+        f"{context.last_point} per slice are {means.min():.0f} to {means.max():.0f} per volume on average."
+    )
 
 
 def _patients(frame: pd.DataFrame, context: Context) -> str:

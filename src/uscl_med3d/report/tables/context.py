@@ -24,7 +24,7 @@ MODULES = {"encoder": "image_encoder", "decoder": "mask_decoder", "both": "image
 
 NO_ROWS = pd.DataFrame(columns=list(AVERAGED))
 
-VALUES = ("dice", "ci_low", "ci_high", "n_patients", "n_cases", "reported", "reason")
+VALUES = ("dice", "ci_low", "ci_high", "n_patients", "n_cases", "volume_clicks", "reported", "reason")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Context:
 
     def clicks(self, dataset: str) -> list[int]:
         """Click counts at which a dataset was scored."""
-        return sorted({int(click) for name, click, _ in self._scored if name == dataset})
+        return sorted({int(click) for name, click, _ in self._scored if name == dataset and click > 0})
 
     def classes_of(self, dataset: str) -> tuple[str, ...]:
         """Classes over which a dataset's mean is taken.
@@ -142,8 +142,15 @@ class Context:
             "ci_high": made.high,
             "n_patients": made.n_patients,
             "n_cases": made.n_cases,
+            "volume_clicks": self._volume_clicks(source, classes),
             "reason": reason,
         }
+
+    def _volume_clicks(self, source: Source, classes: Sequence[str]) -> float:
+        """Clicks that a volume has cost on average: more than `click` where every slice gets that many."""
+        rows = self.scores[self.scores["run"].isin([run.id for run in source.runs])]
+        rows = rows[(rows["dataset"] == source.dataset) & (rows["click"] == source.click)]
+        return float(rows.loc[rows["class"].isin(classes) & rows["dice"].notna(), "volume_clicks"].mean())
 
     def _explain(self, source: Source, classes: Sequence[str]) -> str:
         """Why a cell is empty: the run was not scored there.
@@ -174,7 +181,8 @@ class Source:
 
 def _empty(reason: str) -> dict[str, Any]:
     nan = float("nan")
-    return {"dice": nan, "ci_low": nan, "ci_high": nan, "n_patients": 0, "n_cases": 0, "reason": reason}
+    missing = dict.fromkeys(("dice", "ci_low", "ci_high", "volume_clicks"), nan)
+    return missing | {"n_patients": 0, "n_cases": 0, "reason": reason}
 
 
 def source_of_method(context: Context, label: str, dataset: str, click: int) -> Source:
