@@ -187,7 +187,12 @@ class Attention(nn.Module):
         # Channels of qkv are grouped by head: q, k and v of head 0, then of head 1, ...
         qkv = self.qkv(self.norm(x)).reshape(windows, tokens, self.heads, 3, width // self.heads)
         q, k, v = qkv.permute(3, 0, 2, 1, 4)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=self.attention_biases[:, self.offset_index])
+        bias = self.attention_biases[:, self.offset_index]
+        if torch.is_grad_enabled():
+            # Torch's fused attention gives no gradient to a bias; its fallback costs more than these lines.
+            x = (q * (width // self.heads) ** -0.5 @ k.transpose(-1, -2) + bias).softmax(-1) @ v
+        else:
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
         return self.proj(x.transpose(1, 2).reshape(windows, tokens, width))
 
 

@@ -42,7 +42,7 @@ def build(tensors: dict[str, Tensor], dtype: torch.dtype) -> TinyViT:
     return encoder.to(dtype)
 
 
-def walk(encoder: TinyViT, image: Tensor) -> dict[str, Tensor]:
+def walk(encoder: TinyViT, image: Tensor, gradients: bool) -> dict[str, Tensor]:
     """Every intermediate result that the reference names, in its layout."""
     found = {}
 
@@ -58,7 +58,7 @@ def walk(encoder: TinyViT, image: Tensor) -> dict[str, Tensor]:
             block.register_forward_hook(keep(f"stage{i}.block{j}", i > 0))
         if i < 3:
             stage.downsample.register_forward_hook(keep(f"stage{i}.merge", True))
-    with torch.no_grad():
+    with torch.set_grad_enabled(gradients):
         found["encoder"] = encoder(image)
     return found
 
@@ -79,10 +79,11 @@ def check(found: dict[str, Tensor], tensors: dict[str, Tensor], kind: str) -> in
 
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("kind", list(PRECISIONS))
-def test_official_numbers(shared: Path, file: str, kind: str) -> None:
+@pytest.mark.parametrize("gradients", [False, True])  # attention has a way of its own for each
+def test_official_numbers(shared: Path, file: str, kind: str, gradients: bool) -> None:
     tensors = read(shared, file)
     dtype = PRECISIONS[kind][0]
-    found = walk(build(tensors, dtype), tensors["in/image"].to(dtype))
+    found = walk(build(tensors, dtype), tensors["in/image"].to(dtype), gradients)
     assert check(found, tensors, kind) >= 8
 
 
