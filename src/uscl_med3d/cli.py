@@ -137,6 +137,13 @@ def bench(a: SimpleNamespace) -> None:
     main(["--quick"] if a.quick else [])
 
 
+def trace(a: SimpleNamespace) -> None:
+    """Where a table's numbers come from: files and hashes, parameters, code commit."""
+    from uscl_med3d.trace import trace
+
+    print(trace(a.table, a.cells, a.scale))
+
+
 def readme(a: SimpleNamespace) -> None:
     """Rewrite the README's result sections from the results folder."""
     from uscl_med3d.report.readme import update_readme
@@ -190,9 +197,12 @@ def build_parser() -> argparse.ArgumentParser:
     ).add_argument("--name", required=True)
     add(claims, "tables", "pseudolabels", "out", several=["scores"])
     add(html, "tables", "figures", "claims", "pseudolabels", "gate", "splits", "jobs", "out")
-    for tool in (bench, readme):
+    for tool in (bench, readme, trace):
         verbs.add_parser(tool.__name__, help=(tool.__doc__ or "").strip()).set_defaults(function=tool)
     verbs.choices["bench"].add_argument("--quick", action="store_true", help="small sizes only")
+    verbs.choices["trace"].add_argument("table", help="table1, table2, ...")
+    verbs.choices["trace"].add_argument("cells", nargs="*", help="key=value: only cells that match")
+    verbs.choices["trace"].add_argument("--scale", default="phantom")
     return parser
 
 

@@ -44,6 +44,8 @@ class Plan:
             wanted |= {
                 f"{stage}/{run.id}.json": parameters.slice_job(self.params, stage, run) for stage in stages
             }
+        # No job reads this one; it says with what the results of the scale were made.
+        wanted["all.json"] = self.params.model_dump(mode="json")
         for name, values in wanted.items():
             text = json.dumps(values, indent=2) + "\n"
             path = folder / name

@@ -86,3 +86,9 @@ def test_only_base_models_that_are_needed_are_made(config, tmp_path, monkeypatch
     assert plan.foundations == ["sam_med3d", "seggpt"]
     made = {path.name for path in (tmp_path / "results/phantom/params").glob("foundation_*")}
     assert made == {"foundation_sam_med3d.json", "foundation_seggpt.json"}
+
+
+def test_an_overlay_leaves_out_a_method_by_null(config):
+    config["methods"]["adaptformer"] = None
+    plan = Plan(config)
+    assert "adaptformer" not in plan.runs and "full_tuning" in plan.runs

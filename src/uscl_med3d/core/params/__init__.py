@@ -107,7 +107,13 @@ SLICES: dict[str, tuple[str, ...]] = {
 
 
 def validate(values: dict[str, Any], file: str) -> Params:
-    """Check a parameter dictionary; every wrong or missing key is named in one `InputError`."""
+    """Check a parameter dictionary; every wrong or missing key is named in one `InputError`.
+
+    A method that an overlay sets to null is left out, because an overlay cannot remove a key.
+    """
+    methods = values.get("methods")
+    if isinstance(methods, dict):
+        values = values | {"methods": {name: entry for name, entry in methods.items() if entry is not None}}
     try:
         return Params.model_validate(values)
     except ValidationError as error:
