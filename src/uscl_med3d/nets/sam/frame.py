@@ -86,19 +86,19 @@ class LongestSideFrame(Frame):
         return rows @ masks @ columns.T
 
 
-class CentredFrame(Frame):
-    """SAM-Med2D's: slices smaller than the input on both sides are padded with zeros around them.
+class SquareFrame(Frame):
+    """SAM-Med2D's: slices are resized to the square by the nearest pixel, so that their aspect is not kept.
 
-    Others are resized to the square by the nearest pixel, so that their aspect is not kept. Zeros are padded
-    after normalisation. Officially images come as BGR while mean and deviation are those of RGB; grey slices,
-    whose channels are equal, are not affected.
+    Slices that are smaller than the input on both sides are not resized but padded with zeros around them, after
+    normalisation, if `pads_small`, as officially. Officially images come as BGR while mean and deviation are
+    those of RGB; grey slices, whose channels are equal, are not affected.
 
     Source: OpenGVLab/SAM-Med2D@bfd2b93b1158:DataLoader.py and utils.py (behaviour only).
     """
 
-    def __init__(self, size: tuple[int, int], image_size: int, mask_size: int) -> None:
+    def __init__(self, size: tuple[int, int], image_size: int, mask_size: int, pads_small: bool) -> None:
         super().__init__(size, image_size, mask_size)
-        self.padded = max(size) < image_size
+        self.padded = pads_small and max(size) < image_size
         self.start = tuple((image_size - length) // 2 for length in size) if self.padded else (0, 0)
 
     def place_images(self, images: Tensor) -> Tensor:
