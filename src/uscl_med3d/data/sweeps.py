@@ -12,7 +12,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import load_volume, read_json
 from uscl_med3d.data.splits import guard_splits, hash_splits, read_splits
 
-__all__ = ["Sweep", "guard_splits", "hash_splits", "load_sweep", "read_splits"]
+__all__ = ["Sweep", "guard_splits", "hash_splits", "load_pseudolabelled", "load_sweep", "read_splits"]
 
 
 @dataclass(frozen=True)
@@ -61,3 +61,23 @@ def load_sweep(volumes_dir: str | Path, sweep: str) -> Sweep:
                 remedy="delete the folder of the volumes and run `ingest` again",
             )
     return Sweep(id=sweep, image=image, key_frames=key_frames, reference=reference, sidecar=sidecar)
+
+
+def load_pseudolabelled(
+    volumes_dir: str | Path, pseudolabels_dir: str | Path, sweep: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image and pseudo-labels (d, h, w) of one sweep; 255 on rejected frames.
+
+    Raises:
+        InputError: where a file is missing or broken, or the labels are of another size.
+    """
+    image, file = load_sweep(volumes_dir, sweep).image, Path(pseudolabels_dir) / f"{sweep}.nii.gz"
+    label = load_volume(file)[0]
+    if label.shape != image.shape:
+        raise InputError(
+            file=file,
+            found=f"shape {label.shape}",
+            expected=f"{image.shape}, as its image.nii.gz",
+            remedy="delete the file, so that `pseudolabel` writes it again for the present volumes",
+        )
+    return image, label

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import load_volume, sha256, write_csv, write_json
+from uscl_med3d.core.io import sha256, write_csv, write_json
 from uscl_med3d.core.seeds import prepare_torch, rng
-from uscl_med3d.data.sweeps import load_sweep, read_splits
-from uscl_med3d.methods.base import ClickMethod
+from uscl_med3d.data.sweeps import load_pseudolabelled, load_sweep, read_splits
+from uscl_med3d.methods.base import ClickMethod, Method
 from uscl_med3d.methods.registry import find_method
-from uscl_med3d.train.crops import CropReference, CropSource, draw_balanced, draw_crop_list
-from uscl_med3d.train.loop import ClickTrainer, Example, Progress
+from uscl_med3d.train.crops import CropSource, draw_balanced, draw_crop_list
+from uscl_med3d.train.loop import ClickTrainer, Example, Progress, Trainer
 from uscl_med3d.train.validation import choose_validation_crops, validate
 
 CURVE_COLUMNS = ["step", "loss", "learning_rate", "validation_dice"]
@@ -35,8 +35,9 @@ def finetune(
     """Train the run of `job` and write its weights, learning curve, facts and cost.
 
     The training set is every pseudo-labelled class of every accepted frame of the training patients' sweeps;
-    rejected frames (255) are ignored by the loss and get no clicks. Validation uses the annotated key frames
-    of validation patients. An interrupted run goes on from `<out_weights>.resume`.
+    rejected frames (255) are ignored by the loss and get no clicks. Methods with clicks learn from crops and
+    simulated clicks, methods without prompts from patches and all classes at once. Validation uses the
+    annotated key frames of validation patients. An interrupted run goes on from `<out_weights>.resume`.
 
     Raises:
         InputError: for missing or unsuitable files, or a training set without any target.
@@ -48,9 +49,9 @@ def finetune(
     method = find_method(job.run.method).load(job, base_weights, None, vcl_weights)
     parameters = method.prepare_training()
     splits = read_splits(splits_csv)
-    training = _Training(job, volumes_dir, pseudolabels_dir, splits, seeds, method)
-    trainer = ClickTrainer(
-        method, parameters, job.finetune, method.read_options(job).learning_rate,
+    trainer_class, training = _choose_training(job, volumes_dir, pseudolabels_dir, splits, seeds, method)
+    trainer = trainer_class(
+        method, parameters, training.schedule, method.read_options(job).learning_rate,
         training.draw, training.validate, seeds, out_weights.with_name(out_weights.name + ".resume"),
         _fingerprint(job, base_weights, vcl_weights, pseudolabels_dir), job.precision,
     )  # fmt: skip
@@ -59,12 +60,28 @@ def finetune(
     trained = time.perf_counter()
     method.save(out_weights)
     write_csv(curve_csv, pd.DataFrame(progress.curve, columns=CURVE_COLUMNS))
-    write_json(info_json, _facts(job, method, parameters, progress, training.crops))
-    write_json(cost_json, _costs(job, trained - prepared, time.perf_counter() - begun))
+    write_json(info_json, _facts(job, method, parameters, progress, training))
+    write_json(cost_json, _costs(job, training.schedule, trained - prepared, time.perf_counter() - begun))
     trainer.finish()
 
 
-class _Training:
+def _choose_training(
+    job: Any, volumes_dir: Path, pseudolabels_dir: Path, splits: pd.DataFrame, seeds: tuple, method: Method
+) -> tuple[type[Trainer], Any]:
+    """How a kind of method is trained, and on what."""
+    if method.prompt == "clicks":
+        return ClickTrainer, _ClickTraining(job, volumes_dir, pseudolabels_dir, splits, seeds, method)
+    if method.prompt == "none":
+        from uscl_med3d.train.segmentation import PatchTrainer, PatchTraining
+
+        return PatchTrainer, PatchTraining(job, volumes_dir, pseudolabels_dir, splits, seeds, method)
+    raise InputError(
+        file=f"params.yaml, methods.{job.run.method}", found=f"trained: true with prompt: {method.prompt}",
+        expected="prompt clicks or none for a method that is fine-tuned", remedy="set trained: false",
+    )  # fmt: skip
+
+
+class _ClickTraining:
     """Crops of the training and validation patients of one run."""
 
     def __init__(
@@ -77,17 +94,10 @@ class _Training:
         method: ClickMethod,
     ) -> None:
         schedule, size = job.finetune, job.model.image_size
-        self.job, self.seeds, self.method = job, seeds, method
+        self.job, self.seeds, self.method, self.schedule = job, seeds, method, schedule
 
-        def load_pseudolabelled(sweep: str) -> tuple[np.ndarray, np.ndarray]:
-            image, file = load_sweep(volumes_dir, sweep).image, Path(pseudolabels_dir) / f"{sweep}.nii.gz"
-            label = load_volume(file)[0]
-            if label.shape != image.shape:
-                raise InputError(
-                    file=file, found=f"shape {label.shape}", expected=f"{image.shape}, as its image.nii.gz",
-                    remedy="delete the file, so that `pseudolabel` writes it again for the present volumes",
-                )  # fmt: skip
-            return image, label
+        def load_training(sweep: str) -> tuple[np.ndarray, np.ndarray]:
+            return load_pseudolabelled(volumes_dir, pseudolabels_dir, sweep)
 
         def load_annotated(sweep: str) -> tuple[np.ndarray, np.ndarray]:
             loaded = load_sweep(volumes_dir, sweep)
@@ -95,7 +105,7 @@ class _Training:
 
         train = splits.loc[splits["split"] == "train", "sweep"]
         labelled = [sweep for sweep in train if (Path(pseudolabels_dir) / f"{sweep}.nii.gz").is_file()]
-        self.source = CropSource(load_pseudolabelled, size, schedule.cached_cases)
+        self.source = CropSource(load_training, size, schedule.cached_cases)
         targets = self.source.find_targets(labelled, job.classes, schedule.min_target_voxels)
         if not targets:
             raise InputError(
@@ -133,6 +143,18 @@ class _Training:
             schedule.click_simulator, schedule.batch_size, (self.job.seed, "finetune"),
         )  # fmt: skip
 
+    def describe(self) -> dict[str, Any]:
+        """Facts for the record."""
+        return {
+            "steps": self.schedule.steps,
+            "batch_size": self.schedule.batch_size,
+            "clicks": self.schedule.clicks,
+            "crops": len(self.crops),
+            "targets": len({crop.target for crop in self.crops}),
+            "sweeps": len({crop.target.case for crop in self.crops}),
+            "embeddings_computed_once": self.method.embeds_once,
+        }
+
     def _embed_all(self) -> Tensor:
         """Embeddings of all crops by the frozen encoder, once."""
         size, parts = self.job.finetune.batch_size, []
@@ -155,31 +177,23 @@ def _fingerprint(job: Any, base_weights: Path | None, vcl_weights: Path | None, 
 
 
 def _facts(
-    job: Any, method: ClickMethod, parameters: Sequence[torch.nn.Parameter], progress: Progress,
-    crops: Sequence[CropReference],
-) -> dict[str, Any]:  # fmt: skip
+    job: Any, method: Method, parameters: Sequence[torch.nn.Parameter], progress: Progress, training: Any
+) -> dict[str, Any]:
     """Facts that are the same in every repetition."""
-    schedule = job.finetune
-    kept = progress.best_step if progress.best_state is not None else schedule.steps
+    kept = progress.best_step if progress.best_state is not None else training.schedule.steps
     return {
         "run": job.run.id,
         "method": job.run.method,
         "trainable_parameters": sum(value.numel() for value in parameters),
         "total_parameters": sum(value.numel() for value in method.network.parameters()),
-        "steps": schedule.steps,
-        "batch_size": schedule.batch_size,
-        "clicks": schedule.clicks,
         "learning_rate": method.read_options(job).learning_rate,
         "kept_step": kept,
-        "crops": len(crops),
-        "targets": len({crop.target for crop in crops}),
-        "sweeps": len({crop.target.case for crop in crops}),
-        "embeddings_computed_once": method.embeds_once,
+        **training.describe(),
         **method.describe(),
     }
 
 
-def _costs(job: Any, training_seconds: float, total_seconds: float) -> dict[str, Any]:
+def _costs(job: Any, schedule: Any, training_seconds: float, total_seconds: float) -> dict[str, Any]:
     """What this repetition cost on this machine; never part of a hashed output."""
     on_gpu = job.device == "cuda"
     return {
@@ -188,7 +202,7 @@ def _costs(job: Any, training_seconds: float, total_seconds: float) -> dict[str,
         "total_seconds": round(total_seconds, 2),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20, 1) if on_gpu else None,
-        "batch_size": job.finetune.batch_size,
+        "batch_size": schedule.batch_size,
         "device": job.device,
         "threads": job.threads,
         "torch": torch.__version__,

@@ -1,4 +1,4 @@
-"""Training by simulated clicks: the same loop for the base model and for every fine-tuned method.
+"""Training, by simulated clicks above all: the same loop for the base model and for every fine-tuned method.
 
 Every random number of step n comes from a stream named by n, so a run that was interrupted and resumed gives
 the same weights as one that was not.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +20,8 @@ from torch import Tensor
 
 from uscl_med3d.clicks.simulators import SIMULATORS
 from uscl_med3d.core.io import atomic, remove
-from uscl_med3d.core.params.training import ClickTraining
 from uscl_med3d.core.seeds import derive, rng
-from uscl_med3d.methods.base import ClickMethod
+from uscl_med3d.methods.base import ClickMethod, Method
 from uscl_med3d.train.crops import IGNORE, Batch
 from uscl_med3d.train.losses import dice_cross_entropy
 
@@ -46,11 +46,12 @@ class Progress:
     recent_losses: list[float] = field(default_factory=list)
 
 
-class ClickTrainer:
-    """Trains the parameters that a method prepared.
+class Trainer(ABC):
+    """Trains the parameters that a method prepared; a subclass says what the loss of a step is.
 
     Args:
-        method: after `prepare_training`. parameters: what to optimise. schedule: numbers of the training.
+        method: after `prepare_training`. parameters: what to optimise. schedule: numbers of the training
+        (a `ClickTraining` or a `SegmentationTraining`).
         learning_rate: the highest one, reached after the warm-up. draw: step -> examples. validate: -> mean
         Dice in 0..100, or NaN when there is nothing to validate on. seeds: master seed and names of this
         training's random streams. resume_path, fingerprint: where to keep the state of an unfinished
@@ -58,8 +59,8 @@ class ClickTrainer:
     """
 
     def __init__(
-        self, method: ClickMethod, parameters: list[torch.nn.Parameter], schedule: ClickTraining,
-        learning_rate: float, draw: Callable[[int], Example], validate: Callable[[], float],
+        self, method: Method, parameters: list[torch.nn.Parameter], schedule: Any,
+        learning_rate: float, draw: Callable[[int], Any], validate: Callable[[], float],
         seeds: tuple[int | str, ...], resume_path: Path, fingerprint: str, precision: str,
     ) -> None:  # fmt: skip
         self.method, self.parameters, self.schedule, self.learning_rate = (
@@ -108,44 +109,16 @@ class ClickTrainer:
         example = self.draw(step)
         device = self.parameters[0].device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            loss = self._click_loss(example, step)
+            loss = self._loss(example, step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, self.schedule.gradient_norm)
         self.optimizer.step()
         self.progress.recent_losses.append(float(loss.detach()))
 
-    def _click_loss(self, example: Example, step: int) -> Tensor:
-        """Mean of the loss after each click, over the clicks that are drawn to be learned from in this step.
-
-        The others only move the clicks and the fed-back mask on, without gradient: their share of the cost is small,
-        and over the steps the drawn mean is an unbiased estimate of the mean over all clicks.
-        """
-        batch, schedule = example.batch, self.schedule
-        state = (
-            self.method.encode(torch.from_numpy(batch.images))
-            if example.embedding is None
-            else self.method.start(example.embedding)
-        )
-        device = self.parameters[0].device
-        truth = torch.from_numpy(batch.truth).to(device)
-        target, counts = (truth == 1).float(), (truth != IGNORE).float()
-        points, labels = first_clicks(batch)
-        total = torch.zeros((), device=device)
-        learned = rng(self.seeds[0], *self.seeds[1:], "learned clicks", step).choice(
-            schedule.clicks, schedule.learned_clicks, replace=False
-        )
-        for click in range(schedule.clicks):
-            with torch.set_grad_enabled(click in learned):
-                logits = self.method.click(state, points, labels)
-            if click in learned:
-                total = total + dice_cross_entropy(logits, target, counts)
-            if click + 1 < schedule.clicks:
-                random = rng(self.seeds[0], *self.seeds[1:], "clicks", step, click)
-                points, labels = add_clicks(
-                    points, labels, logits.detach() > 0, batch.truth, schedule.click_simulator, random
-                )
-        return total / schedule.learned_clicks
+    @abstractmethod
+    def _loss(self, example: Any, step: int) -> Tensor:
+        """Scalar loss of what `draw` gave for a step."""
 
     def _record(self, step: int) -> None:
         dice, progress = self.validate(), self.progress
@@ -187,7 +160,45 @@ class ClickTrainer:
         self.progress = Progress(**content["progress"])
 
 
-def scheduled_rate(step: int, schedule: ClickTraining, highest: float) -> float:
+class ClickTrainer(Trainer):
+    """Learns from simulated clicks: `draw` gives an `Example`, `schedule` is a `ClickTraining`."""
+
+    method: ClickMethod
+
+    def _loss(self, example: Example, step: int) -> Tensor:
+        """Mean of the loss after each click, over the clicks that are drawn to be learned from in this step.
+
+        The others only move the clicks and the fed-back mask on, without gradient: their share of the cost is small,
+        and over the steps the drawn mean is an unbiased estimate of the mean over all clicks.
+        """
+        batch, schedule = example.batch, self.schedule
+        state = (
+            self.method.encode(torch.from_numpy(batch.images))
+            if example.embedding is None
+            else self.method.start(example.embedding)
+        )
+        device = self.parameters[0].device
+        truth = torch.from_numpy(batch.truth).to(device)
+        target, counts = (truth == 1).float(), (truth != IGNORE).float()
+        points, labels = first_clicks(batch)
+        total = torch.zeros((), device=device)
+        learned = rng(self.seeds[0], *self.seeds[1:], "learned clicks", step).choice(
+            schedule.clicks, schedule.learned_clicks, replace=False
+        )
+        for click in range(schedule.clicks):
+            with torch.set_grad_enabled(click in learned):
+                logits = self.method.click(state, points, labels)
+            if click in learned:
+                total = total + dice_cross_entropy(logits, target, counts)
+            if click + 1 < schedule.clicks:
+                random = rng(self.seeds[0], *self.seeds[1:], "clicks", step, click)
+                points, labels = add_clicks(
+                    points, labels, logits.detach() > 0, batch.truth, schedule.click_simulator, random
+                )
+        return total / schedule.learned_clicks
+
+
+def scheduled_rate(step: int, schedule: Any, highest: float) -> float:
     """Linear warm-up, then half a cosine down to `final_learning_rate` times the highest rate."""
     if step < schedule.warmup_steps:
         return highest * (step + 1) / schedule.warmup_steps

@@ -116,7 +116,7 @@ def test_all_runs_of_a_seed_draw_the_same_crops(cohort, make_job, vcl, tmp_path)
         job = make_job("finetune", run)
         method = find_method(job.run.method).load(job, cohort.base, None, None)
         method.prepare_training()
-        training = module._Training(
+        training = module._ClickTraining(
             job,
             cohort.volumes,
             cohort.pseudolabels,
@@ -133,7 +133,7 @@ def test_cached_embeddings_equal_fresh_ones(cohort, make_job, vcl):
     job = make_job("finetune", "uscl_med3d_r8_decoder_vcl")
     method = find_method("uscl_med3d").load(job, cohort.base, None, vcl)
     method.prepare_training()
-    training = module._Training(
+    training = module._ClickTraining(
         job,
         cohort.volumes,
         cohort.pseudolabels,
