@@ -17,6 +17,7 @@ from torch import Tensor
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256, write_csv, write_json
 from uscl_med3d.core.seeds import prepare_torch
+from uscl_med3d.data.general import Reading
 from uscl_med3d.foundation.general_crops import GeneralCrops
 from uscl_med3d.foundation.sam_med3d import CURVE_COLUMNS, check_file
 from uscl_med3d.methods.base import torch_device
@@ -54,7 +55,9 @@ def train(
     curve: list[dict[str, float]] = []
     facts: dict[str, Any] = {"general_sets": sorted(general_dirs)}
     if settings.weights == "train":
-        crops = GeneralCrops(general_dirs, job.model.image_size, settings.training, job.seed, NAME)
+        crops = GeneralCrops(
+            general_dirs, Reading.of(job), job.model.image_size, settings.training, job.seed, NAME
+        )
         trainer = _make_trainer(job, base, network, crops, teacher, weights_out)
         curve = trainer.run("FastSAM3D").curve
         facts["validation"] = _compare(job, base, network, crops)
@@ -204,4 +207,21 @@ def _compare(job: Any, base: SamMed3D, network: SamMed3D, crops: GeneralCrops) -
         "teacher": SamMed3DMethod(base, job.prompts, device),
     }
     scores = {f"{name}_dice": round(crops.validate(method), 3) for name, method in methods.items()}
-    return {"clicks": crops.schedule.validation_clicks, "crops": len(crops.validation_crops), **scores}
+    return {
+        "clicks": crops.schedule.validation_clicks,
+        "crops": len(crops.validation_crops),
+        "unexplained_features": round(_unexplained(methods["student"], methods["teacher"], crops), 4),
+        **scores,
+    }
+
+
+@torch.no_grad()
+def _unexplained(student: SamMed3DMethod, teacher: SamMed3DMethod, crops: GeneralCrops) -> float:
+    """Mean squared difference of the embeddings over the variance of the teacher's within each channel."""
+    parts = [[], []]
+    for start in range(0, len(crops.validation_crops), crops.schedule.batch_size):
+        batch = crops.source.cut_batch(crops.validation_crops[start : start + crops.schedule.batch_size])
+        for part, method in zip(parts, (student, teacher), strict=True):
+            part.append(method.embed(torch.from_numpy(batch.images)).transpose(0, 1).flatten(1))
+    found, wanted = (torch.cat(part, 1) for part in parts)
+    return float((found - wanted).square().mean() / wanted.var(1).mean())

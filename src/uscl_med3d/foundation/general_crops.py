@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import sha256
 from uscl_med3d.core.seeds import rng
-from uscl_med3d.data.general import Case, list_cases, load_case
+from uscl_med3d.data.general import Case, Reading, hash_case, list_cases, load_case
 from uscl_med3d.methods.base import ClickMethod
 from uscl_med3d.train.crops import Batch, CropSource, draw_balanced
 from uscl_med3d.train.validation import choose_validation_crops, validate
@@ -23,7 +22,7 @@ class GeneralCrops:
     Every step draws new crops: first a set, then a structure of that set, then a case, then a voxel.
 
     Args:
-        general_dirs: set name -> folder.
+        general_dirs: set name -> folder. reading: how the folders are read.
         size: side of a crop.
         schedule: has `batch_size`, `flip_probability`, `min_target_voxels`, `cached_cases`, and
             `validation_patients`, `validation_targets`, `validation_clicks`, `click_simulator`.
@@ -37,27 +36,27 @@ class GeneralCrops:
     """
 
     def __init__(
-        self, general_dirs: Mapping[str, Path], size: int, schedule: Any, seed: int, stage: str
-    ) -> None:
+        self, general_dirs: Mapping[str, Path], reading: Reading, size: int, schedule: Any, seed: int, stage: str
+    ) -> None:  # fmt: skip
         self.schedule, self.seed, self.stage = schedule, seed, stage
         self.cases: dict[str, Case] = {}
         training, held_back = [], []
         for name, folder in sorted(general_dirs.items()):
-            cases = list_cases(folder, "Tr")
+            cases = list_cases(folder, "Tr", reading)
             patients = sorted({case.patient for case in cases})
             kept = set(patients[max(1, len(patients) - schedule.validation_patients) :])
             for case in cases:
                 key = f"{name}/{case.id}"
                 self.cases[key] = case
                 (held_back if case.patient in kept else training).append(key)
-        self.files = {key: [sha256(case.image), sha256(case.label)] for key, case in self.cases.items()}
+        self.files = {key: hash_case(case) for key, case in self.cases.items()}
         self.source = CropSource(self._load, size, schedule.cached_cases)
         self.targets = self.source.find_targets(training, None, schedule.min_target_voxels)
         if not self.targets:
             raise InputError(
                 file=", ".join(map(str, general_dirs.values())), found="no labelled structure to train on",
                 expected=f"labels of at least {schedule.min_target_voxels} voxels in imagesTr/labelsTr",
-                remedy=f"add labelled training volumes, or set weights of {stage} to a checkpoint",
+                remedy=f"add labelled training volumes, or set {stage.replace('_', '.', 1)}.weights to a checkpoint",
             )  # fmt: skip
         # set -> structure -> indices of targets
         self.sets: dict[str, dict[str, list[int]]] = {}

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256, write_csv, write_json
-from uscl_med3d.core.seeds import prepare_torch, rng
-from uscl_med3d.data.general import Case, Reading, hash_case, list_cases, load_case
+from uscl_med3d.core.seeds import prepare_torch
+from uscl_med3d.data.general import Reading
+from uscl_med3d.foundation.general_crops import GeneralCrops
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.full_tuning import FullTuningMethod
 from uscl_med3d.nets.sam_med3d import (
@@ -25,9 +25,7 @@ from uscl_med3d.nets.sam_med3d import (
     load_checkpoint,
     save_checkpoint,
 )
-from uscl_med3d.train.crops import Batch, CropSource, draw_balanced
 from uscl_med3d.train.loop import ClickTrainer, Example
-from uscl_med3d.train.validation import choose_validation_crops, validate
 
 CURVE_COLUMNS = ["step", "loss", "learning_rate", "validation_dice"]
 NAME = "foundation_sam_med3d"
@@ -98,84 +96,11 @@ def _make_trainer(
     schedule = job.sam_med3d.training
     method = FullTuningMethod(network, job.prompts, torch_device(job.device))
     parameters = method.prepare_training()
-    training = _Training(job, general_dirs, method)
-    content = [job.model_dump(mode="json"), training.files, torch.__version__]
+    crops = GeneralCrops(general_dirs, Reading.of(job), job.model.image_size, schedule, job.seed, NAME)
+    content = [job.model_dump(mode="json"), crops.files, torch.__version__]
     fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return ClickTrainer(
-        method, parameters, schedule, schedule.learning_rate, training.draw, training.validate,
-        (job.seed, NAME), weights_out.with_name(weights_out.name + ".resume"), fingerprint, job.precision,
+        method, parameters, schedule, schedule.learning_rate,
+        lambda step: Example(crops.draw(step), None), lambda: crops.validate(method), (job.seed, NAME),
+        weights_out.with_name(weights_out.name + ".resume"), fingerprint, job.precision,
     )  # fmt: skip
-
-
-class _Training:
-    """Training volumes of all general-domain sets; a few of their patients are kept apart for validation.
-
-    Every step draws new crops: first a set, then a structure of that set, then a case, then a voxel.
-    """
-
-    def __init__(self, job: Any, general_dirs: Mapping[str, Path], method: FullTuningMethod) -> None:
-        schedule = job.sam_med3d.training
-        self.job, self.schedule, self.method = job, schedule, method
-        self.cases: dict[str, Case] = {}
-        training, held_back = [], []
-        for name, folder in sorted(general_dirs.items()):
-            cases = list_cases(folder, "Tr", Reading.of(job))
-            patients = sorted({case.patient for case in cases})
-            kept = set(patients[max(1, len(patients) - schedule.validation_patients) :])
-            for case in cases:
-                key = f"{name}/{case.id}"
-                self.cases[key] = case
-                (held_back if case.patient in kept else training).append(key)
-        self.files = {key: hash_case(case) for key, case in self.cases.items()}
-        self.source = CropSource(self._load, job.model.image_size, schedule.cached_cases)
-        self.targets = self.source.find_targets(training, None, schedule.min_target_voxels)
-        if not self.targets:
-            raise InputError(
-                file=", ".join(map(str, general_dirs.values())), found="no labelled structure to train on",
-                expected=f"labels of at least {schedule.min_target_voxels} voxels in imagesTr/labelsTr",
-                remedy="add labelled training volumes, or set foundation.sam_med3d.weights to a checkpoint",
-            )  # fmt: skip
-        # set -> structure -> indices of targets
-        self.sets: dict[str, dict[str, list[int]]] = {}
-        for index, target in enumerate(self.targets):
-            group = self.sets.setdefault(target.case.split("/")[0], {})
-            group.setdefault(target.name, []).append(index)
-        held = self.source.find_targets(held_back, None, schedule.min_target_voxels)
-        self.validation_crops = choose_validation_crops(
-            self.source, held, schedule.validation_targets, job.seed, NAME
-        )
-
-    def draw(self, step: int) -> Example:
-        """The examples of one step."""
-        random = rng(self.job.seed, NAME, "batch", step)
-        names = sorted(self.sets)
-        chosen = []
-        for _ in range(self.schedule.batch_size):
-            chosen += draw_balanced(self.sets[names[int(random.integers(len(names)))]], 1, random)
-        crops = [self.source.draw_crop(self.targets[index], random) for index in chosen]
-        return Example(flip(self.source.cut_batch(crops), self.schedule.flip_probability, random), None)
-
-    def validate(self) -> float:
-        """Mean validation Dice of the present weights."""
-        schedule = self.schedule
-        return validate(
-            self.method, self.source, self.validation_crops, schedule.validation_clicks,
-            schedule.click_simulator, schedule.batch_size, (self.job.seed, NAME),
-        )  # fmt: skip
-
-    def _load(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        image, label, _, _ = load_case(self.cases[key])
-        return image, label
-
-
-def flip(batch: Batch, probability: float, random: np.random.Generator) -> Batch:
-    """Mirror each example along each axis with `probability`, clicks included."""
-    images, truth, clicks = batch.images.copy(), batch.truth.copy(), batch.first_clicks.copy()
-    last = images.shape[-1] - 1
-    for index in range(images.shape[0]):
-        for axis in range(3):
-            if random.random() < probability:
-                images[index] = np.flip(images[index], axis + 1)
-                truth[index] = np.flip(truth[index], axis + 1)
-                clicks[index, axis] = last - clicks[index, axis]
-    return Batch(images, truth, clicks)

@@ -10,7 +10,9 @@ from tiny_cohort import cohort, make_job
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json, sha256
+from uscl_med3d.data.general import Reading
 from uscl_med3d.foundation import sam_med3d as module
+from uscl_med3d.foundation.general_crops import GeneralCrops, flip
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, read_state
 from uscl_med3d.train.crops import Batch
 
@@ -62,7 +64,7 @@ def test_flipping_keeps_clicks_on_their_voxel():
     images = random.random((4, 1, 6, 6, 6)).astype(np.float32)
     clicks = random.integers(0, 6, (4, 3))
     batch = Batch(images, (images > 0.5).astype(np.uint8), clicks)
-    flipped = module.flip(batch, 0.5, np.random.default_rng(1))
+    flipped = flip(batch, 0.5, np.random.default_rng(1))
     assert not np.array_equal(flipped.images, images)
     for index in range(4):
         at = (index, 0, *clicks[index])
@@ -72,13 +74,9 @@ def test_flipping_keeps_clicks_on_their_voxel():
 
 
 def test_held_back_patients_are_not_trained_on(cohort, make_job):
-    from uscl_med3d.methods.base import torch_device
-    from uscl_med3d.methods.full_tuning import FullTuningMethod
-
     job = make_job("foundation_sam_med3d")
-    network = build_sam_med3d(SamMed3DConfig(**job.model.model_dump()))
-    method = FullTuningMethod(network, job.prompts, torch_device("cpu"))
-    training = module._Training(job, cohort.general, method)
+    schedule = job.sam_med3d.training
+    training = GeneralCrops(cohort.general, Reading.of(job), job.model.image_size, schedule, job.seed, "test")
     trained = {target.case for target in training.targets}
     validated = {crop.target.case for crop in training.validation_crops}
     assert trained == {f"{name}/Tr0" for name in cohort.general}

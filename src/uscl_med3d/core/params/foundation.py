@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from uscl_med3d.core.params.base import Section
+from uscl_med3d.core.params.foundation_fastsam3d import FastSam3DFoundation
 from uscl_med3d.core.params.training import ClickTraining
 from uscl_med3d.core.params.weights import Weights
 
@@ -111,3 +112,4 @@ class Foundation(Section):
 
     sam_med3d: SamMed3DFoundation
     seggpt: SegGptFoundation
+    fastsam3d: FastSam3DFoundation
