@@ -26,7 +26,8 @@ from uscl_med3d.methods.sam_med3d import SamMed3DMethod
 from uscl_med3d.nets.fastsam3d import FastSam3DConfig, FastSam3DEncoder, build_fastsam3d, save_fastsam3d
 from uscl_med3d.nets.intensity import zscore_foreground
 from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig, build_sam_med3d, load_checkpoint
-from uscl_med3d.train.loop import ClickTrainer, Example
+from uscl_med3d.train.crops import Batch
+from uscl_med3d.train.loop import Trainer
 
 NAME = "foundation_fastsam3d"
 
@@ -125,8 +126,8 @@ def start_from_teacher(student: FastSam3DEncoder, teacher: FastSam3DEncoder) -> 
             value.copy_(given)
 
 
-class Distiller(ClickTrainer):
-    """Trains a student on the teacher's features instead of on clicks; the teacher runs on the same crops.
+class Distiller(Trainer):
+    """Trains a student on the teacher's features; the teacher runs on the same crops.
 
     `progressive` learns one pair of layers after the other, `layer_steps` steps each, then the embedding for
     the rest; `output` learns the embedding only, as the public code does.
@@ -145,8 +146,8 @@ class Distiller(ClickTrainer):
             return self.pairs[-1]
         return self.pairs[step // self.layer_steps]
 
-    def _loss(self, example: Example, step: int) -> Tensor:
-        images = torch.from_numpy(example.batch.images).to(self.method.device)
+    def _loss(self, example: Batch, step: int) -> Tensor:
+        images = torch.from_numpy(example.images).to(self.method.device)
         images = zscore_foreground(images)
         ours, theirs = self.pair_at(step)
         with torch.no_grad():
@@ -191,7 +192,7 @@ def _make_trainer(
     fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     trainer = Distiller(
         method, list(network.image_encoder.parameters()), schedule, schedule.learning_rate,
-        lambda step: Example(crops.draw(step), None), lambda: crops.validate(method), (job.seed, NAME),
+        crops.draw, lambda: crops.validate(method), (job.seed, NAME),
         weights_out.with_name(weights_out.name + ".resume"), fingerprint, job.precision,
     )  # fmt: skip
     pairs = pair_layers(network.image_encoder.config, job.model.depth)
