@@ -8,6 +8,7 @@ from pydantic import Field
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.foundation_fastsam3d import FastSam3DFoundation
+from uscl_med3d.core.params.scenes import SceneSettings
 from uscl_med3d.core.params.training import ClickTraining
 from uscl_med3d.core.params.weights import Weights
 
@@ -42,29 +43,6 @@ class SegGptArchitecture(Section):
     intermediate_hidden_state_indices: tuple[int, ...] = Field(min_length=1)
     decoder_hidden_size: int
     initializer_range: float = Field(gt=0)
-
-
-class SceneSettings(Section):
-    """How the synthetic scenes vary (uscl_med3d.foundation.scenes); lengths in half image sides, time 0..1."""
-
-    objects: int = Field(ge=1)
-    pace: tuple[float, float]
-    radius: tuple[float, float]
-    irregularity: float
-    lifetime: tuple[float, float]
-    edge_width: tuple[float, float]
-    object_motion: float
-    object_turn: float
-    camera_motion: float
-    warp: float
-    warp_motion: float
-    texture: float
-    grain: float
-    light: float
-    shadow_fraction: float = Field(ge=0, le=1)
-    opening_fraction: float = Field(ge=0, le=1)
-    colour_fraction: float = Field(ge=0, le=1)
-    area: tuple[float, float]
 
 
 class PlainScenes(Section):
