@@ -112,7 +112,7 @@ def figure(a: SimpleNamespace) -> None:
     from uscl_med3d.report.figures import FigureInputs, draw
 
     inputs = FigureInputs(a.volumes, a.splits, a.pseudolabels, a.scores, a.curves, a.predictions)
-    draw(a.name, load_job("report", a.params), inputs, a.out)
+    draw(a.name, load_job("figure", a.params), inputs, a.out)
 
 
 def claims(a: SimpleNamespace) -> None:

@@ -89,7 +89,9 @@ def describe_run(plan: Plan, run: str) -> Iterator[str]:
         yield _line("parameters", _file(trained))
     yield _line("seed", str(read_json(job)["seed"]))
     modules = ["uscl_med3d.evaluate.score"] + ["uscl_med3d.train.finetune"] * entry.trained
-    yield _line("code", _commit(tuple(sorted({file for module in modules for file in plan.code(module, run)}))))
+    yield _line(
+        "code", _commit(tuple(sorted({file for module in modules for file in plan.code(module, run)})))
+    )
 
 
 def _read(table: str, results: Path) -> pd.DataFrame:

@@ -15,7 +15,9 @@ __all__ = ["cohort", "make_job"]
 
 
 @pytest.fixture(scope="session")
-def base_weights(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str | None], Path | None]:
+def base_weights(
+    cohort: Cohort, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str | None], Path | None]:
     """Key of a base model -> its weights, made once."""
     folder = tmp_path_factory.mktemp("bases")
 
@@ -29,7 +31,9 @@ def base_weights(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Ca
             needs = FOUNDATIONS[name]
             train = import_module(f"uscl_med3d.foundation.{name}").train
             general = cohort.general if needs.general else {}
-            train(tiny_job(f"foundation_{name}"), general, weights(needs.teacher), path, folder / f"{name}.csv")
+            train(
+                tiny_job(f"foundation_{name}"), general, weights(needs.teacher), path, folder / f"{name}.csv"
+            )
         return path
 
     return weights

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from uscl_med3d.core.plan import TABLES as PLANNED
+from uscl_med3d.core.reporting import TABLES as PLANNED
 from uscl_med3d.report.reported import FOLDER, load_reported
 from uscl_med3d.report.tables import TABLES, build_tables
 

@@ -3,7 +3,8 @@ from os.path import dirname
 
 from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.plan import FIGURES, TABLES, Plan
+from uscl_med3d.core.plan import Plan
+from uscl_med3d.core.reporting import FIGURES, TABLES
 
 try:
     PLAN = Plan(config)

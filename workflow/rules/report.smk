@@ -45,8 +45,8 @@ rule training_cost:
 
 rule figure:
     input:
-        params=PLAN.job_file("report"),
-        code=list_sources("uscl_med3d.report.figures"),
+        params=PLAN.job_file("figure", "{figure}"),
+        code=lambda wildcards: PLAN.figure_code(wildcards.figure),
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
         pseudolabels=rules.pseudolabel.output.labels,
@@ -94,7 +94,7 @@ rule claims:
 rule html:
     input:
         params=PLAN.job_file("report"),
-        code=list_sources("uscl_med3d.report.html"),
+        code=list_sources("uscl_med3d.report.html", *PLAN.figure_modules),
         tables=rules.tables.output,
         cost=rules.training_cost.output,
         figures=expand(rules.figure.output.png, figure=FIGURES),

@@ -72,7 +72,7 @@ def read_json(path: str | Path) -> Any:
     """Read JSON, or raise an `InputError` that names the file."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             file=path,
             found=str(error),

@@ -13,11 +13,9 @@ from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.foundations import FOUNDATIONS, list_needed
 from uscl_med3d.core.io import write_text
 from uscl_med3d.core.params.methods import Run
+from uscl_med3d.core.reporting import FIGURES
 from uscl_med3d.core.runs import list_runs, main_run
 
-FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "learning_curves", "click_curves", "rank_curve",
-           "pseudolabel_quality", "forgetting")  # fmt: skip
-TABLES = ("table1", "table2", "table3", "table4", "table5")
 GENERAL_SETS = ("amos", "totalsegmentator", "brats")
 
 
@@ -38,7 +36,8 @@ class Plan:
         """Write every job file whose content changed (an unchanged file keeps its time, so nothing re-runs)."""
         folder = Path(self.results, "params")
         wanted = {f"{stage}.json": parameters.slice_job(self.params, stage) for stage in parameters.SLICES
-                  if stage not in ("finetune", "evaluate") and not self._is_idle(stage)}  # fmt: skip
+                  if stage not in ("finetune", "evaluate", "figure") and not self._is_idle(stage)}  # fmt: skip
+        wanted |= {f"figure/{name}.json": parameters.slice_figure(self.params, name) for name in FIGURES}
         for run in self.runs.values():
             stages = ["evaluate"] + ["finetune"] * self.params.methods[run.method].trained
             wanted |= {
@@ -121,7 +120,10 @@ class Plan:
     @property
     def foundations(self) -> list[str]:
         """Base models that this run needs."""
-        return list_needed(self.params.methods, {name: self._trains(name) for name in type(self.params.foundation).model_fields})
+        return list_needed(
+            self.params.methods,
+            {name: self._trains(name) for name in type(self.params.foundation).model_fields},
+        )
 
     def foundation_weights(self, model: str) -> str:
         """Weights file of a base model."""
@@ -190,6 +192,15 @@ class Plan:
         """The VCL-pretrained encoder adapter that a run starts from."""
         rank = self.runs[run].rank if self.runs[run].vcl else None
         return [f"{self.results}/checkpoints/pretrain/r{rank}.safetensors"] if rank else []
+
+    @property
+    def figure_modules(self) -> list[str]:
+        """Modules of all figures, which are found by name."""
+        return [f"uscl_med3d.report.figures.{name}" for name in FIGURES]
+
+    def figure_code(self, name: str) -> list[str]:
+        """Source files of one figure."""
+        return list_sources("uscl_med3d.report.figures", f"uscl_med3d.report.figures.{name}")
 
     @property
     def curves(self) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from uscl_med3d.core.plan import Plan
+from uscl_med3d.core.reporting import FIGURES
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -41,7 +42,12 @@ def changed(config: dict, edit, tmp_path: Path) -> set[str]:
 def test_new_rank_touches_its_own_jobs_and_the_report(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     new = [f"uscl_med3d_r4_{modules}_vcl" for modules in ("encoder", "decoder", "both")]
-    expected = {"check.json", "report.json"} | {f"{stage}/{run}.json" for stage in ("finetune", "evaluate") for run in new}
+    figures = {f"figure/{name}.json" for name in FIGURES}
+    expected = (
+        {"all.json", "check.json", "report.json"}
+        | figures
+        | {f"{stage}/{run}.json" for stage in ("finetune", "evaluate") for run in new}
+    )
     edit = lambda c: c["methods"]["uscl_med3d"]["grid"]["ranks"].append(4)  # noqa: E731
     assert changed(config, edit, tmp_path) == expected
 
@@ -79,7 +85,9 @@ def test_a_method_that_uses_anothers_weights_names_its_checkpoints(config):
 
 def test_only_base_models_that_are_needed_are_made(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in [n for n, entry in config["methods"].items() if entry["base"] not in (None, "sam_med3d", "seggpt")]:
+    for name in [
+        n for n, entry in config["methods"].items() if entry["base"] not in (None, "sam_med3d", "seggpt")
+    ]:
         del config["methods"][name]
     plan = Plan(config)
     plan.write_job_files()
@@ -92,3 +100,17 @@ def test_an_overlay_leaves_out_a_method_by_null(config):
     config["methods"]["adaptformer"] = None
     plan = Plan(config)
     assert "adaptformer" not in plan.runs and "full_tuning" in plan.runs
+
+
+def test_a_plot_setting_touches_its_own_figures_only(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def draw_more_crops(values):
+        values["figures"]["vcl_crops_drawn"] += 1
+
+    def recolour(values):
+        values["figures"]["colours"]["liver"] = "#000000"
+
+    assert changed(config, draw_more_crops, tmp_path) == {"all.json", "figure/fig5.json"}
+    names = {"all.json", *(f"figure/fig{number}.json" for number in (1, 2, 3, 6))}
+    assert changed(config, recolour, tmp_path) == names

@@ -16,29 +16,43 @@ import pytest
 from PIL import Image
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.plan import FIGURES as PLANNED
-from uscl_med3d.report.figures import FIGURES, FigureInputs, draw
+from uscl_med3d.report.figures import FIGURES, FigureInputs, draw, find_figure
 from uscl_med3d.report.figures.fig4 import decoder_adapter_size, encoder_adapter_size
 from uscl_med3d.report.figures.fig5 import base_boxes, draw_boxes, overlaps
 
 
-def test_the_workflow_knows_every_figure():
-    assert set(PLANNED) <= set(FIGURES)
+def test_a_figure_has_a_module_and_every_module_is_a_figure_or_its_helper():
+    import pkgutil
+
+    from uscl_med3d.report import figures
+
+    helpers = {"diagram", "images", "inputs"}
+    assert set(FIGURES) == {module.name for module in pkgutil.iter_modules(figures.__path__)} - helpers
+
+
+def test_a_job_file_holds_only_what_its_figure_shows(run):
+    from uscl_med3d.core.params.report import SHOWN_IN
+
+    source = (fake_run.ROOT / "src/uscl_med3d/report/figures").glob("*.py")
+    for path in source:
+        for value, shown_in in SHOWN_IN.items():
+            if f"figures.{value}" in path.read_text():
+                assert path.stem in shown_in, f"{path.stem} uses figures.{value}"
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_full_run_is_drawn(run, tmp_path, name):
     draw(name, run.job, run.inputs, tmp_path)
     with Image.open(tmp_path / f"{name}.png") as image:
-        assert image.width == pytest.approx(7.2 * run.job.report.dpi, abs=2)
+        assert image.width == pytest.approx(7.2 * run.job.figures.dpi, abs=2)
         assert np.asarray(image.convert("L")).std() > 10
     assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
-    assert FIGURES[name].TITLE and FIGURES[name].CAPTION
+    assert find_figure(name).TITLE and find_figure(name).CAPTION
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_what_is_missing_is_said_in_words(run, tmp_path, name):
-    figure = FIGURES[name].build(run.job, FigureInputs())
+    figure = find_figure(name).build(run.job, FigureInputs())
     if name == "fig4":
         return
     words = " ".join(
@@ -74,7 +88,7 @@ from uscl_med3d.report.tables import build_tables
 from uscl_med3d.report.claims import build_claims
 from uscl_med3d.report.html import build_report
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
-job = load_job("report", folder / "params" / "report.json")
+job = load_job("figure", folder / "params" / "report.json")
 inputs = FigureInputs(folder / "volumes", folder / "splits.csv", folder / "pseudolabels",
                       sorted((folder / "scores").glob("*.csv")))
 for name in ("fig2", "forgetting"):

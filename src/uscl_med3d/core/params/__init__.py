@@ -25,7 +25,7 @@ from uscl_med3d.core.params.model import Model
 from uscl_med3d.core.params.pretrain import Pretrain
 from uscl_med3d.core.params.prompts import Prompts
 from uscl_med3d.core.params.pseudolabel import Pseudolabel
-from uscl_med3d.core.params.report import Report
+from uscl_med3d.core.params.report import SHOWN_IN, Figures, Report
 from uscl_med3d.core.params.simulate import Simulate
 
 
@@ -53,6 +53,7 @@ class Params(Section):
     evaluate: Evaluate
     gate: Gate
     report: Report
+    figures: Figures
     methods: dict[str, MethodEntry]
 
     @model_validator(mode="after")
@@ -65,6 +66,13 @@ class Params(Section):
                 )
             if entry.weights_of is not None and entry.weights_of not in self.methods:
                 raise ValueError(f"methods.{name}.weights_of is {entry.weights_of!r}, which is no method")
+        return self
+
+    @model_validator(mode="after")
+    def _draw_with_every_value(self) -> Params:
+        empty = [name for name in SHOWN_IN if getattr(self.figures, name) is None]
+        if empty:
+            raise ValueError(f"figures.{', figures.'.join(empty)} must have a value")
         return self
 
     @model_validator(mode="after")
@@ -103,6 +111,8 @@ SLICES: dict[str, tuple[str, ...]] = {
     "gate": ("classes", "evaluate", "gate"),
     "report": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
                "report", "methods"),
+    "figure": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
+               "report", "figures", "methods"),
 }  # fmt: skip
 
 
@@ -150,6 +160,13 @@ def slice_job(params: Params, stage: str, run: Run | None = None) -> dict[str, A
             "method": entry | {"grid": None, "label": run.method},
         }
     return ordered
+
+
+def slice_figure(params: Params, name: str) -> dict[str, Any]:
+    """The values that one figure may depend on: those of the report, and what of `figures` it shows."""
+    values = slice_job(params, "figure")
+    foreign = {key: None for key, figures in SHOWN_IN.items() if name not in figures}
+    return values | {"figures": values["figures"] | foreign}
 
 
 def load_job(stage: str, path: str | Path) -> Any:

@@ -18,7 +18,20 @@ class Report(Section):
     power: float = Field(gt=0, lt=1)
     margin: float = Field(gt=0)
     few_patients: int = Field(ge=2)
+
+
+class Figures(Section):
+    """See params.yaml, section `figures`. A figure's job file holds only what the figure shows; the rest is null."""
+
     dpi: int = Field(ge=72, le=300)
-    example_sweeps: int = Field(ge=1)
-    vcl_crops_drawn: int = Field(ge=1)
-    colours: dict[str, str]
+    example_sweeps: int | None = Field(ge=1)
+    vcl_crops_drawn: int | None = Field(ge=1)
+    colours: dict[str, str] | None
+
+
+SHOWN_IN: dict[str, tuple[str, ...]] = {
+    "example_sweeps": ("fig1", "fig2", "fig3"),
+    "vcl_crops_drawn": ("fig5",),
+    "colours": ("fig1", "fig2", "fig3", "fig6"),
+}
+"""Value of the section `figures`: the figures that it changes. `dpi` changes all."""

@@ -54,7 +54,13 @@ def _panel(axes: Axes, context: Context, dataset: str) -> None:
             per_slice = entry.prompt == "slice_clicks"
             label = class_title(entry.label) + (" (per slice)" if per_slice else "")
             axes.plot(
-                clicks, mean, "--" if per_slice else "-", color=colours[name], marker=marker, ms=3, label=label
+                clicks,
+                mean,
+                "--" if per_slice else "-",
+                color=colours[name],
+                marker=marker,
+                ms=3,
+                label=label,
             )
     axes.set_xlabel("clicks")
     axes.set_ylim(0, 100)

@@ -41,7 +41,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
         sweep, frame = found
         for row in (0, 1):
             show_frame(axes[row, column], sweep.image[frame], sweep.aspect)
-        outline_labels(axes[1, column], sweep.key_frames[frame], job.classes, job.report.colours)
+        outline_labels(axes[1, column], sweep.key_frames[frame], job.classes, job.figures.colours)
         axes[1, column].set_xlabel(f"{sweep.name}\nframe {frame}", fontsize=6)
     _legend(figure, job)
     return figure
@@ -54,7 +54,7 @@ def find_example(
     if name not in job.classes:
         return None
     best: tuple[int, Sweep, int] | None = None
-    for sweep in read_sweeps(inputs, views, job.report.example_sweeps):
+    for sweep in read_sweeps(inputs, views, job.figures.example_sweeps):
         frame, area = largest_frame(sweep.key_frames, job.classes[name])
         if area and (best is None or area > best[0]):
             best = (area, sweep, frame)
@@ -68,7 +68,7 @@ def _legend(figure: Figure, job: Any) -> None:
         Line2D(
             [],
             [],
-            color=job.report.colours[name],
+            color=job.figures.colours[name],
             lw=2,
             label=class_title(name),
             path_effects=halo("black", 2.6),

@@ -61,7 +61,7 @@ def _choose(job: Any, inputs: FigureInputs) -> tuple[Sweep, np.ndarray] | None:
         return None
     best = None
     known = {path.name.removesuffix(".nii.gz") for path in Path(inputs.pseudolabels_dir).glob("*.nii.gz")}
-    names = [name for name in list_sweeps(inputs)["sweep"] if name in known][: job.report.example_sweeps]
+    names = [name for name in list_sweeps(inputs)["sweep"] if name in known][: job.figures.example_sweeps]
     for name in names:
         sweep = load_sweep(inputs, name)
         if sweep is None or not sweep.frames_with_role("prompt"):
@@ -86,7 +86,7 @@ def _between(labels: np.ndarray, sweep: Sweep) -> list[int]:
 
 def _frame(axes: Axes, sweep: Sweep, labels: np.ndarray, frame: int, job: Any, title: str) -> None:
     show_frame(axes, sweep.image[frame], sweep.aspect)
-    outline_labels(axes, labels, job.classes, job.report.colours)
+    outline_labels(axes, labels, job.classes, job.figures.colours)
     axes.set_title(title, fontsize=7)
 
 
@@ -108,7 +108,7 @@ def _confidence(axes: Axes, job: Any, inputs: FigureInputs, sweep: Sweep) -> Non
     frames = frames[frames["sweep"] == sweep.name]
     for position, (name, rows) in enumerate(frames.groupby("class", sort=True)):
         rows = rows.sort_values("frame")
-        colour, dash = job.report.colours.get(name, INK), DASHES[position % len(DASHES)]
+        colour, dash = job.figures.colours.get(name, INK), DASHES[position % len(DASHES)]
         axes.plot(rows["frame"], rows["confidence"], color=colour, label=class_title(name), ls=dash)
     rejected = sorted(frames.loc[~frames["accepted"].astype(bool), "frame"].unique())
     for position, frame in enumerate(rejected):

@@ -48,7 +48,7 @@ def choose_sweep(job: Any, inputs: FigureInputs) -> tuple[Sweep, np.ndarray, str
     And what they are.
     """
     best = None
-    for sweep in read_sweeps(inputs, (), job.report.example_sweeps):
+    for sweep in read_sweeps(inputs, (), job.figures.example_sweeps):
         labels, source = _labels(inputs, sweep)
         present = labels[(labels > 0) & (labels != UNLABELLED)]
         rank = (len(np.unique(present)), present.size)
@@ -78,7 +78,7 @@ def _stack(axes: Axes, frames: list[np.ndarray], labels: np.ndarray | None, job:
         look = {"extent": (0, w, height, 0), "transform": move}
         axes.imshow(frames[index], cmap="gray", vmin=0, vmax=255, zorder=-position, **look)
         if labels is not None:
-            layer = tint(labels[index], job.classes, job.report.colours, 0.95)
+            layer = tint(labels[index], job.classes, job.figures.colours, 0.95)
             axes.imshow(layer, zorder=-position + 0.1, **look)
         border = {"color": "white", "lw": 0.6, "transform": move, "zorder": -position + 0.2}
         axes.plot([0, w, w, 0, 0], [0, 0, height, height, 0], **border)
@@ -117,5 +117,5 @@ def _cuts(axes: list[Axes], sweep: Sweep, labels: np.ndarray, job: Any) -> None:
     )
     for panel, (title, image, label, aspect) in zip(axes, cuts, strict=True):
         show_frame(panel, image, aspect)
-        outline_labels(panel, label, job.classes, job.report.colours)
+        outline_labels(panel, label, job.classes, job.figures.colours)
         panel.set_title(title, fontsize=7)

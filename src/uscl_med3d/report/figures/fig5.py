@@ -62,7 +62,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     shape = (job.model.image_size,) * 3 if sweep is None else sweep.image.shape
     base = base_boxes(shape, job.pretrain.base_grid)
     crops = draw_boxes(
-        shape, job.pretrain.base_grid, job.report.vcl_crops_drawn, seeds.rng(job.seed, "report", "fig5")
+        shape, job.pretrain.base_grid, job.figures.vcl_crops_drawn, seeds.rng(job.seed, "report", "fig5")
     )  # fmt: skip
     _sweep(panels[0], sweep, base, crops)
     _labels(panels[1], overlaps(crops, base))

@@ -94,7 +94,7 @@ def _find_case(
 def _column(
     axes: Sequence[Axes], context: Context, case: Case, name: str, runs: list[tuple[str, str]], folders: dict
 ) -> None:
-    colour = context.job.report.colours[name]
+    colour = context.job.figures.colours[name]
     for panel in axes:
         show_frame(panel, case.sweep.image[case.frame], case.sweep.aspect)
     axes[0].set_xlabel(f"{case.sweep.name}, frame {case.frame}", fontsize=5.5, labelpad=1)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from uscl_med3d.core.io import read_json, sha256
 from uscl_med3d.report.claims import explain
-from uscl_med3d.report.figures import FIGURES
+from uscl_med3d.report.figures import find_figure
 from uscl_med3d.report.html.page import cell, facts, figure, paragraph, table
 from uscl_med3d.report.html.pseudolabels import pseudolabels
 from uscl_med3d.report.html.tables import table_section
@@ -19,7 +19,7 @@ from uscl_med3d.report.style import class_title
 
 
 def _figure(inputs: Any, name: str) -> str:
-    module = FIGURES[name]
+    module = find_figure(name)
     return figure(inputs.figures_dir / f"{name}.png", module.TITLE, module.CAPTION)
 
 
