@@ -1,7 +1,7 @@
-"""MobileSAM and TinySAM: SAM's prompt encoder and decoder behind a TinyViT. They differ in what a click gives.
+"""The network of MobileSAM and TinySAM: SAM's prompt encoder and decoder behind a TinyViT.
 
-Both files of official weights have the same tensors; MobileSAM returns mask 0 when one mask is asked for, as
-SAM does, TinySAM's decoder knows masks 1 to 3 only.
+The official files have the same tensors. The methods differ: asked for one mask, MobileSAM returns mask 0, as SAM
+does; TinySAM's decoder knows masks 1 to 3 only.
 """
 
 from __future__ import annotations
@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from uscl_med3d.nets.sam import OFFICIAL_DECODER, Sam, SamConfig
 from uscl_med3d.nets.tiny_vit import TINY_VIT_5M, TinyViT, TinyViTConfig
@@ -41,8 +38,3 @@ def build_mobile_sam(architecture: Mapping[str, Any]) -> Sam:
 
 OFFICIAL = describe(OFFICIAL_DECODER, TINY_VIT_5M)
 """mobile_sam.pt and tinysam.pth."""
-
-
-def pick_by_iou(masks: Tensor, iou: Tensor) -> Tensor:
-    """The mask with the greatest predicted IoU, (b, m, h, w) and (b, m) -> (b, 1, h, w)."""
-    return masks[torch.arange(len(masks), device=masks.device), iou.argmax(1)].unsqueeze(1)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from uscl_med3d.nets.mobile_sam import OFFICIAL, build_mobile_sam, describe, pick_by_iou
+from uscl_med3d.nets.mobile_sam import OFFICIAL, build_mobile_sam, describe
 from uscl_med3d.nets.sam import OFFICIAL_DECODER, Sam
 from uscl_med3d.nets.tiny_vit import TINY_VIT_5M
 
@@ -89,9 +89,3 @@ def test_the_description_survives_json() -> None:
 def test_an_encoder_of_another_grid_is_refused() -> None:
     with pytest.raises(ValueError, match="merge_strides"):
         build_mobile_sam({**SMALL, "encoder": SMALL["encoder"] | {"merge_strides": (2, 1, 1)}})
-
-
-def test_pick_by_iou() -> None:
-    masks = torch.arange(6.0).reshape(2, 3, 1, 1)
-    picked = pick_by_iou(masks, torch.tensor([[0.1, 0.9, 0.2], [0.5, 0.3, 0.4]]))
-    assert picked.flatten().tolist() == [1.0, 3.0]

@@ -1,0 +1,95 @@
+"""What the two students of the base SAM share: their networks, and what they leave behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import sha256, write_csv, write_json
+from uscl_med3d.core.params.foundation_mobile_sam import MobileSamFoundation, TinyVitArchitecture
+from uscl_med3d.core.params.foundation_tinysam import TinySamFoundation
+from uscl_med3d.foundation.sam_med3d import check_file
+from uscl_med3d.nets.mobile_sam import build_mobile_sam, describe
+from uscl_med3d.nets.sam import OFFICIAL_DECODER, Sam, build_sam
+from uscl_med3d.nets.sam.checkpoint import load_named, load_official, read_weights, save_weights
+from uscl_med3d.nets.tiny_vit import TinyViTConfig
+
+
+def read_teacher(path: Path | None, student: str) -> Sam:
+    """The base SAM, frozen.
+
+    Raises:
+        InputError: without a file, or for a file of another model.
+    """
+    if path is None:
+        raise InputError(
+            file=f"foundation.{student}", found="no weights of the base SAM",
+            expected="weights of foundation.sam to learn from", remedy="give --teacher",
+        )  # fmt: skip
+    architecture, tensors = read_weights(path, "sam")
+    teacher = build_sam(architecture)
+    load_named(teacher, tensors, path, "delete the file, so that its stage writes it again")
+    return teacher.eval().requires_grad_(False)
+
+
+def describe_student(teacher: Sam, settings: TinyVitArchitecture) -> dict[str, Any]:
+    """Architecture of a student whose embedding is the teacher's in size, grid and channels.
+
+    Raises:
+        InputError: if the strides lead to another grid, or numbers do not fit together.
+    """
+    shared = {"image_size": teacher.config.image_size, "out_channels": teacher.config.prompt_dim}
+    try:
+        architecture = describe(teacher.config, TinyViTConfig(**settings.model_dump(), **shared))
+        with torch.device("meta"):
+            build_mobile_sam(architecture)
+    except ValueError as error:
+        raise InputError(
+            file="params.yaml", found=str(error),
+            expected=f"an architecture with {teacher.config.grid} cells on {teacher.config.image_size} pixels",
+            remedy="correct the section `architecture` of the student",
+        ) from None  # fmt: skip
+    return architecture
+
+
+def build_student(teacher: Sam, settings: TinyVitArchitecture) -> tuple[Sam, dict[str, Any]]:
+    """A student with a fresh encoder and the teacher's prompt encoder and decoder, and its architecture."""
+    architecture = describe_student(teacher, settings)
+    student = build_mobile_sam(architecture)
+    for part in ("prompt_encoder", "mask_decoder"):
+        getattr(student, part).load_state_dict(getattr(teacher, part).state_dict())
+    return student, architecture
+
+
+def load_official_student(settings: MobileSamFoundation | TinySamFoundation) -> tuple[Sam, dict[str, Any]]:
+    """The network of an official checkpoint (`settings.weights`), and its architecture."""
+    check_file(Path(settings.weights), settings.sha256, settings.source)
+    size, channels = OFFICIAL_DECODER.image_size, OFFICIAL_DECODER.prompt_dim
+    encoder = TinyViTConfig(**settings.architecture.model_dump(), image_size=size, out_channels=channels)
+    architecture = describe(OFFICIAL_DECODER, encoder)
+    student = build_mobile_sam(architecture)
+    load_official(student, settings.weights, None, settings.source)
+    return student, architecture
+
+
+def write_student(
+    name: str, settings: MobileSamFoundation | TinySamFoundation, student: Sam, architecture: dict[str, Any],
+    curve: list[dict[str, float]], facts: dict[str, Any], weights_out: Path, curve_out: Path,
+) -> None:  # fmt: skip
+    """Write weights, facts (.json beside them) and learning curve."""
+    import pandas
+
+    save_weights(weights_out, name, architecture, student)
+    clicks = [f"held_out_dice_{number + 1}" for number in range(settings.training.held_out_clicks)]
+    columns = ["step", "loss", "learning_rate", "held_out_embedding_error", *clicks]
+    write_csv(curve_out, pandas.DataFrame(curve, columns=columns))
+    write_json(
+        weights_out.with_suffix(".json"),
+        {"weights": settings.weights, "source": settings.source, "sha256": sha256(weights_out),
+         "parameters": sum(value.numel() for value in student.parameters()),
+         "encoder_parameters": sum(value.numel() for value in student.image_encoder.used_parameters()),
+         **facts},
+    )  # fmt: skip
