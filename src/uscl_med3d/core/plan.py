@@ -92,9 +92,7 @@ class Plan:
                     cells = [(row.get(key) or "").strip() for key in ("video", "key_frames", "reference")]
                     named = [base / cell for cell in cells if cell]
                     for path in named:
-                        files += (
-                            [str(path)] if path.is_file() else [str(p) for p in sorted(path.glob("*.png"))]
-                        )
+                        files += [str(path)] if path.is_file() else _list_annotations(path)
         return files
 
     def general_folder(self, name: str) -> str:
@@ -208,3 +206,8 @@ class Plan:
         foundation = [f"{self.results}/curves/foundation/{model}.csv" for model in self.foundations]
         pretrain = [f"{self.results}/curves/pretrain/r{rank}.csv" for rank in self.ranks]
         return foundation + pretrain + [f"{self.results}/curves/finetune/{run}.csv" for run in self.trained]
+
+
+def _list_annotations(folder: Path) -> list[str]:
+    """The key frames of a sweep in a folder: label images, or one JSON file per frame."""
+    return [str(path) for path in sorted(folder.glob("*")) if path.suffix.lower() in (".png", ".json")]

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from uscl_med3d.core.io import load_volume, save_volume, write_json
 from uscl_med3d.core.params.ingest import Ingest
-from uscl_med3d.data.annotations import IGNORE, read_annotations
+from uscl_med3d.data.annotations import IGNORE
 from uscl_med3d.data.clips import Clip
 from uscl_med3d.data.fan import bounding_box
 from uscl_med3d.data.inspect import Inspection
@@ -34,7 +34,7 @@ def convert_sweep(inspection: Inspection, split: str, settings: Ingest, seed: in
     stored = (spacing_mm["d"] or 1.0, spacing_mm["h"] or 1.0, spacing_mm["w"] or 1.0)
     image = read_image(inspection.clip, resampler, weights)
     save_volume(folder / "image.nii.gz", image, stored)
-    masks = read_annotations(row.key_frames) if row.key_frames is not None else {}
+    masks = inspection.masks
     used, unused = one_per_voxel(sorted(masks), grid)
     key_frames = np.full(image.shape, IGNORE, np.uint8)
     for frame in used:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import load_volume, sha256
 from uscl_med3d.core.params.ingest import Fan
-from uscl_med3d.data.annotations import IGNORE, check_labels, label_values, png, read_annotations
+from uscl_med3d.data.annotations import (
+    IGNORE,
+    Canvas,
+    check_labels,
+    choose_format,
+    file_of,
+    label_values,
+    read_annotations,
+)
 from uscl_med3d.data.clips import Clip, open_clip
 from uscl_med3d.data.clips.cached import CachedClip
 from uscl_med3d.data.cohort import CohortRow
@@ -21,7 +30,7 @@ class Inspection:
     """What the first look learned of one sweep.
 
     fan: bool (h, w) on the clip's grid. labels_outside: share of the key frames' labelled pixels outside the
-    fan.
+    fan. masks: key frame -> label map uint8 (h, w) on the clip's grid.
     """
 
     row: CohortRow
@@ -31,6 +40,7 @@ class Inspection:
     source_sha256: str
     labels_outside: float
     errors: tuple[InputError, ...]
+    masks: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspection:
@@ -43,15 +53,16 @@ def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspecti
     except InputError as error:
         return Inspection(row, None, 0, None, "", 0.0, (error, *_check_existence(row)))
     errors: list[InputError] = []
+    masks: dict[int, np.ndarray] = {}
     outside = 0.0
     if row.key_frames is not None:
-        errors += _check_key_frames(row, frames, region.shape, classes)
+        masks, errors = _read_key_frames(row, Canvas(frames, *region.shape, classes))
         if not errors:
-            outside = _labels_outside(row, region)
+            outside = _labels_outside(masks, region)
             errors += _check_outside(row, outside, fan.max_labels_outside)
     if row.reference is not None:
         errors += _check_reference(row, frames, region.shape, classes)
-    return Inspection(row, clip, frames, region, digest, outside, tuple(errors))
+    return Inspection(row, clip, frames, region, digest, outside, tuple(errors), masks)
 
 
 def _decode(clip: Clip) -> tuple[int, np.ndarray, np.ndarray]:
@@ -72,7 +83,7 @@ def _check_existence(row: CohortRow) -> list[InputError]:
     errors = []
     if row.key_frames is not None:
         try:
-            read_annotations(row.key_frames)
+            choose_format(row.key_frames)
         except InputError as error:
             errors.append(error)
     if row.reference is not None and not row.reference.is_file():
@@ -80,22 +91,21 @@ def _check_existence(row: CohortRow) -> list[InputError]:
     return errors
 
 
-def _check_key_frames(
-    row: CohortRow, frames: int, shape: tuple[int, ...], classes: dict[str, int]
-) -> list[InputError]:
+def _read_key_frames(row: CohortRow, canvas: Canvas) -> tuple[dict[int, np.ndarray], list[InputError]]:
     try:
-        masks = read_annotations(row.key_frames)
+        masks = read_annotations(row.key_frames, canvas)
     except InputError as error:
-        return [error]
+        return {}, [error]
     errors = []
+    shape = canvas.height, canvas.width
     for frame, mask in masks.items():
-        file = png.file_of(row.key_frames, frame)
-        if frame >= frames:
+        file = file_of(row.key_frames, frame)
+        if frame >= canvas.frames:
             errors.append(
                 InputError(
                     file=file,
                     found=f"a mask of frame {frame}",
-                    expected=f"frames 0 to {frames - 1} of {row.source}",
+                    expected=f"frames 0 to {canvas.frames - 1} of {row.source}",
                     remedy="count frames from 0, or correct which clip the key frames belong to",
                 )
             )
@@ -109,7 +119,7 @@ def _check_key_frames(
                 )
             )
         try:
-            check_labels(mask, classes, file)
+            check_labels(mask, canvas.classes, file)
         except InputError as error:
             errors.append(error)
     if all(set(label_values(mask)) <= {0, IGNORE} for mask in masks.values()):
@@ -121,11 +131,11 @@ def _check_key_frames(
                 remedy="annotate a frame that shows a structure, or leave key_frames empty in cohort.csv",
             )
         )
-    return errors
+    return masks, errors
 
 
-def _labels_outside(row: CohortRow, fan: np.ndarray) -> float:
-    labelled = [(mask != 0) & (mask != IGNORE) for mask in read_annotations(row.key_frames).values()]
+def _labels_outside(masks: Mapping[int, np.ndarray], fan: np.ndarray) -> float:
+    labelled = [(mask != 0) & (mask != IGNORE) for mask in masks.values()]
     return sum(int((mask & ~fan).sum()) for mask in labelled) / sum(int(mask.sum()) for mask in labelled)
 
 

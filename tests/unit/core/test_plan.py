@@ -70,6 +70,19 @@ def test_own_cohort_lists_every_file_it_names(config, tmp_path, monkeypatch):
     assert Plan(config).cohort_files() == ["in/cohort.csv", "in/a.mp4", "in/keys/s1/frame_0001.png"]
 
 
+def test_own_cohort_lists_key_frames_of_every_format(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["coco.json", "labels.nii.gz", "annotations.xml", "s.seg.nrrd", "labelme/frame_0001.json"]
+    (tmp_path / "in/labelme").mkdir(parents=True)
+    for name in names:
+        (tmp_path / "in" / name).touch()
+    rows = [f"p,s{n},a.mp4,{Path(name).parts[0]}," for n, name in enumerate(names)]
+    lines = ["patient,sweep,video,key_frames,reference", *rows]
+    (tmp_path / "in/cohort.csv").write_text("\n".join(lines) + "\n")
+    config["cohort"] = "in/cohort.csv"
+    assert Plan(config).cohort_files() == ["in/cohort.csv", *(f"in/{name}" for name in names)]
+
+
 def test_one_pretraining_per_rank(config):
     assert Plan(config).ranks == [8, 16, 32, 64]
     assert Plan(config).vcl_weights("uscl_med3d_r32_both_novcl") == []

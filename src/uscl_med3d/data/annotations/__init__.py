@@ -1,7 +1,7 @@
 """Annotated key frames of any file format as label maps on the clip's own grid.
 
-One module per format with `read(path) -> dict[frame, mask]`. A new format is one file here and one line in
-`choose_format`.
+One module per format with `read(path, canvas) -> dict[frame, mask]`, `file_of(path, frame)` and `EXPECTED`. A new
+format is one file here, one line in `FORMATS`, and its rule in `choose_format`.
 """
 
 from __future__ import annotations
@@ -12,27 +12,66 @@ from types import ModuleType
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.annotations import png
+from uscl_med3d.core.io import read_json
+from uscl_med3d.data.annotations import coco, cvat, labelme, nifti, png, seg_nrrd
+from uscl_med3d.data.annotations.base import IGNORE, Canvas
 
-IGNORE = 255  # "not annotated"
+FORMATS: tuple[ModuleType, ...] = (png, nifti, coco, labelme, cvat, seg_nrrd)
+BY_SUFFIX = {".nii": nifti, ".nii.gz": nifti, ".seg.nrrd": seg_nrrd, ".xml": cvat}
+
+__all__ = [
+    "FORMATS", "IGNORE", "Canvas", "check_labels", "choose_format", "file_of", "label_values",
+    "read_annotations",
+]  # fmt: skip
 
 
 def choose_format(path: Path) -> ModuleType:
     """The module that reads the annotations at `path`. Raises `InputError`."""
     if path.is_dir():
-        return png
+        return labelme if labelme.list_files(path) else png
+    if path.is_file():
+        name = path.name.lower()
+        if name.endswith(".json"):
+            content = read_json(path)
+            return labelme if isinstance(content, dict) and "shapes" in content else coco
+        for suffix, module in BY_SUFFIX.items():
+            if name.endswith(suffix):
+                return module
     raise InputError(
         file=path,
-        found="no such folder" if not path.exists() else "a file",
-        expected="a folder of label images frame_0012.png",
+        found="no such folder" if not path.exists() else f"a file {path.name!r}",
+        expected="; ".join(module.EXPECTED for module in FORMATS),
         remedy="correct the path (relative to cohort.csv), put the folder there, or leave key_frames empty",
     )
 
 
-def read_annotations(path: str | Path) -> dict[int, np.ndarray]:
-    """Frame index (from 0) -> label map uint8 (h, w), sorted by frame. Raises `InputError`."""
+def read_annotations(path: str | Path, canvas: Canvas) -> dict[int, np.ndarray]:
+    """Frame index (from 0) -> label map uint8 (h, w), sorted by frame, at least one. Raises `InputError`."""
     path = Path(path)
-    return dict(sorted(choose_format(path).read(path).items()))
+    module = choose_format(path)
+    try:
+        masks = module.read(path, canvas)
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+        # Formats are read as written by their tools; anything else ends here, whatever is wrong with it.
+        raise InputError(
+            file=path,
+            found=f"another structure than the format's ({type(error).__name__}: {error})"[:200],
+            expected=module.EXPECTED,
+            remedy="export the annotations again with the annotation tool itself",
+        ) from error
+    if not masks:
+        raise InputError(
+            file=path,
+            found="no annotated frame",
+            expected=module.EXPECTED,
+            remedy="annotate a frame that shows a structure, or leave key_frames empty in cohort.csv",
+        )
+    return dict(sorted(masks.items()))
+
+
+def file_of(path: Path, frame: int) -> Path:
+    """The file that holds the mask of a frame, for messages."""
+    return choose_format(path).file_of(path, frame)
 
 
 def check_labels(mask: np.ndarray, allowed: dict[str, int], file: Path) -> None:

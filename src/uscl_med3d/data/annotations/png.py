@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.data.annotations.base import Canvas
 
+EXPECTED = "a folder of label images frame_0012.png"
 NAME = re.compile(r"frame_(\d{1,9})\.png")
 
 
-def read(folder: Path) -> dict[int, np.ndarray]:
-    """Frame index -> label map uint8 (h, w). Raises `InputError`."""
+def read(folder: Path, canvas: Canvas) -> dict[int, np.ndarray]:
+    """Frame index -> label map uint8 (h, w), of the size it has. Raises `InputError`."""
     masks: dict[int, np.ndarray] = {}
     for file in sorted(folder.iterdir()):
         if file.name.startswith("."):

@@ -1,0 +1,89 @@
+"""Key frames as LabelMe JSON: one file per frame, frame_0012.json, alone or in a folder.
+
+Every file is a key frame, also one without shapes: nothing of any class is seen there. Images beside the files are
+not looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uscl_med3d.core.io import read_json
+from uscl_med3d.data.annotations.base import Canvas, Shape, check_size, damaged, frame_of, paint, refuse_shape
+from uscl_med3d.data.annotations.raster import polygon_area
+
+EXPECTED = "LabelMe JSON files, one per frame (frame_0012.json, or a folder of them)"
+KINDS = "polygon or mask"
+
+
+def read(path: Path, canvas: Canvas) -> dict[int, np.ndarray]:
+    """Frame index -> label map uint8 (h, w). Raises `InputError`."""
+    masks: dict[int, np.ndarray] = {}
+    for file in list_files(path):
+        frame = frame_of(file.name, canvas, file)
+        if frame in masks:
+            raise damaged(file, f"a second file of frame {frame}", "one file per frame")
+        painted = paint(_read_shapes(file, frame, canvas), canvas, file)
+        masks[frame] = painted.get(frame, np.zeros((canvas.height, canvas.width), np.uint8))
+    return masks
+
+
+def list_files(path: Path) -> list[Path]:
+    """The JSON files of a folder, or the file itself."""
+    if path.is_file():
+        return [path]
+    return [file for file in sorted(path.glob("*.json")) if not file.name.startswith(".")]
+
+
+def file_of(path: Path, frame: int) -> Path:
+    """The file that holds the mask of a frame, for messages."""
+    for file in list_files(path):
+        digits = file.stem.rsplit("_", 1)[-1]
+        if digits.isdigit() and int(digits) == frame:
+            return file
+    return path
+
+
+def _read_shapes(file: Path, frame: int, canvas: Canvas) -> list[Shape]:
+    content = read_json(file)
+    if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
+        raise damaged(file, "no list shapes", "a LabelMe file with imageHeight, imageWidth and shapes")
+    check_size(content["imageHeight"], content["imageWidth"], canvas, file)
+    shapes = []
+    for shape in content["shapes"]:
+        kind = shape.get("shape_type", "polygon")
+        if kind not in ("polygon", "mask"):
+            raise refuse_shape(kind, KINDS, file)
+        draw = polygon_area if kind == "polygon" else _mask_area
+        area = draw(shape["points"] if kind == "polygon" else shape, canvas, file)
+        shapes.append(Shape(frame, str(shape["label"]), area))
+    return shapes
+
+
+def _mask_area(shape: dict[str, Any], canvas: Canvas, file: Path) -> np.ndarray:
+    """bool (h, w) of a PNG in base64 between two corner pixels, both included."""
+    from PIL import Image
+
+    (left, top), (right, bottom) = ((int(x), int(y)) for x, y in shape["points"])
+    size = (right - left + 1, bottom - top + 1)
+    if not (0 <= left <= right < canvas.width and 0 <= top <= bottom < canvas.height):
+        found = f"a mask from ({left}, {top}) to ({right}, {bottom})"
+        raise damaged(file, found, f"a mask inside the frame of {canvas.width} x {canvas.height} pixels")
+    try:
+        packed = base64.b64decode(shape["mask"], validate=True)
+        with Image.open(io.BytesIO(packed), formats=["PNG"]) as image:
+            if image.size != size or len(image.getbands()) != 1:
+                found = f"a mask PNG of {image.size[0]} x {image.size[1]} pixels, mode {image.mode}"
+                raise damaged(file, found, f"one grey channel of {size[0]} x {size[1]} pixels")
+            part = np.array(image) > 0
+    except (binascii.Error, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise damaged(file, f"a mask that is no PNG ({type(error).__name__})", "a PNG in base64") from error
+    area = np.zeros((canvas.height, canvas.width), bool)
+    area[top : bottom + 1, left : right + 1] = part
+    return area
