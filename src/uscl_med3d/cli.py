@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
+from uscl_med3d.core import receipts, watchdog
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.foundations import FOUNDATIONS
 from uscl_med3d.core.params import load_job
@@ -144,6 +145,13 @@ def trace(a: SimpleNamespace) -> None:
     print(trace(a.table, a.cells, a.scale))
 
 
+def audit(a: SimpleNamespace) -> None:
+    """Do the files of a finished scale belong together, and to dvc.lock?"""
+    from uscl_med3d.audit import audit
+
+    print(f"{audit(a.scale)} receipts: files, parameters and dvc.lock agree")
+
+
 def readme(a: SimpleNamespace) -> None:
     """Rewrite the README's result sections from the results folder."""
     from uscl_med3d.report.readme import update_readme
@@ -156,18 +164,43 @@ def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
     return {folder.name: folder for folder in folders}
 
 
+def _named(a: SimpleNamespace, names: Sequence[str]) -> list[Path]:
+    """Paths given under some option names."""
+    values = [getattr(a, name) for name in names]
+    return [path for value in values if value for path in (value if isinstance(value, list) else [value])]
+
+
+def _made(a: SimpleNamespace) -> list[Path]:
+    """Files and folders that a verb has written; several verbs share the folder of tables and that of figures."""
+    shared = {"tables": "table[0-9]*.*", "training_cost": "training_cost.*"}
+    if a.verb in shared:
+        return sorted(a.out.glob(shared[a.verb]))
+    if a.verb == "figure":
+        return [a.out / f"{a.name}.png", a.out / f"{a.name}.pdf"]
+    if a.verb == "claims":
+        return [a.out, a.out.with_suffix(".md")]
+    # What a training cost is measured anew in every run.
+    return _named(a, [name for name in a.outputs if name != "cost"])
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every verb; option names are the names of the rules' inputs and outputs."""
     parser = argparse.ArgumentParser(prog="uscl-med3d", description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
 
     def add(
-        verb: Verb, *paths: str, optional: Sequence[str] = (), several: Sequence[str] = ()
+        verb: Verb,
+        *inputs: str,
+        optional: Sequence[str] = (),
+        several: Sequence[str] = (),
+        outputs: Sequence[str] = (),
     ) -> argparse.ArgumentParser:
         sub = verbs.add_parser(verb.__name__, help=(verb.__doc__ or "").strip())
-        sub.set_defaults(function=verb)
+        sub.set_defaults(function=verb, inputs=[*inputs, *optional, *several], outputs=outputs)
         sub.add_argument("--params", type=Path, required=True, help="job file written by the workflow")
-        for name in paths:
+        if outputs:
+            sub.add_argument("--receipt", type=Path, help="where to say what this job was made from")
+        for name in (*inputs, *outputs):
             sub.add_argument(f"--{name}", type=Path, required=True)
         for name in optional:
             sub.add_argument(f"--{name}", type=Path, nargs="?", default=None)
@@ -175,34 +208,48 @@ def build_parser() -> argparse.ArgumentParser:
             sub.add_argument(f"--{name}", type=Path, nargs="*", default=[])
         return sub
 
+    trained = ("weights", "curve")
     add(check)
-    add(simulate_cohort, "out")
-    add(simulate_general, "out")
-    add(ingest, "cohort", "volumes", "splits")
-    add(foundation, "weights", "curve", optional=["teacher"], several=["general"]).add_argument(
+    add(simulate_cohort, outputs=["out"])
+    add(simulate_general, outputs=["out"])
+    add(ingest, "cohort", outputs=["volumes", "splits"])
+    add(foundation, optional=["teacher"], several=["general"], outputs=trained).add_argument(
         "--model", required=True, choices=sorted(FOUNDATIONS)
     )
-    add(pseudolabel, "volumes", "splits", "seggpt", "out")
-    add(pretrain, "volumes", "splits", "base", "weights", "curve").add_argument(
+    add(pseudolabel, "volumes", "splits", "seggpt", outputs=["out"])
+    add(pretrain, "volumes", "splits", "base", outputs=trained).add_argument(
         "--rank", type=int, required=True
     )
-    add(finetune, "volumes", "splits", "pseudolabels", "weights", "curve", "info", "cost", optional=["base", "vcl"])
-    add(evaluate, "volumes", "splits", "scores", "predictions", optional=["base", "checkpoint", "vcl"],
-        several=["general"])  # fmt: skip
-    add(gate, "scores", "result")
-    add(tables, "out", several=["scores"])
-    add(training_cost, "out", several=["info", "cost"])
     add(
-        figure, "volumes", "splits", "pseudolabels", "out", several=["scores", "curves", "predictions"]
+        finetune,
+        "volumes",
+        "splits",
+        "pseudolabels",
+        optional=["base", "vcl"],
+        outputs=[*trained, "info", "cost"],
+    )
+    add(evaluate, "volumes", "splits", optional=["base", "checkpoint", "vcl"], several=["general"],
+        outputs=["scores", "predictions"])  # fmt: skip
+    add(gate, "scores", outputs=["result"])
+    add(tables, several=["scores"], outputs=["out"])
+    add(training_cost, several=["info", "cost"], outputs=["out"])
+    add(
+        figure,
+        "volumes",
+        "splits",
+        "pseudolabels",
+        several=["scores", "curves", "predictions"],
+        outputs=["out"],
     ).add_argument("--name", required=True)
-    add(claims, "tables", "pseudolabels", "out", several=["scores"])
-    add(html, "tables", "figures", "claims", "pseudolabels", "gate", "splits", "jobs", "out")
-    for tool in (bench, readme, trace):
+    add(claims, "tables", "pseudolabels", several=["scores"], outputs=["out"])
+    add(html, "tables", "figures", "claims", "pseudolabels", "gate", "splits", "jobs", outputs=["out"])
+    for tool in (bench, readme, trace, audit):
         verbs.add_parser(tool.__name__, help=(tool.__doc__ or "").strip()).set_defaults(function=tool)
     verbs.choices["bench"].add_argument("--quick", action="store_true", help="small sizes only")
     verbs.choices["trace"].add_argument("table", help="table1, table2, ...")
     verbs.choices["trace"].add_argument("cells", nargs="*", help="key=value: only cells that match")
-    verbs.choices["trace"].add_argument("--scale", default="phantom")
+    for name in ("trace", "audit"):
+        verbs.choices[name].add_argument("--scale", default="phantom", help="whose results")
     return parser
 
 
@@ -211,8 +258,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Interface threads of BLAS libraries are set before anything loads them; torch's own come from the job file.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     parsed = SimpleNamespace(**vars(build_parser().parse_args(arguments)))
+    watchdog.watch()
     try:
+        given = _named(parsed, parsed.inputs) if hasattr(parsed, "inputs") else []
+        # Hashed before the work, so that the receipt says what was there when the job read it.
+        receipts.hash_all(given)
         parsed.function(parsed)
+        if getattr(parsed, "receipt", None) is not None:
+            receipts.write_receipt(parsed.receipt, parsed.verb, parsed.params, given, _made(parsed))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,27 +1,27 @@
-"""Where a number of a table comes from: runs, files and their hashes, parameters, code commit.
+"""Where a number of a table comes from: every job behind it, its files with their hashes, parameters, code commit.
 
 `uscl-med3d trace table3` prints every cell of a table; `key=value` arguments choose cells
-(`uscl-med3d trace table1 method=USCL-Med3D points=10 class=liver`). Reads the results folder only.
+(`uscl-med3d trace table1 method=USCL-Med3D points=10 class=liver`). Reads receipts (`core.receipts`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from uscl_med3d.audit import job_file
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import read_json, sha256
 from uscl_med3d.core.params import load_job
-from uscl_med3d.core.plan import Plan
+from uscl_med3d.core.receipts import find_maker, hash_tree, read_receipts
 from uscl_med3d.report.tables import TABLES
 from uscl_med3d.report.tables.context import Context
-
-_ABSENT = "not here (make pull)"
 
 
 def trace(table: str, wanted: Sequence[str], scale: str) -> str:
@@ -47,7 +47,6 @@ def trace(table: str, wanted: Sequence[str], scale: str) -> str:
         raise InputError(file=table, found=f"no cell with {' and '.join(wanted)}", expected="values of the table",
                          remedy=f"look at {results / 'tables' / table}.csv")  # fmt: skip
     context = Context.empty(load_job("report", results / "params/report.json"))
-    plan = _plan(results)
     # Cells of the same runs share one block.
     blocks: dict[tuple[str, ...], list[str]] = {}
     for record in rows.to_dict("records"):
@@ -60,38 +59,32 @@ def trace(table: str, wanted: Sequence[str], scale: str) -> str:
         blocks.setdefault(tuple(run.id for run in source.runs), []).append(text)
     lines: list[str] = []
     for runs, cells in blocks.items():
-        lines += [*cells, *(f"    {line}" for run in runs for line in describe_run(plan, run)), ""]
+        lines += [*cells, *(f"    {line}" for run in runs for line in describe_run(results, run)), ""]
     return "\n".join(lines)
 
 
-def describe_run(plan: Plan, run: str) -> Iterator[str]:
-    """Everything that made the scores of a run: one line per file, with its hash."""
-    results, entry = plan.results, plan.params.methods[plan.runs[run].method]
-    job = f"{results}/params/evaluate/{run}.json"
-    yield _line("run", run)
-    yield _line("scores", _file(f"{results}/scores/{run}.csv"))
-    for path in plan.weights(run):
-        yield _line("checkpoint", _file(path))
-    for path in plan.base_weights(run):
-        yield _line("base model", _file(path))
-    for path in plan.vcl_weights(run):
-        yield _line("VCL adapter", _file(path))
-    if entry.trained or entry.weights_of:
-        yield _line("pseudo-labels", _file(f"{results}/pseudolabels"))
-    yield _line("volumes", _file(f"{results}/volumes"))
-    yield _line("splits", _file(f"data/splits/{plan.scale}.csv"))
-    if any(name != "us" for name in plan.runs[run].datasets):
-        for folder in plan.general_folders:
-            yield _line("general set", _file(folder))
-    yield _line("parameters", _file(job))
-    for path in plan.weights(run):
-        trained = f"{results}/params/finetune/{Path(path).stem}.json"
-        yield _line("parameters", _file(trained))
-    yield _line("seed", str(read_json(job)["seed"]))
-    modules = ["uscl_med3d.evaluate.score"] + ["uscl_med3d.train.finetune"] * entry.trained
-    yield _line(
-        "code", _commit(tuple(sorted({file for module in modules for file in plan.code(module, run)})))
-    )
+def describe_run(results: Path, run: str) -> Iterator[str]:
+    """Everything that made the scores of a run, by the receipts of the jobs: every job with its files and hashes."""
+    receipts = read_receipts(results)
+    waiting, seen = [f"evaluate/{run}"], set()
+    if waiting[0] not in receipts:
+        yield f"no receipt of {waiting[0]}: the run was not made by this version of the pipeline"
+        return
+    while waiting:
+        name = waiting.pop(0)
+        receipt = receipts[name]
+        seen.add(name)
+        versions = ", ".join(f"{library} {version}" for library, version in receipt["libraries"].items())
+        yield f"{name}: parameters {_short(_hash(receipt['params']))} in {job_file(results, name)}"
+        yield f"    code {_short(receipt['code']['sha256'])} ({receipt['code']['modules']} modules), {versions}"
+        for arrow, kind in (("made", "outputs"), ("from", "inputs")):
+            for path, digest in receipt[kind].items():
+                yield f"    {arrow} {path}  sha256 {_short(digest)}{_state(path, digest)}"
+        makers = [find_maker(receipts, path) for path in receipt["inputs"]]
+        waiting += [
+            maker for maker in dict.fromkeys(makers) if maker and maker not in seen and maker not in waiting
+        ]
+    yield f"commit {_commit()}"
 
 
 def _read(table: str, results: Path) -> pd.DataFrame:
@@ -105,40 +98,31 @@ def _read(table: str, results: Path) -> pd.DataFrame:
     return pd.read_csv(path)
 
 
-def _plan(results: Path) -> Plan:
-    """The plan of a finished run, from the copy of its parameters."""
-    file = results / "params/all.json"
-    return Plan(read_json(file), str(file))
-
-
-def _line(what: str, text: str) -> str:
-    return f"{what:<14}{text}"
+@cache
+def _state(path: str, digest: str) -> str:
+    """How the file that is here now relates to the one that was recorded."""
+    if not Path(path).exists():
+        return "  (not here: make pull)"
+    return "" if hash_tree(Path(path)) == digest else "  (ANOTHER FILE IS HERE NOW)"
 
 
 @cache
-def _file(path: str) -> str:
-    """Path and SHA-256; of a folder, the SHA-256 over the sorted names and hashes of its files."""
-    place = Path(path)
-    if place.is_file():
-        return f"{path}  sha256 {sha256(place)[:16]}"
-    if not place.is_dir():
-        return f"{path}  {_ABSENT}"
-    total = hashlib.sha256()
-    files = sorted(file for file in place.rglob("*") if file.is_file())
-    for file in files:
-        total.update(f"{file.relative_to(place)} {sha256(file)}\n".encode())
-    return f"{path}/ ({len(files)} files)  sha256 {total.hexdigest()[:16]}"
-
-
-@cache
-def _commit(files: tuple[str, ...]) -> str:
-    """The last commit that changed any of the source files, and whether they differ from it now."""
+def _commit() -> str:
+    """The commit that is checked out, and whether source files differ from it."""
     try:
-        found = _git("log", "-1", "--format=%H %cs", "--", *files)
-        edited = _git("status", "--porcelain", "--", *files)
+        return _git("rev-parse", "HEAD") + (
+            " with local edits" if _git("status", "--porcelain", "src") else ""
+        )
     except (OSError, subprocess.CalledProcessError):
-        return f"{len(files)} files, no Git history here"
-    return f"{len(files)} files, commit {found or 'none'}{', edited since' if edited else ''}"
+        return "unknown: no Git history here"
+
+
+def _hash(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _short(digest: str) -> str:
+    return digest[:16]
 
 
 def _git(*arguments: str) -> str:

@@ -5,12 +5,14 @@ from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.plan import Plan
 from uscl_med3d.core.reporting import FIGURES, TABLES
+from uscl_med3d.core.watchdog import announce
 
 try:
     PLAN = Plan(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 PLAN.write_job_files()
+announce()
 RESULTS = PLAN.results
 
 

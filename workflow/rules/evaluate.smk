@@ -14,6 +14,7 @@ rule evaluate:
     output:
         scores=f"{RESULTS}/scores/{{run}}.csv",
         predictions=directory(f"{RESULTS}/predictions/{{run}}"),
+        receipt=f"{RESULTS}/receipts/evaluate/{{run}}.json",
     log:
         f"{RESULTS}/logs/evaluate/{{run}}.log",
     benchmark:
@@ -25,7 +26,8 @@ rule evaluate:
     message:
         "evaluate: {wildcards.run}"
     shell:
-        "uscl-med3d evaluate --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        "uscl-med3d evaluate --params {input.params} --receipt {output.receipt}"
+        " --volumes {input.volumes} --splits {input.splits}"
         " --general {params.general} --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl}"
         " --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
 
@@ -37,12 +39,14 @@ rule gate:
         scores=f"{RESULTS}/scores/full_tuning.csv",
     output:
         result=f"{RESULTS}/gate.json",
+        receipt=f"{RESULTS}/receipts/evaluate/gate-check.json",
     log:
         f"{RESULTS}/logs/gate.log",
     message:
         "evaluate: gate"
     shell:
-        "uscl-med3d gate --params {input.params} --scores {input.scores} --result {output.result} > {log} 2>&1"
+        "uscl-med3d gate --params {input.params} --receipt {output.receipt}"
+        " --scores {input.scores} --result {output.result} > {log} 2>&1"
 
 
 rule evaluate_all:

@@ -15,6 +15,7 @@ rule finetune:
         curve=f"{RESULTS}/curves/finetune/{{run}}.csv",
         info=f"{RESULTS}/curves/finetune/{{run}}.json",
         cost=f"{RESULTS}/benchmarks/finetune/{{run}}.cost.json",
+        receipt=f"{RESULTS}/receipts/finetune/{{run}}.json",
     log:
         f"{RESULTS}/logs/finetune/{{run}}.log",
     benchmark:
@@ -24,7 +25,8 @@ rule finetune:
     message:
         "finetune: {wildcards.run}"
     shell:
-        "uscl-med3d finetune --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        "uscl-med3d finetune --params {input.params} --receipt {output.receipt}"
+        " --volumes {input.volumes} --splits {input.splits}"
         " --pseudolabels {input.pseudolabels} --base {input.base} --vcl {input.vcl}"
         " --weights {output.weights} --curve {output.curve} --info {output.info} --cost {output.cost} > {log} 2>&1"
 

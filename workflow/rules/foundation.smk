@@ -11,6 +11,7 @@ rule foundation:
     output:
         weights=f"{RESULTS}/checkpoints/foundation/{{model}}.safetensors",
         curve=f"{RESULTS}/curves/foundation/{{model}}.csv",
+        receipt=f"{RESULTS}/receipts/foundation/{{model}}.json",
     log:
         f"{RESULTS}/logs/foundation/{{model}}.log",
     benchmark:
@@ -23,7 +24,8 @@ rule foundation:
     message:
         "foundation: {wildcards.model}"
     shell:
-        "uscl-med3d foundation --model {wildcards.model} --params {input.params} --general {params.general}"
+        "uscl-med3d foundation --model {wildcards.model} --params {input.params} --receipt {output.receipt}"
+        " --general {params.general}"
         " --teacher {input.teacher} --weights {output.weights} --curve {output.curve} > {log} 2>&1"
 
 

@@ -10,6 +10,7 @@ rule ingest:
     output:
         volumes=directory(f"{RESULTS}/volumes"),
         splits=f"data/splits/{PLAN.scale}.csv",
+        receipt=f"{RESULTS}/receipts/ingest/ingest.json",
     log:
         f"{RESULTS}/logs/ingest.log",
     benchmark:
@@ -19,5 +20,5 @@ rule ingest:
     message:
         "ingest: videos and key frames to volumes"
     shell:
-        "uscl-med3d ingest --params {input.params} --cohort {input.cohort}"
+        "uscl-med3d ingest --params {input.params} --receipt {output.receipt} --cohort {input.cohort}"
         " --volumes {output.volumes} --splits {output.splits} > {log} 2>&1"

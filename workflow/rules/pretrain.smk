@@ -11,6 +11,7 @@ rule pretrain:
     output:
         weights=f"{RESULTS}/checkpoints/pretrain/r{{rank}}.safetensors",
         curve=f"{RESULTS}/curves/pretrain/r{{rank}}.csv",
+        receipt=f"{RESULTS}/receipts/pretrain/r{{rank}}.json",
     log:
         f"{RESULTS}/logs/pretrain/r{{rank}}.log",
     benchmark:
@@ -20,7 +21,8 @@ rule pretrain:
     message:
         "pretrain: VCL at rank {wildcards.rank}"
     shell:
-        "uscl-med3d pretrain --params {input.params} --rank {wildcards.rank} --volumes {input.volumes}"
+        "uscl-med3d pretrain --params {input.params} --receipt {output.receipt}"
+        " --rank {wildcards.rank} --volumes {input.volumes}"
         " --splits {input.splits} --base {input.base} --weights {output.weights} --curve {output.curve} > {log} 2>&1"
 
 

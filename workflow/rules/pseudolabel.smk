@@ -10,6 +10,7 @@ rule pseudolabel:
         seggpt=PLAN.foundation_weights("seggpt"),
     output:
         labels=directory(f"{RESULTS}/pseudolabels"),
+        receipt=f"{RESULTS}/receipts/pseudolabel/pseudolabel.json",
     log:
         f"{RESULTS}/logs/pseudolabel.log",
     benchmark:
@@ -20,5 +21,6 @@ rule pseudolabel:
     message:
         "pseudolabel: SegGPT propagates the key-frame masks"
     shell:
-        "uscl-med3d pseudolabel --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        "uscl-med3d pseudolabel --params {input.params} --receipt {output.receipt}"
+        " --volumes {input.volumes} --splits {input.splits}"
         " --seggpt {input.seggpt} --out {output.labels} > {log} 2>&1"

@@ -12,6 +12,7 @@ rule tables:
             table=TABLES,
             suffix=["csv", "md", "tex"],
         ),
+        receipt=f"{RESULTS}/receipts/report/tables.json",
     log:
         f"{RESULTS}/logs/tables.log",
     params:
@@ -19,7 +20,8 @@ rule tables:
     message:
         "report: tables"
     shell:
-        "uscl-med3d tables --params {input.params} --scores {input.scores} --out {params.out} > {log} 2>&1"
+        "uscl-med3d tables --params {input.params} --receipt {output.receipt}"
+        " --scores {input.scores} --out {params.out} > {log} 2>&1"
 
 
 rule training_cost:
@@ -32,6 +34,7 @@ rule training_cost:
         expand(
             f"{RESULTS}/tables/training_cost.{{suffix}}", suffix=["csv", "md", "tex"]
         ),
+        receipt=f"{RESULTS}/receipts/report/training_cost.json",
     log:
         f"{RESULTS}/logs/training_cost.log",
     params:
@@ -39,7 +42,8 @@ rule training_cost:
     message:
         "report: training cost"
     shell:
-        "uscl-med3d training_cost --params {input.params} --info {input.info} --cost {input.cost}"
+        "uscl-med3d training_cost --params {input.params} --receipt {output.receipt}"
+        " --info {input.info} --cost {input.cost}"
         " --out {params.out} > {log} 2>&1"
 
 
@@ -58,6 +62,7 @@ rule figure:
     output:
         png=f"{RESULTS}/figures/{{figure}}.png",
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",
+        receipt=f"{RESULTS}/receipts/report/figures/{{figure}}.json",
     log:
         f"{RESULTS}/logs/figures/{{figure}}.log",
     params:
@@ -65,7 +70,8 @@ rule figure:
     message:
         "report: {wildcards.figure}"
     shell:
-        "uscl-med3d figure --params {input.params} --name {wildcards.figure} --volumes {input.volumes}"
+        "uscl-med3d figure --params {input.params} --receipt {output.receipt}"
+        " --name {wildcards.figure} --volumes {input.volumes}"
         " --splits {input.splits} --pseudolabels {input.pseudolabels} --scores {input.scores}"
         " --curves {input.curves} --predictions {input.predictions} --out {params.out} > {log} 2>&1"
 
@@ -80,6 +86,7 @@ rule claims:
     output:
         csv=f"{RESULTS}/claims.csv",
         md=f"{RESULTS}/claims.md",
+        receipt=f"{RESULTS}/receipts/report/claims.json",
     log:
         f"{RESULTS}/logs/claims.log",
     params:
@@ -87,7 +94,8 @@ rule claims:
     message:
         "report: claims"
     shell:
-        "uscl-med3d claims --params {input.params} --tables {params.tables} --scores {input.scores}"
+        "uscl-med3d claims --params {input.params} --receipt {output.receipt}"
+        " --tables {params.tables} --scores {input.scores}"
         " --pseudolabels {input.pseudolabels} --out {output.csv} > {log} 2>&1"
 
 
@@ -104,6 +112,7 @@ rule html:
         splits=rules.ingest.output.splits,
     output:
         page=f"{RESULTS}/report.html",
+        receipt=f"{RESULTS}/receipts/report/html.json",
     log:
         f"{RESULTS}/logs/html.log",
     params:
@@ -113,7 +122,8 @@ rule html:
     message:
         "report: page"
     shell:
-        "uscl-med3d html --params {input.params} --tables {params.tables} --figures {params.figures}"
+        "uscl-med3d html --params {input.params} --receipt {output.receipt}"
+        " --tables {params.tables} --figures {params.figures}"
         " --claims {input.claims} --pseudolabels {input.pseudolabels} --gate {input.gate} --splits {input.splits}"
         " --jobs {params.jobs} --out {output.page} > {log} 2>&1"
 

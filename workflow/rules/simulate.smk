@@ -11,6 +11,7 @@ if PLAN.simulated:
             videos=directory(f"{PLAN.raw}/videos"),
             key_frames=directory(f"{PLAN.raw}/key_frames"),
             truth=directory(f"{PLAN.raw}/truth"),
+            receipt=f"{RESULTS}/receipts/simulate/cohort.json",
         log:
             f"{RESULTS}/logs/simulate.log",
         benchmark:
@@ -22,7 +23,8 @@ if PLAN.simulated:
         message:
             "simulate: ultrasound sweeps as raw files"
         shell:
-            "uscl-med3d simulate_cohort --params {input.params} --out {params.out} > {log} 2>&1"
+            "uscl-med3d simulate_cohort --params {input.params} --receipt {output.receipt}"
+            " --out {params.out} > {log} 2>&1"
 
 
 if PLAN.simulated_sets:
@@ -33,6 +35,7 @@ if PLAN.simulated_sets:
             code=list_sources("uscl_med3d.simulate.general"),
         output:
             [directory(folder) for folder in PLAN.simulated_sets],
+            receipt=f"{RESULTS}/receipts/simulate/general.json",
         log:
             f"{RESULTS}/logs/simulate_general.log",
         benchmark:
@@ -44,4 +47,5 @@ if PLAN.simulated_sets:
         message:
             "simulate: general-domain sets"
         shell:
-            "uscl-med3d simulate_general --params {input.params} --out {params.out} > {log} 2>&1"
+            "uscl-med3d simulate_general --params {input.params} --receipt {output.receipt}"
+            " --out {params.out} > {log} 2>&1"

@@ -35,10 +35,10 @@ def make_job(folder: Path, **changes) -> object:
     """
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     report = changes.pop("report", {})
+    values["methods"].pop("fastsam3d", None)
     values |= changes
     values["report"] |= {"n_boot": 100, "n_permutations": 199} | report
     values["figures"]["dpi"] = 72
-    values["methods"].pop("fastsam3d", None)
     path = folder / "params" / "report.json"
     write_json(path, {name: values[name] for name in SLICES["figure"]})
     return load_job("figure", path)

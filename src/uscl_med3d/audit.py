@@ -1,0 +1,145 @@
+"""Do the files of a scale belong together? Compares receipts with job files, with the files here, and with dvc.lock.
+
+`uscl-med3d audit` lists every contradiction: files changed by hand, results of other parameters, jobs made from another
+version of a file than the one that is here, and a dvc.lock that names parameters its files were not made with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from uscl_med3d.core.errors import InputError, InputErrors
+from uscl_med3d.core.io import read_json
+from uscl_med3d.core.params import SLICES
+from uscl_med3d.core.receipts import find_maker, hash_tree, read_receipts
+
+_LOCK = Path("dvc.lock")
+_DVC_SCALE = "phantom"
+
+
+def audit(scale: str) -> int:
+    """Check everything that is here; the number of receipts that were checked.
+
+    Raises:
+        InputErrors: one entry for each contradiction.
+        InputError: when the scale has no receipts.
+    """
+    results = Path("results", scale)
+    receipts = read_receipts(results)
+    if not receipts:
+        raise InputError(file=results / "receipts", found="no receipts", expected="those of a finished run",
+                         remedy=f"run the scale {scale} first")  # fmt: skip
+    problems = [*_check_jobs(results, receipts), *_check_files(receipts), *_check_chain(receipts)]
+    if scale == _DVC_SCALE and _LOCK.is_file():
+        problems += _check_lock(receipts, yaml.safe_load(_LOCK.read_text(encoding="utf-8")))
+    if problems:
+        raise InputErrors(
+            problems, file=results, remedy="run the pipeline again (make record); it makes what is listed"
+        )
+    return len(receipts)
+
+
+def job_file(results: Path, name: str) -> Path:
+    """The present job file of the job that wrote the receipt `name`."""
+    stage, _, job = name.partition("/")
+    names = {
+        "simulate": f"simulate_{job}", "foundation": f"foundation_{job}", "evaluate/gate-check": "gate",
+        "finetune": name, "evaluate": name, "ingest": "ingest", "pseudolabel": "pseudolabel", "pretrain": "pretrain",
+        "report": job.replace("figures/", "figure/") if job.startswith("figures/") else "report",
+    }  # fmt: skip
+    return results / "params" / f"{names.get(name, names.get(stage))}.json"
+
+
+def slice_name(name: str) -> str:
+    """Key of `SLICES` for the receipt `name`."""
+    file = job_file(Path(), name).relative_to("params")
+    return file.parts[0] if len(file.parts) > 1 else file.stem
+
+
+def _check_jobs(results: Path, receipts: Mapping[str, Any]) -> Iterator[InputError]:
+    for name, receipt in receipts.items():
+        file = job_file(results, name)
+        if not file.is_file():
+            yield _problem(f"{results}/receipts/{name}.json", "the receipt of a job that is no longer planned",
+                           "receipts of planned jobs only")  # fmt: skip
+        elif read_json(file) != receipt["params"]:
+            changed = _differences(receipt["params"], read_json(file))
+            yield _problem(f"{name}, made with other parameters", f"now {', '.join(changed)}",
+                           "outputs of the present parameters")  # fmt: skip
+
+
+def _check_files(receipts: Mapping[str, Any]) -> Iterator[InputError]:
+    for receipt in receipts.values():
+        for path, expected in receipt["outputs"].items():
+            # What is not here was not pulled; it is no contradiction.
+            if Path(path).exists() and hash_tree(Path(path)) != expected:
+                yield InputError(file=path, found=f"SHA-256 {hash_tree(Path(path))[:16]}",
+                                 expected=f"{expected[:16]}, as its job wrote it",
+                                 remedy="delete it, so that the pipeline makes it again (or dvc checkout)")  # fmt: skip
+
+
+def _check_chain(receipts: Mapping[str, Any]) -> Iterator[InputError]:
+    for name, receipt in receipts.items():
+        for path, used in receipt["inputs"].items():
+            maker = find_maker(receipts, path)
+            made = receipts[maker]["outputs"].get(path) if maker else None
+            if made is not None and made != used:
+                yield _problem(
+                    f"{name}, made from another {path}", f"SHA-256 {used[:16]}", f"{made[:16]} of {maker}"
+                )
+
+
+def _check_lock(receipts: Mapping[str, Any], lock: Mapping[str, Any]) -> Iterator[InputError]:
+    for name, receipt in receipts.items():
+        stage = name.partition("/")[0]
+        recorded = lock.get("stages", {}).get(stage, {}).get("params", {}).get("params.yaml")
+        if recorded is None:
+            continue
+        for section in SLICES[slice_name(name)]:
+            found = _look_up(recorded, section)
+            used = receipt["params"].get(section.rpartition(".")[2])
+            if found is not None and section not in ("figures", "methods") and not _covers(used, found):
+                yield _problem(
+                    f"dvc.lock, stage {stage}", f"another value of {section}", f"that of receipt {name}"
+                )
+        run, methods = receipt["params"].get("run"), recorded.get("methods")
+        if run and methods:
+            entry, used = methods.get(run["method"]) or {}, receipt["params"]["method"]
+            if not used["weights_of"] and entry.get("options") != used["options"]:
+                yield _problem(
+                    f"dvc.lock, stage {stage}",
+                    f"other options of {run['method']}",
+                    f"those of receipt {name}",
+                )
+
+
+def _look_up(values: Mapping[str, Any], dotted: str) -> Any:
+    node: Any = values
+    for part in dotted.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            return None
+        node = node[part]
+    return node
+
+
+def _covers(used: Any, recorded: Any) -> bool:
+    """Equal values; a recorded mapping may lack keys that have a default."""
+    if isinstance(recorded, Mapping) and isinstance(used, Mapping):
+        return all(key in used and _covers(used[key], value) for key, value in recorded.items())
+    return used == recorded
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """Dotted names of the values that differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = sorted({*old, *new})
+        return [item for key in names for item in _differences(old.get(key), new.get(key), f"{prefix}.{key}")]
+    return [] if old == new else [f"{prefix[1:]} = {new!r}"]
+
+
+def _problem(file: str | Path, found: str, expected: str) -> InputError:
+    return InputError(file=file, found=found, expected=expected, remedy="run the pipeline again")
