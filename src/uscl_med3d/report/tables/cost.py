@@ -11,10 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from uscl_med3d.core.io import read_json, write_csv, write_text
+from uscl_med3d.core.io import read_json
 from uscl_med3d.core.runs import list_runs, main_run
 from uscl_med3d.report.reported import load_reported_cost
 from uscl_med3d.report.tables.context import MODULES
+from uscl_med3d.report.tables.plain import PlainTable, write_plain_table
 
 COLUMNS = (
     "run",
@@ -45,11 +46,7 @@ def build_training_cost(job: Any, info_files: Iterable[Path], cost_files: Iterab
             peak_memory_mb of the process, peak_gpu_memory_mb on a GPU).
         out: path of the CSV file.
     """
-    out = Path(out)
-    frame = collect_cost(job, info_files, cost_files)
-    write_csv(out, frame)
-    write_text(out.with_suffix(".md"), _markdown(frame))
-    write_text(out.with_suffix(".tex"), _latex(frame))
+    write_plain_table(collect_cost(job, info_files, cost_files), TABLE, out)
 
 
 def collect_cost(job: Any, info_files: Iterable[Path], cost_files: Iterable[Path]) -> pd.DataFrame:
@@ -96,71 +93,22 @@ def _row(job: Any, run: Any, info: dict | None, cost: dict | None) -> dict[str, 
     }
 
 
-_HEADER = (
-    "Run",
-    "Trainable parameters",
-    "Steps",
-    "Batch",
-    "Seconds",
-    "s per step",
-    "Peak memory, GB",
-    "Reported hours",
-    "Reported memory, GB",
-)
-_SHOWN = (
-    "run",
-    "trainable_parameters",
-    "steps",
-    "batch",
-    "seconds",
-    "seconds_per_step",
-    "peak_memory_gb",
-    "reported_hours",
-    "reported_memory_gb",
-)
+_SHOWN = {
+    "run": "Run",
+    "trainable_parameters": "Trainable parameters",
+    "steps": "Steps",
+    "batch": "Batch",
+    "seconds": "Seconds",
+    "seconds_per_step": "s per step",
+    "peak_memory_gb": "Peak memory, GB",
+    "reported_hours": "Reported hours",
+    "reported_memory_gb": "Reported memory, GB",
+}
 CAPTION = (
     "Training cost of each fine-tune, measured in this run at the same batch size on the same machine (VCL "
     "pretraining not included). Reported: 100 epochs at batch 2 on the paper's GPU, other data; "
     "only the ratio of LoRA to full tuning can be compared."
 )
-
-
-def _texts(frame: pd.DataFrame) -> list[list[str]]:
-    return [[_number(name, row[name]) for name in _SHOWN] for row in frame.to_dict("records")]
-
-
-def _number(name: str, value: Any) -> str:
-    if value is None or (isinstance(value, float) and pd.isna(value)):
-        return "–"
-    if isinstance(value, str):
-        return value
-    if name in ("trainable_parameters", "steps", "batch"):
-        return f"{int(value):,}"
-    return f"{value:.3g}"
-
-
-def _markdown(frame: pd.DataFrame) -> str:
-    lines = [
-        "**Training cost**",
-        "",
-        "| " + " | ".join(_HEADER) + " |",
-        "| " + " | ".join(["---"] * len(_HEADER)) + " |",
-    ]
-    lines += ["| " + " | ".join(row) + " |" for row in _texts(frame)]
-    return "\n".join([*lines, "", CAPTION]) + "\n"
-
-
-def _latex(frame: pd.DataFrame) -> str:
-    rows = [" & ".join(row).replace("_", r"\_").replace("–", "--") + r" \\" for row in _texts(frame)]
-    head = [
-        r"% needs \usepackage{booktabs}",
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{CAPTION}}}",
-        r"\label{tab:training_cost}",
-        r"\begin{tabular}{l" + "r" * (len(_HEADER) - 1) + "}",
-        r"\toprule",
-        " & ".join(_HEADER) + r" \\",
-        r"\midrule",
-    ]
-    return "\n".join([*head, *rows, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+TABLE = PlainTable(
+    "Training cost", CAPTION, "training_cost", _SHOWN, ("trainable_parameters", "steps", "batch")
+)
