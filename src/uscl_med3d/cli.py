@@ -142,7 +142,7 @@ def trace(a: SimpleNamespace) -> None:
     """Where a table's numbers come from: files and hashes, parameters, code commit."""
     from uscl_med3d.trace import trace
 
-    print(trace(a.table, a.cells, a.scale))
+    print(trace(a.cells[0], a.cells[1:], a.scale))
 
 
 def audit(a: SimpleNamespace) -> None:
@@ -246,8 +246,7 @@ def build_parser() -> argparse.ArgumentParser:
     for tool in (bench, readme, trace, audit):
         verbs.add_parser(tool.__name__, help=(tool.__doc__ or "").strip()).set_defaults(function=tool)
     verbs.choices["bench"].add_argument("--quick", action="store_true", help="small sizes only")
-    verbs.choices["trace"].add_argument("table", help="table1, table2, ...")
-    verbs.choices["trace"].add_argument("cells", nargs="*", help="key=value: only cells that match")
+    verbs.choices["trace"].add_argument("cells", nargs="+", help="table1, then key=value of the wanted cells")
     for name in ("trace", "audit"):
         verbs.choices[name].add_argument("--scale", default="phantom", help="whose results")
     return parser
