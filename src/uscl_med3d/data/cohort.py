@@ -15,8 +15,17 @@ REQUIRED = ("patient", "sweep", "group", "view", "video")
 OPTIONAL = ("split", "key_frames", "probe", "spacing_mm", "frame_spacing_mm", "reference")
 IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,100}")
 CHOICES = {
-    "group": ("chest", "abdomen"),
-    "view": ("chest", "abdomen_right", "abdomen_left"),
+    "group": ("chest", "abdomen", "breast", "heart", "neck"),
+    "view": (
+        "chest",
+        "abdomen_right",
+        "abdomen_left",
+        "breast",
+        "heart_2ch",
+        "heart_4ch",
+        "neck_right",
+        "neck_left",
+    ),
     "split": ("", *SPLITS),
     "probe": ("", "convex", "linear", "sector"),
 }
@@ -24,7 +33,10 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class CohortRow:
-    """One sweep of a cohort. Paths start at the folder of cohort.csv; None where the cell is empty."""
+    """One sweep of a cohort. Paths start at the folder of cohort.csv; None where the cell is empty.
+
+    spacing_mm: of the clip's pixels, (h, w).
+    """
 
     line: int
     patient: str
@@ -37,7 +49,7 @@ class CohortRow:
     video: Path
     key_frames: Path | None
     reference: Path | None
-    spacing_mm: float | None
+    spacing_mm: tuple[float, float] | None
     frame_spacing_mm: float | None
 
 
@@ -120,15 +132,16 @@ def _parse_row(path: Path, line: int, record: dict[str, str]) -> tuple[CohortRow
         complain("view", f"a view of the group {record['group']!r}", "correct group or view")
     if not record["video"]:
         complain("video", "the path of a clip, relative to cohort.csv", "fill the cell, or remove the row")
-    numbers = {}
-    for column in ("spacing_mm", "frame_spacing_mm"):
-        numbers[column] = _number(record[column])
-        if record[column] and numbers[column] is None:
-            complain(
-                column,
-                "a positive number of millimetres, or empty",
-                "correct the cell; leave it empty if unknown",
-            )
+    # "0.3", or "0.073 0.2": the height and the width of a pixel.
+    sides = [_number(text) for text in record["spacing_mm"].split()]
+    frame_spacing_mm = _number(record["frame_spacing_mm"])
+    correct = "correct the cell; leave it empty if unknown"
+    if len(sides) > 2 or None in sides:
+        complain(
+            "spacing_mm", "a positive number of millimetres (or two: height and width), or empty", correct
+        )
+    if record["frame_spacing_mm"] and frame_spacing_mm is None:
+        complain("frame_spacing_mm", "a positive number of millimetres, or empty", correct)
     if errors:
         return None, errors
     folder = path.parent
@@ -144,8 +157,8 @@ def _parse_row(path: Path, line: int, record: dict[str, str]) -> tuple[CohortRow
         video=folder / record["video"],
         key_frames=folder / record["key_frames"] if record["key_frames"] else None,
         reference=folder / record["reference"] if record["reference"] else None,
-        spacing_mm=numbers["spacing_mm"],
-        frame_spacing_mm=numbers["frame_spacing_mm"],
+        spacing_mm=(sides[0], sides[-1]) if sides else None,
+        frame_spacing_mm=frame_spacing_mm,
     ), []
 
 

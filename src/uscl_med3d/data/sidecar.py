@@ -14,7 +14,7 @@ def source_spacing_mm(inspection: Inspection) -> dict[str, float | None]:
     row, info = inspection.row, inspection.clip.info
     h, w = info.pixel_spacing_mm or (None, None)
     if row.spacing_mm is not None:
-        h = w = row.spacing_mm
+        h, w = row.spacing_mm
     return {"d": row.frame_spacing_mm or info.frame_spacing_mm, "h": h, "w": w}
 
 

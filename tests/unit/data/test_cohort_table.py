@@ -26,7 +26,7 @@ def test_a_good_row(tmp_path: Path) -> None:
     (row,), errors = read_cohort(write(tmp_path / "cohort.csv", GOOD))
     assert errors == []
     assert row.video == tmp_path / "a.mp4" and row.key_frames == tmp_path / "masks"
-    assert row.spacing_mm == 0.3 and row.frame_spacing_mm is None and row.reference is None
+    assert row.spacing_mm == (0.3, 0.3) and row.frame_spacing_mm is None and row.reference is None
 
 
 @pytest.mark.parametrize(
