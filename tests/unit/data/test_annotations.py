@@ -29,10 +29,11 @@ from hypothesis import strategies as st
 from raw_files import Cohort
 
 from uscl_med3d.core.io import load_volume
-from uscl_med3d.data.annotations import FORMATS, read_annotations
+from uscl_med3d.data.annotations import FORMATS, Canvas, read_annotations
 from uscl_med3d.data.annotations.raster import polygon_area, run_area, unpack_counts
 from uscl_med3d.data.ingest import ingest
 
+FILES = Path(__file__).parent / "files"
 BOX = draw("...... .lll.. .lll.. ...... ......")
 CORNER = draw("ppp... pp.... p..... ...... ......")
 
@@ -148,6 +149,13 @@ def test_slicer_files_without_layers_have_one_per_segment(tmp_path: Path) -> Non
     check(seg_nrrd(tmp_path / "old.seg.nrrd", array, facts), {1: BOX, 2: CORNER})
 
 
+def test_slicer_files_of_another_writer() -> None:
+    """Both files were written by slicerio 1.4.0, of the authors of 3D Slicer."""
+    first = draw("...... ..ll.. ..lkkk ...... ......")
+    check(FILES / "layers.seg.nrrd", {1: first, 2: draw("...... ...... ...... ...... .....k")})
+    check(FILES / "flat.seg.nrrd", {1: BOX, 3: draw("p..... ...... ...... ...... ......")})
+
+
 def test_every_format_says_what_it_is() -> None:
     assert len({module.EXPECTED for module in FORMATS}) == len(FORMATS) == 6
 
@@ -158,6 +166,29 @@ def test_published_example_of_run_lengths() -> None:
     expected = np.zeros((4, 4), bool)
     expected[1:3, 1:3] = True
     np.testing.assert_array_equal(area, expected)
+
+
+def test_run_lengths_of_another_writer() -> None:
+    """The string was written by pycocotools 2.0 for the area below."""
+    text = (
+        "gb04k12N2O1N1O2O1N101O0O2O1N101N2O1O1nN]Od0e0XO_Og0m000O2O0O10000O10000O10O10O100000O0100000O10000O10001O0O"
+        "100TO\\O<e0B]O<d0B_O=b0A@=c0_O@`0Q1O0O2O1N101N2O0O2N3Ml`0"
+    )
+    y, x = np.mgrid[:64, :80]
+    expected = ((x - 40 - 8 * np.sin(y / 5)) ** 2 / 600 + (y - 30) ** 2 / 500) < 1
+    area = run_area(unpack_counts(text, Path("x")), 64, 80, "F", Path("x"))
+    np.testing.assert_array_equal(area, expected)
+
+
+def test_a_polygon_as_another_reader_fills_it() -> None:
+    """pycocotools fills 2327 pixels of this polygon; six on its border differ, as it rounds corners to 1/5 pixel."""
+    corners = np.reshape([10.3, 5.2, 60.8, 9.7, 70.1, 40.4, 35.5, 58.9, 8.2, 33.3], (-1, 2))
+    area = polygon_area(corners, Canvas(1, 64, 80, {}), Path("x"))
+    assert area.sum() == 2327
+    exact = 0.5 * abs(
+        np.dot(corners[:, 0], np.roll(corners[:, 1], -1)) - np.dot(corners[:, 1], np.roll(corners[:, 0], -1))
+    )
+    assert abs(area.sum() - exact) < 10
 
 
 def pack(counts: list[int]) -> str:
