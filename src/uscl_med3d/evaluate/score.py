@@ -34,10 +34,11 @@ def evaluate(
     job: Any, volumes_dir: Path, splits_csv: Path, general_dirs: Mapping[str, Path],
     base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None, scores_csv: Path, predictions_dir: Path,
 ) -> None:  # fmt: skip
-    """Score one run on the data sets that `job.run` names, and keep a few masks for the qualitative figure.
+    """Score one run on the data sets that `job.run` names, and keep a few masks for the figures.
 
     Masks after the last click of the first test case of every class (by patient and sweep) go to
-    `predictions_dir/<case>_<class>.nii.gz`, on the volume's grid.
+    `predictions_dir/<case>_<class>.nii.gz`, on the volume's grid; those of the test case with the lowest Dice of
+    every class to `predictions_dir/worst/`.
 
     Raises:
         InputError: for missing or unsuitable files.
@@ -47,6 +48,7 @@ def evaluate(
     settings = list_settings(method.prompt, job.evaluate)
     rows: list[dict[str, Any]] = []
     shown: set[str] = set()
+    worst: dict[str, tuple[float, Prediction]] = {}
     with atomic(predictions_dir) as folder:
         folder.mkdir()
         for batch in _batches(
@@ -59,12 +61,17 @@ def evaluate(
             examples = {(item.case, item.name) for item in items if _is_example(item, shown)}
             for setting in settings if items else []:
                 for prediction in _predict(job, method, items, setting):
-                    rows += _score(job, prediction, setting)
+                    scored = _score(job, prediction, setting)
+                    rows += scored
                     last = prediction.number in (0, job.evaluate.clicks) and setting == settings[0]
                     key = (prediction.item.case, prediction.item.name)
                     if last and key in examples:
                         _keep_mask(prediction, folder)
                         examples.remove(key)
+                    if last and prediction.item.dataset == "us" and prediction.item.split == "test":
+                        _remember_worst(worst, scored, prediction)
+        for _, prediction in worst.values():
+            _keep_mask(prediction, folder / "worst")
     frame = pd.DataFrame(rows, columns=COLUMNS)
     keys = [
         "dataset",
@@ -147,6 +154,15 @@ def _is_example(item: Item, shown: set[str]) -> bool:
         return False
     shown.add(item.name)
     return True
+
+
+def _remember_worst(
+    worst: dict[str, tuple[float, Prediction]], scored: Sequence[dict[str, Any]], prediction: Prediction
+) -> None:
+    """Keep the prediction with the lowest Dice of its class, by the first reference that it is scored on."""
+    dice, name = (scored[0]["dice"] if scored else math.nan), prediction.item.name
+    if not math.isnan(dice) and (name not in worst or dice < worst[name][0]):
+        worst[name] = (dice, prediction)
 
 
 def _keep_mask(prediction: Prediction, folder: Path) -> None:

@@ -162,3 +162,16 @@ def test_unannotated_voxels_are_unknown(cohort, make_job):
     item = next(entry for entry in items if entry.case == "s_e2")
     assert item.known is not None and sorted(np.flatnonzero(item.known.any((1, 2)))) == [4, 9, 14]
     assert not (item.truth & ~item.known).any()
+
+
+def test_the_worst_test_case_of_every_class_is_kept(scored):
+    folder, scores = scored
+    kept = {path.name for path in (folder / "scores/worst").glob("*.nii.gz")}
+    first = scores[scores["click_seed"] == 0]
+    last = first[(first["dataset"] == "us") & (first["split"] == "test") & (first["click"] == 3)]
+    wanted = set()
+    for name, rows in last[last["dice"].notna()].groupby("class"):
+        # A volume reference comes before key frames, as in the score file's first row of a case.
+        rows = rows.sort_values("reference", ascending=False).drop_duplicates("case")
+        wanted.add(f"{rows.loc[rows['dice'].idxmin(), 'case']}_{name}.nii.gz")
+    assert kept == wanted and kept
