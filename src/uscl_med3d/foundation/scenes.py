@@ -1,4 +1,4 @@
-"""Synthetic natural-looking scenes: the training data of the small SegGPT.
+"""Synthetic natural-looking scenes: the training data of the small SegGPT and of the small SAM and its students.
 
 A scene is a stack of overlapping textured shapes in front of a background, seen by a slowly moving camera:
 shapes drift, turn, grow, shrink and vanish; light, grain and shadows change from view to view. Nothing here
@@ -77,6 +77,26 @@ def draw_batch(
         prompt_images=views.images[:, views_of_prompts], prompt_masks=views.masks[:, views_of_prompts],
         weights=closeness / closeness.sum(dim=1, keepdim=True),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Single views: `images` (b, 3, h, w) in 0..1 and the visible region (b, o, h, w) bool of every object."""
+
+    images: Tensor
+    regions: Tensor
+
+
+def draw_pictures(
+    generator: torch.Generator, count: int, size_hw: tuple[int, int], settings: SceneSettings
+) -> Pictures:
+    """One view each of `count` new scenes; regions may be empty where an object is hidden."""
+    draw, still = _Draw(generator, count), torch.zeros(count, 1)
+    grid = _pixel_grid(size_hw)
+    seen = _move_camera(draw, grid, still, settings)
+    level, alpha = _draw_objects(draw, seen, still, still, settings)
+    images, open_area = _photograph(draw, _paint(draw, seen, level, alpha, settings), grid, still, settings)
+    return Pictures(images=images[:, 0], regions=_find_visible(level, alpha, open_area)[:, 0])
 
 
 def draw_scenes(
@@ -271,12 +291,17 @@ def _choose_masks(
 
     Prompts are the first of two views, or the first and the last of three; the target's mask may be empty.
     """
-    hidden = torch.flip(torch.cummax(torch.flip(alpha, [2]), dim=2).values, [2])
-    in_front = torch.cat([hidden[:, :, 1:], torch.zeros_like(hidden[:, :, :1])], dim=2)
-    visible = (level > 0) & (in_front < 0.5) & open_area[:, None, None]
+    visible = _find_visible(level, alpha, open_area)
     area = visible.float().mean(dim=(-2, -1))
     shown = torch.maximum(area[:, 0], area[:, -1]) if area.shape[1] > 2 else area[:, 0]
     fits = ((shown > settings.area[0]) & (shown < settings.area[1])).float()
     preference = fits * (1 + draw.uniform(0.0, 1.0, area.shape[2])) + shown
     chosen = preference.argmax(dim=1)
     return visible[torch.arange(len(chosen)), :, chosen]
+
+
+def _find_visible(level: Tensor, alpha: Tensor, open_area: Tensor) -> Tensor:
+    """Region (b, v, o, h, w) where each object lies in front of all others."""
+    hidden = torch.flip(torch.cummax(torch.flip(alpha, [2]), dim=2).values, [2])
+    in_front = torch.cat([hidden[:, :, 1:], torch.zeros_like(hidden[:, :, :1])], dim=2)
+    return (level > 0) & (in_front < 0.5) & open_area[:, None, None]

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.foundation_fastsam3d import FastSam3DFoundation
+from uscl_med3d.core.params.foundation_sam import SamFoundation
+from uscl_med3d.core.params.foundation_sam_med2d import SamMed2DFoundation
 from uscl_med3d.core.params.scenes import SceneSettings
 from uscl_med3d.core.params.training import ClickTraining
 from uscl_med3d.core.params.weights import Weights
@@ -90,4 +92,6 @@ class Foundation(Section):
 
     sam_med3d: SamMed3DFoundation
     seggpt: SegGptFoundation
+    sam: SamFoundation
+    sam_med2d: SamMed2DFoundation
     fastsam3d: FastSam3DFoundation
