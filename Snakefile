@@ -25,6 +25,7 @@ rule all:
         rules.html.output.page,
         rules.tables.output,
         rules.training_cost.output,
+        rules.inference_cost.output,
         rules.claims.output,
         rules.gate.output,
         expand(rules.figure.output.png, figure=FIGURES),

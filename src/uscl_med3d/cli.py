@@ -87,6 +87,20 @@ def evaluate(a: SimpleNamespace) -> None:
              a.scores, a.predictions)  # fmt: skip
 
 
+def measure(a: SimpleNamespace) -> None:
+    """What one run costs at inference."""
+    from uscl_med3d.evaluate.cost import measure_cost
+
+    measure_cost(load_job("evaluate", a.params), a.volumes, a.splits, a.base, a.checkpoint, a.vcl, a.cost)
+
+
+def inference_cost(a: SimpleNamespace) -> None:
+    """What each method costs at inference: parameters, operations, seconds, memory."""
+    from uscl_med3d.report.tables.inference_cost import build_inference_cost
+
+    build_inference_cost(load_job("report", a.params), a.cost, a.out / "inference_cost.csv")
+
+
 def gate(a: SimpleNamespace) -> None:
     """Does the small model mean something? Thresholds on validation patients."""
     from uscl_med3d.evaluate.gate import check_gate
@@ -172,7 +186,11 @@ def _named(a: SimpleNamespace, names: Sequence[str]) -> list[Path]:
 
 def _made(a: SimpleNamespace) -> list[Path]:
     """Files and folders that a verb has written; several verbs share the folder of tables and that of figures."""
-    shared = {"tables": "table[0-9]*.*", "training_cost": "training_cost.*"}
+    shared = {
+        "tables": "table[0-9]*.*",
+        "training_cost": "training_cost.*",
+        "inference_cost": "inference_cost.*",
+    }
     if a.verb in shared:
         return sorted(a.out.glob(shared[a.verb]))
     if a.verb == "figure":
@@ -230,6 +248,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add(evaluate, "volumes", "splits", optional=["base", "checkpoint", "vcl"], several=["general"],
         outputs=["scores", "predictions"])  # fmt: skip
+    add(measure, "volumes", "splits", "cost", optional=["base", "checkpoint", "vcl"])
+    add(inference_cost, several=["cost"], outputs=["out"])
     add(gate, "scores", outputs=["result"])
     add(tables, several=["scores"], outputs=["out"])
     add(training_cost, several=["info", "cost"], outputs=["out"])

@@ -49,7 +49,33 @@ rule gate:
         " --scores {input.scores} --result {output.result} > {log} 2>&1"
 
 
+# What a method costs at inference. Every job takes all cores, so that nothing else runs beside it.
+rule measure:
+    input:
+        params=PLAN.job_file("evaluate", "{run}"),
+        code=lambda wildcards: PLAN.code("uscl_med3d.evaluate.cost", wildcards.run),
+        volumes=rules.ingest.output.volumes,
+        splits=rules.ingest.output.splits,
+        base=lambda wildcards: PLAN.base_weights(wildcards.run),
+        checkpoint=lambda wildcards: PLAN.weights(wildcards.run),
+        vcl=lambda wildcards: PLAN.vcl_weights(wildcards.run),
+    output:
+        cost=f"{RESULTS}/benchmarks/inference/{{run}}.json",
+    log:
+        f"{RESULTS}/logs/measure/{{run}}.log",
+    priority: -1
+    threads: workflow.cores
+    resources:
+        gpu=PLAN.gpus,
+    message:
+        "evaluate: cost of {wildcards.run}"
+    shell:
+        "uscl-med3d measure --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        " --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl} --cost {output.cost} > {log} 2>&1"
+
+
 rule evaluate_all:
     input:
         expand(rules.evaluate.output.scores, run=PLAN.runs),
+        expand(rules.measure.output.cost, run=PLAN.main_runs.values()),
         rules.gate.output.result,

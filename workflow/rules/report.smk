@@ -47,6 +47,28 @@ rule training_cost:
         " --out {params.out} > {log} 2>&1"
 
 
+rule inference_cost:
+    input:
+        params=PLAN.job_file("report"),
+        code=list_sources("uscl_med3d.report.tables.inference_cost"),
+        cost=expand(rules.measure.output.cost, run=PLAN.main_runs.values()),
+    output:
+        expand(
+            f"{RESULTS}/tables/inference_cost.{{suffix}}",
+            suffix=["csv", "md", "tex"],
+        ),
+        receipt=f"{RESULTS}/receipts/report/inference_cost.json",
+    log:
+        f"{RESULTS}/logs/inference_cost.log",
+    params:
+        out=lambda wildcards, output: dirname(output[0]),
+    message:
+        "report: inference cost"
+    shell:
+        "uscl-med3d inference_cost --params {input.params} --receipt {output.receipt} --cost {input.cost}"
+        " --out {params.out} > {log} 2>&1"
+
+
 rule figure:
     input:
         params=PLAN.job_file("figure", "{figure}"),
@@ -80,7 +102,7 @@ rule claims:
     input:
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.claims"),
-        cost=rules.training_cost.output,
+        cost=[*rules.training_cost.output, *rules.inference_cost.output],
         scores=rules.tables.input.scores,
         pseudolabels=rules.pseudolabel.output.labels,
     output:
@@ -104,7 +126,7 @@ rule html:
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.html", *PLAN.figure_modules),
         tables=rules.tables.output,
-        cost=rules.training_cost.output,
+        cost=[*rules.training_cost.output, *rules.inference_cost.output],
         figures=expand(rules.figure.output.png, figure=FIGURES),
         claims=rules.claims.output.csv,
         pseudolabels=rules.pseudolabel.output.labels,
@@ -132,5 +154,6 @@ rule report_all:
     input:
         rules.tables.output,
         rules.training_cost.output,
+        rules.inference_cost.output,
         rules.claims.output,
         rules.html.output.page,
