@@ -21,6 +21,7 @@ KEYS = {
     "table3": ["tuned_modules", "vcl_head"],
     "table4": ["method", "dataset"],
     "table5": ["rank", "tuned_modules"],
+    "table6": ["reference", "method", "class"],
 }
 VALUES = ["dice", "ci_low", "ci_high", "n_patients", "n_cases", "volume_clicks", "reported", "reason"]
 

@@ -14,8 +14,10 @@ FOLDER = Path(__file__).parent / "reported"
 def load_reported(table: str) -> pd.DataFrame:
     """Long form of one reported table: its key columns, then `reported`; rows in the paper's order.
 
-    `table` is table1 ... table5.
+    `table` is table1 ...; of a table that the paper does not have, no row.
     """
+    if table in _NOT_IN_THE_PAPER:
+        return pd.DataFrame(columns=[*_NOT_IN_THE_PAPER[table], "reported"], dtype=object)
     name, keys, spread = _FILES[table]
     frame = pd.read_csv(FOLDER / name)
     if spread is None:
@@ -40,6 +42,9 @@ def reported_value(table: str, **keys: object) -> float:
         frame = frame[frame[name] == value]
     return float(frame["reported"].iloc[0]) if len(frame) == 1 else float("nan")
 
+
+_NOT_IN_THE_PAPER = {"table6": ["reference", "method", "class"]}
+"""Further tables and their key columns."""
 
 _FILES: dict[str, tuple[str, list[str], str | None]] = {
     "table1": ("table1_ultrasound_dice.csv", ["method", "points"], "class"),

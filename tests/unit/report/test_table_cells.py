@@ -177,3 +177,23 @@ def test_training_cost_states_facts_measurements_and_what_is_missing(run, tmp_pa
 
 def test_scores_do_not_depend_on_the_order_of_files(run):
     pd.testing.assert_frame_equal(read_scores(run.scores), read_scores(run.scores[::-1]))
+
+
+def test_table6_has_a_number_for_each_human_reference(run, context):
+    table = build_table("table6", context)
+    clicked = table[table["method"] == "USCL-Med3D, 10 clicks"]
+    assert set(clicked["reference"]) == {"true_mask", "held_out_key_frames"}
+    for reference in ("true_mask", "held_out_key_frames"):
+        row = pick(table, reference=reference, method="nearest key frame", **{"class": "kidney"})
+        mine = raw(run, "nearest_key_frame", dataset="us", reference=reference, **{"class": "kidney"})
+        assert len(mine) and row["dice"] == pytest.approx(mine["dice"].mean())
+    mean = pick(table, reference=context.reference, method="USCL-Med3D, 10 clicks", **{"class": "mean"})
+    lora = pick(build_table("table4", context), method="lora(image_encoder+mask_decoder)", dataset="3dus")
+    assert (mean["dice"], mean["ci_low"]) == (lora["dice"], lora["ci_low"])
+
+
+def test_methods_without_clicks_are_in_no_table_by_clicks(context):
+    labels = {e.label for e in context.job.methods.values() if e.prompt in ("none", "key_frames")}
+    assert labels
+    for name in ("table1", "table2", "table4"):
+        assert not labels & set(build_table(name, context)["method"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from uscl_med3d.report.tables import table6
 from uscl_med3d.report.tables.context import Context
 
 REFERENCES = {
@@ -24,8 +25,12 @@ CLICKS = {
 def write_caption(name: str, frame: pd.DataFrame, context: Context) -> str:
     """One paragraph: value, interval, reference, protocol, patients, seeds, what is missing."""
     report = context.job.report
+    value = f"Dice (0–100) [{report.confidence:.0%} interval: {report.n_boot} bootstrap samples of patients]"
+    if name == "table6":  # not in the paper; both references and no clicks
+        parts = [f"{value}.", table6.describe(context), _patients(frame, context), _seeds(context)]
+        return " ".join(part for part in parts if part)
     parts = [
-        f"Dice (0–100) [{report.confidence:.0%} interval: {report.n_boot} bootstrap samples of patients]",
+        value,
         "(value reported by the paper, on its private data).",
         _reference(name, context),
         _protocol(name, context),

@@ -34,6 +34,7 @@ class Context:
     job: Any
     scores: pd.DataFrame
     _classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _by_reference: dict[str, dict[tuple[str, int, str], pd.DataFrame]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job: Any, scores: pd.DataFrame) -> Context:
@@ -69,22 +70,33 @@ class Context:
         """The human reference of every ultrasound number."""
         return choose_reference(self.scores[self.scores["dataset"] == "us"])
 
-    @cached_property
-    def _scored(self) -> dict[tuple[str, int, str], pd.DataFrame]:
-        """Scored rows on the chosen reference, averaged over click seeds, by (dataset, click, run)."""
-        chosen = (self.scores["dataset"] != "us") | (self.scores["reference"] == self.reference)
-        names = ["dataset", "click", "run"]
-        averaged = average_seeds(self.scores[chosen], names)
-        return {key: rows.drop(columns=names) for key, rows in averaged.groupby(names, sort=True)}
+    def _scored(self, reference: str) -> dict[tuple[str, int, str], pd.DataFrame]:
+        """Scored rows averaged over click seeds, by (dataset, click, run); ultrasound on one reference."""
+        if reference not in self._by_reference:
+            chosen = (self.scores["dataset"] != "us") | (self.scores["reference"] == reference)
+            names = ["dataset", "click", "run"]
+            averaged = average_seeds(self.scores[chosen], names)
+            self._by_reference[reference] = {
+                key: rows.drop(columns=names) for key, rows in averaged.groupby(names, sort=True)
+            }
+        return self._by_reference[reference]
 
-    def scored(self, runs: Iterable[Run], dataset: str, click: int) -> pd.DataFrame:
-        """Dice per training seed, patient, case and class of some runs (the training seeds of one model)."""
-        found = [self._scored[key] for run in runs if (key := (dataset, click, run.id)) in self._scored]
+    def scored(
+        self, runs: Iterable[Run], dataset: str, click: int, reference: str | None = None
+    ) -> pd.DataFrame:
+        """Dice per training seed, patient, case and class of some runs (the training seeds of one model).
+
+        reference: of ultrasound numbers; None is the one that every other table rests on.
+        """
+        scored = self._scored(reference or self.reference)
+        found = [scored[key] for run in runs if (key := (dataset, click, run.id)) in scored]
         return pd.concat(found, ignore_index=True) if len(found) > 1 else found[0] if found else NO_ROWS
 
     def clicks(self, dataset: str) -> list[int]:
         """Click counts at which a dataset was scored."""
-        return sorted({int(click) for name, click, _ in self._scored if name == dataset and click > 0})
+        return sorted(
+            {int(click) for name, click, _ in self._scored(self.reference) if name == dataset and click > 0}
+        )
 
     def classes_of(self, dataset: str) -> tuple[str, ...]:
         """Classes over which a dataset's mean is taken.
@@ -127,13 +139,15 @@ class Context:
         return keys | made | {"reported": reported_value(table, **keys)}
 
     def _estimate(self, source: Source, classes: Sequence[str]) -> dict[str, Any]:
-        rows = self.scored(source.runs, source.dataset, source.click)
+        rows = self.scored(source.runs, source.dataset, source.click, source.reference)
         if not rows["class"].isin(classes).any():
             return _empty(self._explain(source, classes))
         report = self.job.report
         # The stream names the number, not the table: the same cell has the same interval wherever it is
         # shown.
-        rng = seeds.rng(self.job.seed, "report", source.runs[0].id, source.dataset, source.click, *classes)
+        other = [] if source.reference in (None, self.reference) else [source.reference]
+        names = [source.runs[0].id, source.dataset, source.click, *classes, *other]
+        rng = seeds.rng(self.job.seed, "report", *names)
         made = estimate(rows, classes, report.confidence, report.n_boot, rng)
         reason = f"mean without {', '.join(made.missing)}: no scored case" if made.missing else ""
         return {
@@ -166,17 +180,23 @@ class Context:
         if source.click > self.job.evaluate.clicks:
             return f"not scored: {self.job.evaluate.clicks} clicks were given (params.yaml: evaluate.clicks)"
         rows = rows[(rows["dataset"] == source.dataset) & (rows["click"] == source.click)]
+        if source.reference is not None:
+            rows = rows[rows["reference"].isin([source.reference]) | rows["reference"].isna()]
         return explain_missing(rows[rows["class"].isin(classes)])
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a cell comes from: runs, dataset and click; or the reason why there are no runs."""
+    """Where a cell comes from: runs, dataset and click; or the reason why there are no runs.
+
+    reference: of an ultrasound number; None is the one that every other table rests on.
+    """
 
     runs: tuple[Run, ...]
     dataset: str
     click: int
     reason: str
+    reference: str | None = None
 
 
 def _empty(reason: str) -> dict[str, Any]:
