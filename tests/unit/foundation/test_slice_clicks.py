@@ -1,0 +1,91 @@
+"""Training by clicks in images: the best mask is learned from, and the predicted IoU from all of them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from uscl_med3d.foundation.slice_clicks import SliceBatch, best_mask_loss, click_loss, mean_dice
+from uscl_med3d.methods.sam import SamMethod
+from uscl_med3d.nets.sam import build_sam
+
+ARCHITECTURE = {
+    "image_size": 16, "patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2, "global_blocks": [0],
+    "window_size": 2, "mlp_ratio": 2.0, "adapter_ratio": None, "prompt_dim": 16, "mask_channels": 4,
+    "decoder_mlp_dim": 16, "decoder_heads": 2, "decoder_depth": 1, "iou_head_depth": 2, "iou_head_dim": 8,
+    "num_multimask_outputs": 3,
+}  # fmt: skip
+TRAINING = SimpleNamespace(
+    clicks=3,
+    click_simulator="random_error",
+    focal_weight=1.0,
+    focal_gamma=2.0,
+    dice_weight=1.0,
+    iou_weight=1.0,
+)
+
+
+def make_batch():
+    torch.manual_seed(0)
+    truth = torch.zeros(3, 12, 16, dtype=torch.bool)
+    truth[0, 2:6, 3:8] = truth[1, 5:11, 9:14] = truth[2, 4:8, 4:8] = True
+    return SliceBatch(torch.randint(0, 256, (2, 3, 12, 16)).float(), truth, torch.tensor([0, 0, 1]))
+
+
+def make_method():
+    torch.manual_seed(1)
+    return SamMethod(build_sam(ARCHITECTURE), ARCHITECTURE, (0.0, 100.0), torch.device("cpu"))
+
+
+def test_only_the_best_of_several_masks_is_learned_from():
+    truth = make_batch().truth[:1]
+    logits = torch.stack([truth[0].float() * 8 - 4, torch.zeros(12, 16), torch.ones(12, 16)])[
+        None
+    ].requires_grad_()
+    best_mask_loss(logits, torch.zeros(1, 3), truth, TRAINING).backward()
+    moved = logits.grad.abs().sum((0, 2, 3)) > 0
+    assert moved.tolist() == [True, False, False]
+
+
+def test_the_predicted_iou_of_every_mask_is_learned():
+    truth = make_batch().truth[:1]
+    full = truth[0].float() * 8 - 4
+    logits, quality = torch.stack([full, -torch.ones(12, 16), torch.ones(12, 16)])[None], torch.zeros(1, 3)
+    share = float(truth.float().mean())
+    only_iou = SimpleNamespace(**vars(TRAINING) | {"focal_weight": 0.0, "dice_weight": 0.0})
+    loss = best_mask_loss(logits, quality, truth, only_iou)
+    torch.testing.assert_close(loss, torch.tensor((1 + 0 + share**2) / 3))
+
+
+def test_focal_loss_without_gamma_is_cross_entropy():
+    truth = make_batch().truth[:1]
+    logits = torch.randn(1, 1, 12, 16)
+    plain = SimpleNamespace(**vars(TRAINING) | {"focal_gamma": 0.0, "dice_weight": 0.0, "iou_weight": 0.0})
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], truth.float())
+    torch.testing.assert_close(best_mask_loss(logits, torch.zeros(1, 1), truth, plain), expected)
+
+
+def test_loss_reaches_every_part_and_depends_on_the_draw_only():
+    losses = []
+    for _ in range(2):
+        method = make_method()
+        loss = click_loss(method, make_batch(), TRAINING, np.random.default_rng(3))
+        loss.backward()
+        losses.append(float(loss.detach()))
+    assert losses[0] == losses[1]
+    for part in (method.network.image_encoder, method.network.prompt_encoder, method.network.mask_decoder):
+        assert any(value.grad is not None and value.grad.abs().sum() > 0 for value in part.parameters())
+
+
+def test_a_short_training_improves_the_clicked_masks():
+    method, batch = make_method(), make_batch()
+    before = mean_dice(method, [batch], TRAINING, (0, "test"))
+    optimizer = torch.optim.AdamW(method.network.parameters(), lr=0.005)
+    for step in range(40):
+        optimizer.zero_grad()
+        click_loss(method, batch, TRAINING, np.random.default_rng(step)).backward()
+        optimizer.step()
+    after = mean_dice(method, [batch], TRAINING, (0, "test"))
+    assert after["dice_last"] > before["dice_last"] + 20
