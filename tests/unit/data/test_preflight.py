@@ -29,7 +29,13 @@ def weights(path: str = "train", sha256: str | None = None) -> Weights:
 def job(**changes) -> SimpleNamespace:
     models = {name: changes.pop(name, weights()) for name in ("sam_med3d", "seggpt")}
     foundation = Foundation(**models)
-    values = {"scale": "mine", "cohort": "simulate", "general": {"amos": "simulate"}, "device": "cpu", "methods": {}}
+    values = {
+        "scale": "mine",
+        "cohort": "simulate",
+        "general": {"amos": "simulate"},
+        "device": "cpu",
+        "methods": {},
+    }
     return SimpleNamespace(**(values | changes), foundation=foundation)
 
 
