@@ -81,7 +81,7 @@ class FullStage:
 
     def __init__(self, lessons: Lessons, student: TinySamMethod) -> None:
         self.lessons, self.student = lessons, student
-        self.teacher, self.training = lessons.teacher.network, lessons.training
+        self.teacher, self.training = lessons.teacher, lessons.training
         self.simulate = SIMULATORS[lessons.clicks.click_simulator]
 
     def loss(self, step: int) -> Tensor:
@@ -91,9 +91,21 @@ class FullStage:
         total = self.training.embedding_weight * F.mse_loss(embedding, target)
         if step < self.training.encoder_steps:
             return total
-        place, index = (self.lessons.pool.owner[:, None] == chosen[None]).nonzero(as_tuple=True)
-        truth = self.lessons.pool.truth[place]
-        return total + self._prompt(step, embedding[index], target[index], truth)
+        place, index = self._choose_objects(step, chosen)
+        return total + self._prompt(step, embedding[index], target[index], self.lessons.pool.truth[place])
+
+    def _choose_objects(self, step: int, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """At most `masks_per_image` objects of each scene: which objects, and in which of the chosen scenes."""
+        found: list[tuple[int, int]] = []
+        random = rng(self.lessons.seed, NAME, "objects", step)
+        for index, scene in enumerate(chosen):
+            objects = (self.lessons.pool.owner == scene).nonzero()[:, 0].tolist()
+            found += [
+                (objects[i], index) for i in random.permutation(len(objects))[: self.training.masks_per_image]
+            ]
+        # A scene may have no object of the right size, but not every scene has none.
+        place, index = torch.tensor(found).unbind(1)
+        return place, index
 
     def _prompt(self, step: int, embedding: Tensor, target: Tensor, truth: Tensor) -> Tensor:
         """Mean over the learned clicks of token and mask losses; the other clicks go without gradient."""
@@ -130,30 +142,34 @@ class FullStage:
 
     @torch.no_grad()
     def _ask_teacher(self, state: SliceState, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The teacher's masks 1 to 3 (b, 3, 4g, 4g) and tokens (b, 4, c) for the student's prompts."""
-        placed = state.frame.place_points(points.to(state.embedding.device))
-        with keep_tokens(self.teacher) as tokens:
-            masks, _ = self.teacher.decode(
-                state.embedding, (placed, labels.to(placed.device)), masks=state.mask, multimask_output=True
-            )
+        """What the teacher answers to the student's prompts: masks (b, m, 4g, 4g) and tokens (b, 4, c).
+
+        By its own rule: three masks after the first click, one after later clicks.
+        """
+        with keep_tokens(self.teacher.network) as tokens:
+            masks, _ = self.teacher.decode(state, points, labels)
         return masks, tokens[0]
 
     def _compare(
         self, found: tuple[Tensor, Tensor, Tensor], expected: tuple[Tensor, Tensor], truth: Tensor,
         state: SliceState,
     ) -> Tensor:  # fmt: skip
+        """Where the teacher gives three masks, each of the student's learns from its own, as do the tokens.
+
+        Where it gives one, the student's best mask learns from it: it has no mask 0, so tokens do not match.
+        """
         training, (masks, iou, tokens), (teacher_masks, teacher_tokens) = self.training, found, expected
         truth = truth.to(masks.device)
         with torch.no_grad():
             reached = overlap(state.frame.restore_masks(masks) > 0, truth)
             possible = overlap(state.frame.restore_masks(teacher_masks) > 0, truth)
             weight = weigh_hard_masks(reached, possible, training.hard_mask_limit)
-        mask_loss = (weight * compare_masks(masks, (teacher_masks > 0).float())).mean()
-        return (
-            training.token_weight * F.mse_loss(tokens, teacher_tokens)
-            + training.mask_weight * mask_loss
-            + training.iou_weight * F.mse_loss(iou, reached)
-        )
+        mask_loss = weight * compare_masks(masks, (teacher_masks > 0).float().expand_as(masks))
+        total = training.iou_weight * F.mse_loss(iou, reached)
+        if teacher_masks.shape[1] == 1:
+            return total + training.mask_weight * mask_loss.min(1).values.mean()
+        token_loss = F.mse_loss(tokens, teacher_tokens)
+        return total + training.mask_weight * mask_loss.mean() + training.token_weight * token_loss
 
 
 @contextmanager

@@ -57,7 +57,7 @@ STUDENT = {
     },
 }  # fmt: skip
 STAGES = {
-    "encoder_steps": 2, "decoder_learning_rate": 0.0003, "clicks": 3, "learned_clicks": 2,
+    "encoder_steps": 2, "decoder_learning_rate": 0.0003, "masks_per_image": 1, "clicks": 3, "learned_clicks": 3,
     "embedding_weight": 1.0, "token_weight": 1.0, "mask_weight": 1.0, "iou_weight": 1.0,
     "hard_mask_limit": 2.0,
 }  # fmt: skip

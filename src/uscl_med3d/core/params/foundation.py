@@ -8,8 +8,10 @@ from pydantic import Field
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.foundation_fastsam3d import FastSam3DFoundation
+from uscl_med3d.core.params.foundation_mobile_sam import MobileSamFoundation
 from uscl_med3d.core.params.foundation_sam import SamFoundation
 from uscl_med3d.core.params.foundation_sam_med2d import SamMed2DFoundation
+from uscl_med3d.core.params.foundation_tinysam import TinySamFoundation
 from uscl_med3d.core.params.scenes import SceneSettings
 from uscl_med3d.core.params.training import ClickTraining
 from uscl_med3d.core.params.weights import Weights
@@ -93,5 +95,7 @@ class Foundation(Section):
     sam_med3d: SamMed3DFoundation
     seggpt: SegGptFoundation
     sam: SamFoundation
+    mobile_sam: MobileSamFoundation
+    tinysam: TinySamFoundation
     sam_med2d: SamMed2DFoundation
     fastsam3d: FastSam3DFoundation

@@ -13,6 +13,7 @@ class FullStageDistillation(EncoderDistillation):
 
     encoder_steps: int = Field(ge=0)
     decoder_learning_rate: float = Field(ge=0)
+    masks_per_image: int = Field(ge=1)
     clicks: int = Field(ge=1)
     learned_clicks: int = Field(ge=1)
     embedding_weight: float = Field(ge=0)
