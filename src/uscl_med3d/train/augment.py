@@ -27,7 +27,9 @@ def augment(
     scaling by up to the share `scaling`; contrast scaled by up to the share `contrast`; grey values between the
     darkest and the brightest raised to a power of up to exp(+-`gamma`); white noise of up to `noise`.
     """
-    changed = [_augment_one(image, label, settings, random) for image, label in zip(images, labels, strict=True)]
+    changed = [
+        _augment_one(image, label, settings, random) for image, label in zip(images, labels, strict=True)
+    ]
     return torch.stack([image for image, _ in changed]), torch.stack([label for _, label in changed])
 
 

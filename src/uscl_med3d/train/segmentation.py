@@ -1,8 +1,8 @@
 """Training of networks that segment without prompts: on patches, with Dice plus cross-entropy over all classes.
 
-Patches are drawn as nnU-Net draws them (Isensee et al. 2021): a share is centred on a voxel of a class that is
-drawn first, so that small classes are seen; the others lie anywhere. Frames that the pseudo-labels reject are 255
-and enter neither loss.
+Patches are drawn nearly as nnU-Net draws them (Isensee et al. 2021): a share is centred on a voxel of a class, the
+others lie anywhere. The class is drawn first and then a sweep that shows it, so that rare classes are seen as often
+as common ones. Frames that the pseudo-labels reject are 255 and enter neither term of the loss.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from uscl_med3d.train.loop import Trainer
 class PatchTrainer(Trainer):
     """Every step: patches of a few sweeps, all classes at once."""
 
-    def loss(self, example: tuple[Tensor, Tensor], step: int) -> Tensor:
-        """See `Trainer.loss`; an example is images (b, 1, d, h, w) and channel numbers (b, d, h, w)."""
+    def _loss(self, example: tuple[Tensor, Tensor], step: int) -> Tensor:
+        """See `Trainer._loss`; an example is images (b, 1, d, h, w) and channel numbers (b, d, h, w)."""
         device = self.parameters[0].device
         images, labels = (value.to(device) for value in example)
         return dice_cross_entropy_of_classes(self.method.network(images), labels)
@@ -70,19 +70,32 @@ class PatchTraining:
             return normalise(padded)[0, 0].numpy(), known
 
         self.load = load
+        self.sweeps_with: dict[int, list[str]] = {}
+        for sweep in self.sweeps:
+            for channel in np.unique(load(sweep)[1]).tolist():
+                if channel not in (0, IGNORE):
+                    self.sweeps_with.setdefault(channel, []).append(sweep)
 
     def draw(self, step: int) -> tuple[Tensor, Tensor]:
         """Images (b, 1, d, h, w) and channel numbers (b, d, h, w), 255 where nothing is known, of one step."""
         random = rng(self.seeds[0], *self.seeds[1:], "batch", step)
         images, labels = [], []
         for _ in range(self.schedule.batch_size):
-            image, label = self.load(self.sweeps[int(random.integers(len(self.sweeps)))])
-            part = place_patch(label, self.patch, self.schedule.foreground, random)
+            sweep, channel = self._draw_sweep(random)
+            image, label = self.load(sweep)
+            part = place_patch(label, self.patch, channel, random)
             images.append(torch.from_numpy(image[part]))
             labels.append(torch.from_numpy(label[part]))
-        return augment(
-            torch.stack(images)[:, None], torch.stack(labels), self.schedule.augmentation, random
-        )
+        return augment(torch.stack(images)[:, None], torch.stack(labels), self.schedule.augmentation, random)
+
+    def _draw_sweep(self, random: np.random.Generator) -> tuple[str, int | None]:
+        """A sweep, and the class that the patch is centred on, or None for anywhere."""
+        if self.sweeps_with and random.random() < self.schedule.foreground:
+            channels = sorted(self.sweeps_with)
+            channel = channels[int(random.integers(len(channels)))]
+            having = self.sweeps_with[channel]
+            return having[int(random.integers(len(having)))], channel
+        return self.sweeps[int(random.integers(len(self.sweeps)))], None
 
     def validate(self) -> float:
         """Mean over classes of the mean Dice (0..100) on annotated key frames; NaN without any."""
@@ -111,19 +124,17 @@ class PatchTraining:
 
 
 def place_patch(
-    label: np.ndarray, patch: Sequence[int], foreground: float, random: np.random.Generator
+    label: np.ndarray, patch: Sequence[int], channel: int | None, random: np.random.Generator
 ) -> tuple[slice, slice, slice]:
     """Where a patch lies in a volume that is nowhere smaller than it.
 
-    With the probability `foreground` around a voxel of a class drawn uniformly among those present (moved as little
-    as needed to stay inside), else anywhere.
+    Around a voxel of `channel`, moved as little as needed to stay inside; for None anywhere.
     """
     room = [length - side for length, side in zip(label.shape, patch, strict=True)]
-    start = [int(random.integers(free + 1)) for free in room]
-    values = np.unique(label)
-    values = values[(values > 0) & (values != IGNORE)]
-    if random.random() < foreground and values.size:
-        found = np.flatnonzero(label == values[int(random.integers(values.size))])
+    if channel is None:
+        start = [int(random.integers(free + 1)) for free in room]
+    else:
+        found = np.flatnonzero(label == channel)
         voxel = np.unravel_index(found[int(random.integers(found.size))], label.shape)
         start = [
             min(max(int(at) - side // 2, 0), free) for at, side, free in zip(voxel, patch, room, strict=True)
