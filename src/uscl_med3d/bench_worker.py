@@ -12,12 +12,14 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from uscl_med3d.nets.fastsam3d import OFFICIAL_STUDENT, build_fastsam3d
 from uscl_med3d.nets.sam_med3d import PRESETS, SamMed3D, build_sam_med3d, lora_targets
 
 LORA_RANK = 32
@@ -58,9 +60,18 @@ def main() -> None:
 
 
 def build(preset: str, side: str, reference: str) -> SamMed3D:
-    """The same seeded network for both sides; `reference` is the file of the padded reference."""
+    """The same seeded network for both sides; `reference` is the file of the padded reference.
+
+    The sides `fastsam3d` and `fastsam3d_segments` have the official student's encoder instead, the second one
+    with sparse attention.
+    """
     torch.manual_seed(0)
-    model = build_sam_med3d(PRESETS[preset])
+    if side.startswith("fastsam3d"):
+        attention = "segments" if side == "fastsam3d_segments" else "none"
+        student = replace(OFFICIAL_STUDENT, sparse_attention=attention)
+        model = build_fastsam3d(student, PRESETS[preset])
+    else:
+        model = build_sam_med3d(PRESETS[preset])
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             # Norms stay as they are; everything else, zero-initialised tables included, gets noise.
