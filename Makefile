@@ -6,19 +6,22 @@ VENV ?= .venv
 # Which torch: a CPU build by default; for a GPU give e.g. TORCH_ARGS="torch==2.13.0 --index-url <your CUDA index>".
 TORCH_ARGS ?= torch==2.13.0
 CORES ?= all
+# Dice points by which a table made on another machine may differ (make verify); on the same machine 0 holds.
+TOLERANCE ?= 1.0
 
 BIN := $(VENV)/bin
-# One run at a time per checkout: the lock ends with the process that holds it, however that ends, so a stale Snakemake
-# lock found under it is from a dead run and may go.
-RUN := flock --nonblock --conflict-exit-code 75 .run.lock env PATH="$(abspath $(BIN)):$$PATH" sh -c
+# One run at a time per checkout, so a Snakemake lock found under it is from a dead run and may go.
+RUN := PATH="$(abspath $(BIN)):$$PATH" workflow/alone sh -c
 SNAKEMAKE := snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce smoke test bench readme record pull lint
+.PHONY: help env reproduce smoke test test-contract bench readme record pull lint regenerate verify audit
 
 help:
 	@sed -n '1,2p' Makefile
 	@echo "# make record      dvc repro: run what changed and write dvc.lock     make pull    dvc pull, then mark files as up to date"
+	@echo "# make regenerate  tables and curves again from scores, byte for byte; make verify FOLDER=new  all of it again elsewhere"
+	@echo "# make audit       do results, parameters and dvc.lock agree?         make test-contract  the attacks (docs/contract.md)"
 	@echo "# make bench       encoder benchmark to results/bench/                make lint    formatters, linters, import rules"
 
 env: $(VENV)/.ready
@@ -40,6 +43,25 @@ smoke: env
 test: env
 	$(BIN)/python -m pytest
 
+test-contract: env
+	$(BIN)/python -m pytest -m contract tests/workflow/contract
+
+# Tables and curves again from per-case scores, without torch: the same bytes?
+regenerate: env
+	$(BIN)/uscl-med3d regenerate
+
+# Do the results, their parameters and dvc.lock belong together?
+audit: env
+	$(BIN)/uscl-med3d audit
+
+# The default scale again, in a fresh clone in FOLDER; its tables against the committed ones.
+verify: env
+	@test -n "$(FOLDER)" || { echo "say where: make verify FOLDER=/path/to/a/new/folder [TOLERANCE=$(TOLERANCE)]"; exit 2; }
+	git clone --quiet . "$(FOLDER)" && mkdir "$(FOLDER)/committed"
+	git archive HEAD results/phantom/tables | tar -x --strip-components 3 -C "$(FOLDER)/committed"
+	cd "$(FOLDER)" && PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH=src workflow/alone $(SNAKEMAKE) --forceall
+	$(BIN)/uscl-med3d compare "$(FOLDER)/committed" "$(FOLDER)/results/phantom/tables" --tolerance $(TOLERANCE)
+
 bench: env
 	$(BIN)/uscl-med3d bench
 
@@ -47,7 +69,7 @@ readme: env
 	$(BIN)/uscl-med3d readme
 
 record: env
-	$(RUN) 'dvc repro'
+	$(RUN) '$(SNAKEMAKE) --unlock --quiet all && dvc repro'
 
 pull: env
 	$(RUN) 'dvc pull && $(SNAKEMAKE) --touch --forceall --quiet all'

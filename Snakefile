@@ -32,4 +32,5 @@ rule all:
 
 
 onstart:
+    hold_lock()
     shell(f"uscl-med3d check --params {PLAN.job_file('check')}")

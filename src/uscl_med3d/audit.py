@@ -6,6 +6,8 @@ version of a file than the one that is here, and a dvc.lock that names parameter
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,13 @@ import yaml
 
 from uscl_med3d.core.errors import InputError, InputErrors
 from uscl_med3d.core.io import read_json
-from uscl_med3d.core.params import SLICES
+from uscl_med3d.core.params import SLICES, validate
+from uscl_med3d.core.params.methods import MethodEntry
 from uscl_med3d.core.receipts import find_maker, hash_tree, read_receipts
+from uscl_med3d.core.runs import list_runs
 
 _LOCK = Path("dvc.lock")
+_PARAMS = Path("params.yaml")
 _DVC_SCALE = "phantom"
 
 
@@ -34,8 +39,11 @@ def audit(scale: str) -> int:
         raise InputError(file=results / "receipts", found="no receipts", expected="those of a finished run",
                          remedy=f"run the scale {scale} first")  # fmt: skip
     problems = [*_check_jobs(results, receipts), *_check_files(receipts), *_check_chain(receipts)]
+    if scale == _DVC_SCALE and _PARAMS.is_file():
+        problems += _check_params(results, _PARAMS)
     if scale == _DVC_SCALE and _LOCK.is_file():
-        problems += _check_lock(receipts, yaml.safe_load(_LOCK.read_text(encoding="utf-8")))
+        lock = yaml.safe_load(_LOCK.read_text(encoding="utf-8"))
+        problems += [*_check_lock(receipts, lock), *_check_lock_files(lock)]
     if problems:
         raise InputErrors(
             problems, file=results, remedy="run the pipeline again (make record); it makes what is listed"
@@ -93,16 +101,22 @@ def _check_chain(receipts: Mapping[str, Any]) -> Iterator[InputError]:
                 )
 
 
+def _check_params(results: Path, params: Path) -> Iterator[InputError]:
+    """Job files are written whenever the workflow is parsed, so they lag behind an edited params.yaml."""
+    given = validate(yaml.safe_load(params.read_text(encoding="utf-8")), str(params)).model_dump(mode="json")
+    changed = _differences(read_json(results / "params/all.json"), given)
+    if changed:
+        yield _problem(params, f"now {', '.join(changed)}", f"the parameters of {results}")
+
+
 def _check_lock(receipts: Mapping[str, Any], lock: Mapping[str, Any]) -> Iterator[InputError]:
+    stages = lock.get("stages", {})
     for name, receipt in receipts.items():
         stage = name.partition("/")[0]
-        recorded = lock.get("stages", {}).get(stage, {}).get("params", {}).get("params.yaml")
-        if recorded is None:
-            continue
+        recorded = stages.get(stage, {}).get("params", {}).get("params.yaml") or {}
         for section in SLICES[slice_name(name)]:
-            found = _look_up(recorded, section)
-            used = receipt["params"].get(section.rpartition(".")[2])
-            if found is not None and section not in ("figures", "methods") and not _covers(used, found):
+            found, used = _look_up(recorded, section), receipt["params"].get(section.rpartition(".")[2])
+            if found is not None and not _agrees(section, used, found):
                 yield _problem(
                     f"dvc.lock, stage {stage}", f"another value of {section}", f"that of receipt {name}"
                 )
@@ -115,6 +129,62 @@ def _check_lock(receipts: Mapping[str, Any], lock: Mapping[str, Any]) -> Iterato
                     f"other options of {run['method']}",
                     f"those of receipt {name}",
                 )
+    for stage in ("finetune", "evaluate"):
+        yield from _check_lock_runs(receipts, stages, stage)
+
+
+def _check_lock_runs(
+    receipts: Mapping[str, Any], stages: Mapping[str, Any], stage: str
+) -> Iterator[InputError]:
+    """The runs that the recorded methods ask for are those that were made."""
+    recorded = stages.get(stage, {}).get("params", {}).get("params.yaml") or {}
+    seeds = (_look_up(stages, "finetune.params") or {}).get("params.yaml", {}).get("training_seeds")
+    if "methods" not in recorded or seeds is None:
+        return
+    methods = {
+        name: MethodEntry.model_validate(entry) for name, entry in recorded["methods"].items() if entry
+    }
+    asked = {
+        run.id for run in list_runs(methods, seeds) if stage == "evaluate" or methods[run.method].trained
+    }
+    made = {
+        receipt["params"]["run"]["id"]
+        for name, receipt in receipts.items()
+        if name.startswith(f"{stage}/") and receipt["params"].get("run")
+    }
+    if asked != made:
+        yield _problem(f"dvc.lock, stage {stage}", f"methods that give the runs {', '.join(sorted(asked - made))}"
+                       f" more and {', '.join(sorted(made - asked))} less", "the runs with receipts")  # fmt: skip
+
+
+def _check_lock_files(lock: Mapping[str, Any]) -> Iterator[InputError]:
+    """The files that dvc.lock names are those that are here, and each stage used what the one before made."""
+    made: dict[str, tuple[str, str]] = {}
+    for stage, entry in lock.get("stages", {}).items():
+        for out in entry.get("outs", []):
+            path, recorded = Path(out["path"]), out["md5"]
+            made[out["path"]] = (stage, recorded)
+            if path.exists() and _hash_as_dvc(path) != recorded:
+                yield InputError(file=path, found="other files than those that dvc.lock names",
+                                 expected=f"MD5 {recorded}, of the stage {stage}",
+                                 remedy="pull all of it (make pull), or record what is here (make record)")  # fmt: skip
+    for stage, entry in lock.get("stages", {}).items():
+        for dependency in entry.get("deps", []):
+            maker, hashed = made.get(dependency["path"], ("", dependency["md5"]))
+            if hashed != dependency["md5"]:
+                yield _problem(f"dvc.lock, stage {stage}", f"made from another {dependency['path']}",
+                               f"MD5 {hashed} of the stage {maker}")  # fmt: skip
+
+
+def _hash_as_dvc(path: Path) -> str:
+    """MD5 as DVC computes it: of a file; of a folder, over the sorted list of its files."""
+    if path.is_file():
+        return hashlib.md5(path.read_bytes()).hexdigest()
+    files = sorted(
+        (file for file in path.rglob("*") if file.is_file()), key=lambda file: file.relative_to(path).parts
+    )
+    listing = [{"md5": _hash_as_dvc(file), "relpath": file.relative_to(path).as_posix()} for file in files]
+    return hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest() + ".dir"
 
 
 def _look_up(values: Mapping[str, Any], dotted: str) -> Any:
@@ -124,6 +194,17 @@ def _look_up(values: Mapping[str, Any], dotted: str) -> Any:
             return None
         node = node[part]
     return node
+
+
+def _agrees(section: str, used: Any, recorded: Any) -> bool:
+    """Whether a receipt's value of a section is the one that dvc.lock names."""
+    if section == "figures":
+        # A figure's job file holds only what the figure shows.
+        recorded = {key: value for key, value in recorded.items() if used.get(key) is not None}
+    if section == "methods":
+        recorded = {name: entry for name, entry in recorded.items() if entry is not None}
+        return used.keys() == recorded.keys() and _covers(used, recorded)
+    return _covers(used, recorded)
 
 
 def _covers(used: Any, recorded: Any) -> bool:

@@ -110,9 +110,11 @@ def gate(a: SimpleNamespace) -> None:
 
 def tables(a: SimpleNamespace) -> None:
     """Tables 1 to 5 from per-case scores."""
+    from uscl_med3d.report.metrics import write_metrics
     from uscl_med3d.report.tables import build_tables
 
     build_tables(load_job("report", a.params), a.scores, a.out)
+    write_metrics(a.out, a.metrics)
 
 
 def training_cost(a: SimpleNamespace) -> None:
@@ -166,6 +168,30 @@ def audit(a: SimpleNamespace) -> None:
     print(f"{audit(a.scale)} receipts: files, parameters and dvc.lock agree")
 
 
+def regenerate(a: SimpleNamespace) -> None:
+    """Rebuild tables and figures from scores and curves, without torch; are they the same, byte for byte?"""
+    from uscl_med3d.regenerate import describe, regenerate
+
+    result = regenerate(a.scale)
+    print(describe(result))
+    if result.different:
+        raise InputError(file=f"results/{a.scale}", found=f"{len(result.different)} files that differ",
+                         expected="what scores, curves and parameters give",
+                         remedy="run the pipeline again (make record) and commit its results")  # fmt: skip
+
+
+def compare(a: SimpleNamespace) -> None:
+    """Do the tables of two folders agree, cell by cell within a tolerance?"""
+    from uscl_med3d.compare import compare, count_cells
+
+    different = compare(a.folders[0], a.folders[1], a.tolerance)
+    print("\n".join([*different, f"{count_cells(a.folders[0])} values compared, {len(different)} differ"]))
+    if different:
+        raise InputError(file=a.folders[1], found=f"{len(different)} values that differ",
+                         expected=f"differences of at most {a.tolerance:g}",
+                         remedy="see the list above")  # fmt: skip
+
+
 def readme(a: SimpleNamespace) -> None:
     """Rewrite the README's result sections from the results folder."""
     from uscl_med3d.report.readme import update_readme
@@ -192,7 +218,7 @@ def _made(a: SimpleNamespace) -> list[Path]:
         "inference_cost": "inference_cost.*",
     }
     if a.verb in shared:
-        return sorted(a.out.glob(shared[a.verb]))
+        return sorted(a.out.glob(shared[a.verb])) + _named(a, [name for name in a.outputs if name != "out"])
     if a.verb == "figure":
         return [a.out / f"{a.name}.png", a.out / f"{a.name}.pdf"]
     if a.verb == "claims":
@@ -251,7 +277,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(measure, "volumes", "splits", "cost", optional=["base", "checkpoint", "vcl"])
     add(inference_cost, several=["cost"], outputs=["out"])
     add(gate, "scores", outputs=["result"])
-    add(tables, several=["scores"], outputs=["out"])
+    add(tables, several=["scores"], outputs=["out", "metrics"])
     add(training_cost, several=["info", "cost"], outputs=["out"])
     add(
         figure,
@@ -263,11 +289,13 @@ def build_parser() -> argparse.ArgumentParser:
     ).add_argument("--name", required=True)
     add(claims, "tables", "pseudolabels", several=["scores"], outputs=["out"])
     add(html, "tables", "figures", "claims", "pseudolabels", "gate", "splits", "jobs", outputs=["out"])
-    for tool in (bench, readme, trace, audit):
+    for tool in (bench, readme, trace, audit, regenerate, compare):
         verbs.add_parser(tool.__name__, help=(tool.__doc__ or "").strip()).set_defaults(function=tool)
     verbs.choices["bench"].add_argument("--quick", action="store_true", help="small sizes only")
     verbs.choices["trace"].add_argument("cells", nargs="+", help="table1, then key=value of the wanted cells")
-    for name in ("trace", "audit"):
+    verbs.choices["compare"].add_argument("folders", nargs=2, type=Path, help="folders of tables")
+    verbs.choices["compare"].add_argument("--tolerance", type=float, required=True, help="in Dice points")
+    for name in ("trace", "audit", "regenerate"):
         verbs.choices[name].add_argument("--scale", default="phantom", help="whose results")
     return parser
 

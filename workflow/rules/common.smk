@@ -5,7 +5,7 @@ from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.plan import Plan
 from uscl_med3d.core.reporting import FIGURES, TABLES
-from uscl_med3d.core.watchdog import announce
+from uscl_med3d.core.watchdog import announce, drop_dead_lock, hold_lock
 
 try:
     PLAN = Plan(config)
@@ -13,6 +13,7 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 PLAN.write_job_files()
 announce()
+drop_dead_lock()
 RESULTS = PLAN.results
 
 

@@ -4,7 +4,7 @@
 rule tables:
     input:
         params=PLAN.job_file("report"),
-        code=list_sources("uscl_med3d.report.tables"),
+        code=list_sources("uscl_med3d.report.tables", "uscl_med3d.report.metrics"),
         scores=expand(rules.evaluate.output.scores, run=PLAN.runs),
     output:
         expand(
@@ -12,6 +12,7 @@ rule tables:
             table=TABLES,
             suffix=["csv", "md", "tex"],
         ),
+        metrics=f"{RESULTS}/metrics.json",
         receipt=f"{RESULTS}/receipts/report/tables.json",
     log:
         f"{RESULTS}/logs/tables.log",
@@ -21,7 +22,7 @@ rule tables:
         "report: tables"
     shell:
         "uscl-med3d tables --params {input.params} --receipt {output.receipt}"
-        " --scores {input.scores} --out {params.out} > {log} 2>&1"
+        " --scores {input.scores} --out {params.out} --metrics {output.metrics} > {log} 2>&1"
 
 
 rule training_cost:

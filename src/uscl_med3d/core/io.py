@@ -13,11 +13,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from uscl_med3d.core.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @contextlib.contextmanager
@@ -93,6 +94,7 @@ def save_volume(path: str | Path, array_dhw: np.ndarray, spacing_dhw: tuple[floa
     `spacing_dhw` is in millimetres; an axis without millimetres gets 1.0 here and is named in the sidecar.
     """
     import nibabel
+    import numpy as np
 
     spacing_w, spacing_h, spacing_d = spacing_dhw[2], spacing_dhw[1], spacing_dhw[0]
     affine = np.diag([spacing_w, spacing_h, spacing_d, 1.0])
@@ -110,6 +112,7 @@ def save_volume(path: str | Path, array_dhw: np.ndarray, spacing_dhw: tuple[floa
 def load_volume(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     """Read a NIfTI volume as (array (d, h, w) in its stored dtype, spacing (d, h, w))."""
     import nibabel
+    import numpy as np
 
     try:
         image = nibabel.load(path)

@@ -11,7 +11,7 @@ from typing import Any
 from uscl_med3d.core import params as parameters
 from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.foundations import FOUNDATIONS, list_needed
-from uscl_med3d.core.io import write_text
+from uscl_med3d.core.io import read_json, write_text
 from uscl_med3d.core.params.methods import Run
 from uscl_med3d.core.reporting import FIGURES
 from uscl_med3d.core.runs import list_runs, main_run
@@ -30,6 +30,12 @@ class Plan:
             run.id: run for run in list_runs(self.params.methods, self.params.training_seeds)
         }
         self.main_runs = {name: main_run(name, entry) for name, entry in self.params.methods.items()}
+
+    @classmethod
+    def of_results(cls, scale: str) -> Plan:
+        """The plan that the results of a scale were made with (its file `params/all.json`)."""
+        file = f"results/{scale}/params/all.json"
+        return cls(read_json(file), file)
 
     # ------------------------------------------------------------------------------------------ job files
     def write_job_files(self) -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic, write_csv
 from uscl_med3d.core.params.ingest import Ingest
+from uscl_med3d.core.watchdog import watch_parent
 from uscl_med3d.data.cohort import CohortRow, raise_all, read_cohort
 from uscl_med3d.data.convert import convert_sweep
 from uscl_med3d.data.inspect import inspect_sweep
@@ -75,7 +76,7 @@ def _pool(workers: int) -> Iterator[Runner]:
         return
     # Spawned, not forked: decoders and numerical libraries keep threads, which do not survive a fork.
     executor: Executor
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=watch_parent) as executor:
         yield partial(_map, executor)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core.io import atomic, remove
+from uscl_med3d.core.watchdog import watch_parent
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -36,7 +37,8 @@ def run_cases(function: Callable[..., Any], cases: Sequence[tuple], workers: int
         return [function(*case) for case in cases]
     # spawn: forking a process that holds threads (BLAS, PyAV) can hang.
     context = multiprocessing.get_context("spawn")
-    with _single_threaded(), ProcessPoolExecutor(min(workers, len(cases)), mp_context=context) as pool:
+    pool = ProcessPoolExecutor(min(workers, len(cases)), mp_context=context, initializer=watch_parent)
+    with _single_threaded(), pool:
         return [future.result() for future in [pool.submit(function, *case) for case in cases]]
 
 
