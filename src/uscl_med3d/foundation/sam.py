@@ -23,7 +23,7 @@ from uscl_med3d.nets.sam import Sam, build_sam
 from uscl_med3d.nets.sam.checkpoint import load_official, save_weights
 
 NAME = "foundation_sam"
-CURVE_COLUMNS = ["step", "loss", "learning_rate", "dice_first", "dice_last"]
+CURVE_COLUMNS = ["step", "loss", "learning_rate", "first_click_dice", "validation_dice"]
 
 
 def train(

@@ -128,5 +128,5 @@ class SliceTraining:
     def evaluate(self) -> dict[str, float]:
         """Columns of the learning curve."""
         if not self.held_out:
-            return {"dice_first": float("nan"), "dice_last": float("nan")}
+            return {"first_click_dice": float("nan"), "validation_dice": float("nan")}
         return mean_dice(self.method, self.held_out, self.training, (self.seed, NAME, "held_out_clicks"))

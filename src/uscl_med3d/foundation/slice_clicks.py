@@ -135,7 +135,10 @@ def mean_dice(
             prediction = clicker.choose(*clicker.click(prediction))
             if number in (1, training.clicks):
                 (first if number == 1 else last).append(dice_percent(prediction, batch.truth))
-    return {"dice_first": float(torch.cat(first).mean()), "dice_last": float(torch.cat(last).mean())}
+    return {
+        "first_click_dice": float(torch.cat(first).mean()),
+        "validation_dice": float(torch.cat(last).mean()),
+    }
 
 
 def dice_percent(found: Tensor, truth: Tensor) -> Tensor:

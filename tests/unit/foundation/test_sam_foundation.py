@@ -61,7 +61,7 @@ def test_sam_training_is_reproducible_and_described(make_job, change, tmp_path, 
     sam.train(make_job("foundation_sam", **change), {}, None, again, tmp_path / "again.csv")
     assert sha256(again) == sha256(base)
     curve = pd.read_csv(tmp_path / "again.csv")
-    assert list(curve["step"]) == [2, 4] and curve["dice_last"].between(0, 100).all()
+    assert list(curve["step"]) == [2, 4] and curve["validation_dice"].between(0, 100).all()
     facts = read_json(again.with_suffix(".json"))
     assert facts["weights"] == "train" and facts["sha256"] == sha256(again)
     architecture, tensors = read_weights(again, "sam")

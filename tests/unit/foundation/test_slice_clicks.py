@@ -88,4 +88,4 @@ def test_a_short_training_improves_the_clicked_masks():
         click_loss(method, batch, TRAINING, np.random.default_rng(step)).backward()
         optimizer.step()
     after = mean_dice(method, [batch], TRAINING, (0, "test"))
-    assert after["dice_last"] > before["dice_last"] + 20
+    assert after["validation_dice"] > before["validation_dice"] + 20
