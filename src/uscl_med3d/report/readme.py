@@ -12,10 +12,29 @@ from uscl_med3d.core.io import write_text
 
 
 def update_readme(readme: Path, results: Path) -> None:
-    """Put Table 1 and the cost of the run between the markers of `readme`."""
+    """Put the last clicks of Table 1, Tables 2 and 4 and the cost of the run between the markers of `readme`."""
     text = Path(readme).read_text(encoding="utf-8")
-    text = replace_section(text, "table1", (results / "tables/table1.md").read_text(encoding="utf-8"), readme)
+    for name in ("table1", "table4"):
+        table = (results / f"tables/{name}.md").read_text(encoding="utf-8")
+        text = replace_section(text, name, keep_last_clicks(table), readme)
     write_text(readme, replace_section(text, "cost", cost_table(results / "benchmarks"), readme))
+
+
+def keep_last_clicks(table: str) -> str:
+    """A Markdown table without the rows of earlier clicks, if it has a column `Clicks`."""
+    lines = table.splitlines()
+    header = next(line for line in lines if line.startswith("| "))
+    names = [cell.strip() for cell in header.strip("| ").split("|")]
+    if "Clicks" not in names:
+        return table
+    column = names.index("Clicks")
+
+    def clicks(line: str) -> str:
+        return line.strip("| ").split("|")[column].strip()
+
+    rows = [line for line in lines if line.startswith("| ") and clicks(line).isdigit()]
+    last = max(int(clicks(line)) for line in rows)
+    return "\n".join(line for line in lines if line not in rows or int(clicks(line)) == last)
 
 
 def replace_section(text: str, name: str, content: str, file: Path) -> str:
