@@ -22,6 +22,7 @@ from uscl_med3d.core.params import load_job
 from uscl_med3d.core.receipts import find_maker, hash_tree, read_receipts
 from uscl_med3d.report.tables import TABLES
 from uscl_med3d.report.tables.context import Context
+from uscl_med3d.report.tables.layout import value_column
 
 
 def trace(table: str, wanted: Sequence[str], scale: str) -> str:
@@ -52,10 +53,11 @@ def trace(table: str, wanted: Sequence[str], scale: str) -> str:
     for record in rows.to_dict("records"):
         source = module.source(context, {key: record[key] for key in module.KEYS})
         name = " · ".join(f"{key}={record[key]}" for key in module.KEYS)
-        if pd.isna(record["dice"]):
+        value = record[value_column(module)]
+        if pd.isna(value):
             text = f"{name}: – ({record['reason']})"
         else:
-            text = f"{name}: {record['dice']:.2f} [{record['ci_low']:.2f}, {record['ci_high']:.2f}]"
+            text = f"{name}: {value:.2f} [{record['ci_low']:.2f}, {record['ci_high']:.2f}]"
         blocks.setdefault(tuple(run.id for run in source.runs), []).append(text)
     lines: list[str] = []
     for runs, cells in blocks.items():

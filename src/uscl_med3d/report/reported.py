@@ -43,7 +43,7 @@ def reported_value(table: str, **keys: object) -> float:
     return float(frame["reported"].iloc[0]) if len(frame) == 1 else float("nan")
 
 
-_NOT_IN_THE_PAPER = {"table6": ["reference", "method", "class"]}
+_NOT_IN_THE_PAPER = {"table6": ["reference", "method", "class"], "table7": ["method", "measure"]}
 """Further tables and their key columns."""
 
 _FILES: dict[str, tuple[str, list[str], str | None]] = {

@@ -28,6 +28,9 @@ REQUIRED = (
     "click",
     "volume_clicks",
     "dice",
+    "nsd",
+    "hd95",
+    "distance_unit",
     "reason",
 )
 
@@ -46,6 +49,7 @@ _TEXT = (
     "reference",
     "crop",
     "click_simulator",
+    "distance_unit",
     "reason",
 )
 

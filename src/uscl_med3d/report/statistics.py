@@ -158,13 +158,14 @@ def interval(samples: np.ndarray, confidence: float, n: int) -> tuple[float, flo
 
 
 def estimate(
-    rows: pd.DataFrame, classes: Sequence[str], confidence: float, n_boot: int, rng: np.random.Generator
-) -> Estimate:
+    rows: pd.DataFrame, classes: Sequence[str], confidence: float, n_boot: int, rng: np.random.Generator,
+    value: str = "dice",
+) -> Estimate:  # fmt: skip
     """Macro mean over `classes` with its interval, of one model on one dataset, reference and click.
 
-    `rows` have the columns `AVERAGED`.
+    `rows` have the columns `AVERAGED`, or `value` in place of Dice.
     """
-    sums = gather(rows, classes)
+    sums = gather(rows, classes, value)
     present = sums.count.sum(0) > 0
     missing = tuple(name for name, there in zip(classes, present, strict=True) if not there)
     if not present.any():

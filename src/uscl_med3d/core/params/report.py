@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from uscl_med3d.core.params.base import Section
+
+Percent = Annotated[float, Field(gt=0, lt=100)]
 
 
 class Report(Section):
@@ -18,6 +22,8 @@ class Report(Section):
     power: float = Field(gt=0, lt=1)
     margin: float = Field(gt=0)
     few_patients: int = Field(ge=2)
+    noc_targets: tuple[Percent, ...]
+    failure_dice: Percent
 
 
 class Figures(Section):

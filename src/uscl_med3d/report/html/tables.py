@@ -1,4 +1,4 @@
-"""The five tables, every number with its provenance: a hint on hover, and a link to its run."""
+"""All tables, every number with its provenance: a hint on hover, and a link to its run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from uscl_med3d.report.html.page import cell, paragraph, table
 from uscl_med3d.report.tables import TABLES
 from uscl_med3d.report.tables.context import Context
-from uscl_med3d.report.tables.layout import Cell, arrange
+from uscl_med3d.report.tables.layout import Cell, arrange, value_column
 
 
 def table_section(job: Any, inputs: Any) -> str:
@@ -30,7 +30,7 @@ def _one(name: str, context: Context, folder: Path) -> str:
     title = f"<h3 id='{name}'>Table {name.removeprefix('table')}. {escape(module.TITLE)}</h3>"
     if not path.is_file():
         return title + paragraph(f"{path.name} is missing.", "note")
-    layout = arrange(pd.read_csv(path), module.INDEX, module.COLUMNS)
+    layout = arrange(pd.read_csv(path), module.INDEX, module.COLUMNS, value_column(module))
     rows = []
     for index, cells, records in zip(layout.index, layout.cells, layout.records, strict=True):
         values = [_cell(one, record, module, context) for one, record in zip(cells, records, strict=True)]
@@ -44,7 +44,7 @@ def _cell(one: Cell, record: dict, module: Any, context: Context) -> str:
     mark = f"<sup>{one.note}</sup>" if one.note else ""
     reported = f'<span class="reported">{escape(one.reported)}</span>' if one.reported else ""
     interval = f'<span class="interval">{escape(one.interval)}</span>' if one.interval else ""
-    if pd.isna(record["dice"]):
+    if pd.isna(record[value_column(module)]):
         return f'<td class="number" title="{escape(str(record["reason"]))}">–{mark}{reported}</td>'
     runs = module.source(context, {key: record[key] for key in module.KEYS}).runs
     hint = f"{record['n_patients']:.0f} patients, {record['n_cases']:.0f} cases; run {', '.join(r.id for r in runs)}"

@@ -1,4 +1,4 @@
-"""Tables 1 to 5 and the training cost. One file per table.
+"""Tables 1 to 7 and the training cost. One file per table.
 
 A new table is one file and one line in `TABLES`.
 """
@@ -14,11 +14,11 @@ import pandas as pd
 
 from uscl_med3d.core.io import write_csv, write_text
 from uscl_med3d.report.scores import read_scores
-from uscl_med3d.report.tables import table1, table2, table3, table4, table5
+from uscl_med3d.report.tables import table1, table2, table3, table4, table5, table6, table7
 from uscl_med3d.report.tables.captions import write_caption
 from uscl_med3d.report.tables.context import VALUES, Context
 from uscl_med3d.report.tables.cost import build_training_cost
-from uscl_med3d.report.tables.layout import arrange, to_latex, to_markdown
+from uscl_med3d.report.tables.layout import arrange, to_latex, to_markdown, value_column
 
 TABLES: dict[str, ModuleType] = {
     "table1": table1,
@@ -26,6 +26,8 @@ TABLES: dict[str, ModuleType] = {
     "table3": table3,
     "table4": table4,
     "table5": table5,
+    "table6": table6,
+    "table7": table7,
 }
 
 __all__ = ["TABLES", "build_table", "build_tables", "build_training_cost"]
@@ -46,15 +48,15 @@ def build_tables(job: Any, scores: Sequence[Path], out_dir: Path) -> None:
 
 
 def build_table(name: str, context: Context) -> pd.DataFrame:
-    """One table in long form: its key columns, then `VALUES`."""
+    """One table in long form: its key columns, then `VALUES`; a module's own `VALUE` takes the place of Dice."""
     module = TABLES[name]
-    return module.build(context.scores, context)[[*module.KEYS, *VALUES]]
+    return module.build(context.scores, context)[[*module.KEYS, value_column(module), *VALUES[1:]]]
 
 
 def write_table(frame: pd.DataFrame, out_dir: Path, name: str, module: ModuleType, caption: str) -> None:
     """Write the three forms of one table."""
     title = f"Table {name.removeprefix('table')}. {module.TITLE}"
-    layout = arrange(frame, module.INDEX, module.COLUMNS)
+    layout = arrange(frame, module.INDEX, module.COLUMNS, value_column(module))
     write_csv(out_dir / f"{name}.csv", frame)
     write_text(out_dir / f"{name}.md", to_markdown(layout, title, caption))
     write_text(out_dir / f"{name}.tex", to_latex(layout, module.TITLE, caption, name))

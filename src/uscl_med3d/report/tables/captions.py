@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from uscl_med3d.report.tables import table6
+from uscl_med3d.report.tables import table6, table7
 from uscl_med3d.report.tables.context import Context
 
 REFERENCES = {
@@ -28,6 +28,17 @@ def write_caption(name: str, frame: pd.DataFrame, context: Context) -> str:
     value = f"Dice (0–100) [{report.confidence:.0%} interval: {report.n_boot} bootstrap samples of patients]"
     if name == "table6":  # not in the paper; both references and no clicks
         parts = [f"{value}.", table6.describe(context), _patients(frame, context), _seeds(context)]
+        return " ".join(part for part in parts if part)
+    if name == "table7":  # not in the paper; no Dice but in its first column
+        parts = [
+            f"Mean [{report.confidence:.0%} interval: {report.n_boot} bootstrap samples of patients].",
+            _reference(name, context),
+            _protocol(name, context),
+            table7.describe(context),
+            _slices(frame.assign(points=context.last_point), context),
+            _patients(frame, context),
+            _seeds(context),
+        ]
         return " ".join(part for part in parts if part)
     parts = [
         value,
@@ -58,7 +69,7 @@ def _protocol(name: str, context: Context) -> str:
     text = f"Test patients; {CLICKS[simulator]}; {CROPS[crop]}; Dice on the full volume grid."
     if name == "table1":
         return text + " Mean over cases."
-    after = f" after {context.last_point} clicks" if name != "table2" else ""
+    after = f" after {context.last_point} clicks" if name not in ("table2", "table7") else ""
     return text + f" Mean over classes of the mean over cases{after}."
 
 

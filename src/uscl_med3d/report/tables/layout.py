@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 import pandas as pd
 
@@ -37,6 +38,17 @@ NAMES = {
 }
 """Machine names and the words shown for them."""
 
+MEASURES = {
+    "dice": "Dice",
+    "area": "area under the curve",
+    "noc": "NoC@{}",
+    "reached": "reach {}, %",
+    "failures": "failures, %",
+    "nsd": "NSD ({})",
+    "hd95": "HD95, {}",
+}
+"""First word of a measure's name: its header, with the rest of the name in place of the braces."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -59,8 +71,13 @@ class Layout:
     notes: tuple[str, ...]
 
 
-def arrange(frame: pd.DataFrame, index: Sequence[str], columns: Sequence[str]) -> Layout:
-    """Spread a long table: `index` keys name the rows, `columns` keys the columns.
+def value_column(module: ModuleType) -> str:
+    """Name of the column with a table's numbers."""
+    return getattr(module, "VALUE", "dice")
+
+
+def arrange(frame: pd.DataFrame, index: Sequence[str], columns: Sequence[str], value: str = "dice") -> Layout:
+    """Spread a long table: `index` keys name the rows, `columns` keys the columns; numbers are in column `value`.
 
     Order of first appearance.
     """
@@ -80,7 +97,7 @@ def arrange(frame: pd.DataFrame, index: Sequence[str], columns: Sequence[str]) -
     return Layout(
         header=(*map(shown, index), *(titles if columns else ("Dice",))),
         index=tuple(tuple(map(shown, key)) for key in row_keys),
-        cells=tuple(tuple(_cell(record, notes) for record in row) for row in records),
+        cells=tuple(tuple(_cell(record, record[value], notes) for record in row) for row in records),
         records=records,
         notes=notes,
     )
@@ -92,15 +109,18 @@ def shown(value: object) -> str:
 
 
 def _column_name(key: str, value: object) -> str:
+    if key == "measure":
+        kind, _, rest = str(value).partition("_")
+        return MEASURES[kind].format(rest.replace("_", " "))
     return f"{value} pt" if key == "points" else shown(value)
 
 
-def _cell(record: dict, notes: tuple[str, ...]) -> Cell:
+def _cell(record: dict, value: float, notes: tuple[str, ...]) -> Cell:
     reason = record["reason"] if isinstance(record["reason"], str) else ""
-    scored = pd.notna(record["dice"])
+    scored = pd.notna(value)
     bounded = scored and pd.notna(record["ci_low"])
     return Cell(
-        ours=f"{record['dice']:.1f}" if scored else "–",
+        ours=f"{value:.1f}" if scored else "–",
         interval=f"[{record['ci_low']:.1f}, {record['ci_high']:.1f}]" if bounded else "",
         reported=f"({record['reported']:g})" if pd.notna(record["reported"]) else "",
         note=notes.index(reason) + 1 if reason else 0,
