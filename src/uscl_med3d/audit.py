@@ -18,7 +18,9 @@ from uscl_med3d.core.errors import InputError, InputErrors
 from uscl_med3d.core.io import read_json
 from uscl_med3d.core.params import SLICES, validate
 from uscl_med3d.core.params.methods import MethodEntry
+from uscl_med3d.core.plan import Plan
 from uscl_med3d.core.receipts import find_maker, hash_tree, read_receipts
+from uscl_med3d.core.reporting import FIGURES
 from uscl_med3d.core.runs import list_runs
 
 _LOCK = Path("dvc.lock")
@@ -38,7 +40,8 @@ def audit(scale: str) -> int:
     if not receipts:
         raise InputError(file=results / "receipts", found="no receipts", expected="those of a finished run",
                          remedy=f"run the scale {scale} first")  # fmt: skip
-    problems = [*_check_jobs(results, receipts), *_check_files(receipts), *_check_chain(receipts)]
+    problems = [*_check_made(results, receipts), *_check_jobs(results, receipts)]
+    problems += [*_check_files(receipts), *_check_chain(receipts)]
     if scale == _DVC_SCALE and _PARAMS.is_file():
         problems += _check_params(results, _PARAMS)
     if scale == _DVC_SCALE and _LOCK.is_file():
@@ -66,6 +69,25 @@ def slice_name(name: str) -> str:
     """Key of `SLICES` for the receipt `name`."""
     file = job_file(Path(), name).relative_to("params")
     return file.parts[0] if len(file.parts) > 1 else file.stem
+
+
+def list_planned(plan: Plan) -> list[str]:
+    """Names of the receipts that a finished scale has."""
+    names = ["simulate/cohort"] * plan.simulated + ["simulate/general"] * bool(plan.simulated_sets)
+    names += ["ingest/ingest", "pseudolabel/pseudolabel", "evaluate/gate-check"]
+    names += [f"foundation/{model}" for model in plan.foundations]
+    names += [f"pretrain/r{rank}" for rank in plan.ranks]
+    names += [f"finetune/{run}" for run in plan.trained] + [f"evaluate/{run}" for run in plan.runs]
+    names += [f"report/{name}" for name in ("tables", "training_cost", "inference_cost", "claims", "html")]
+    return sorted(names + [f"report/figures/{name}" for name in FIGURES])
+
+
+def _check_made(results: Path, receipts: Mapping[str, Any]) -> Iterator[InputError]:
+    for name in list_planned(Plan.of_results(results.name)):
+        if name not in receipts:
+            yield _problem(
+                f"{results}/receipts/{name}.json", "no receipt: the job has not run", "all jobs done"
+            )
 
 
 def _check_jobs(results: Path, receipts: Mapping[str, Any]) -> Iterator[InputError]:

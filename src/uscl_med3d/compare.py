@@ -12,9 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from uscl_med3d.core.errors import InputError
-
-VALUES = ("dice", "ci_low", "ci_high", "n_patients", "n_cases", "volume_clicks", "reported", "reason")
-"""Columns of a table that are no key (`report.tables.context.VALUES`, without loading the tables)."""
+from uscl_med3d.report.tables import TABLES
 
 
 def compare(first: Path, second: Path, tolerance: float) -> list[str]:
@@ -68,7 +66,8 @@ def _compare_table(first: Path, second: Path, tolerance: float) -> Iterator[str]
 def _read(path: Path) -> pd.DataFrame:
     """A table as text, indexed by its keys: text tells an empty cell from 0, and keeps what is no number."""
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    frame = frame.set_index([name for name in frame if name not in VALUES])
+    known = TABLES[path.stem].KEYS if path.stem in TABLES else list(frame)[:2]
+    frame = frame.set_index([name for name in known if name in frame])
     # One kind of index, whether a table has one key or several.
     frame.index = pd.MultiIndex.from_tuples(
         [key if isinstance(key, tuple) else (key,) for key in frame.index], names=frame.index.names

@@ -13,7 +13,7 @@ from uscl_med3d.report.tables import TABLES
 
 
 def write_metrics(tables_dir: Path, path: Path) -> None:
-    """Write every scored cell as table -> first key -> second key -> Dice (percent, two decimals).
+    """Write every scored cell as table -> first key -> second key -> value (Dice in percent; two decimals).
 
     Of a table with several click counts, only the cells after the last click.
 
@@ -22,18 +22,19 @@ def write_metrics(tables_dir: Path, path: Path) -> None:
         path: of the JSON file.
     """
     made = {
-        name: _nest(pd.read_csv(tables_dir / f"{name}.csv"), module.KEYS) for name, module in TABLES.items()
+        name: _nest(pd.read_csv(tables_dir / f"{name}.csv"), module.KEYS, getattr(module, "VALUE", "dice"))
+        for name, module in TABLES.items()
     }
     write_json(path, made)
 
 
-def _nest(frame: pd.DataFrame, keys: Sequence[str]) -> dict[str, Any]:
+def _nest(frame: pd.DataFrame, keys: Sequence[str], value: str) -> dict[str, Any]:
     rows = frame[frame["points"] == frame["points"].max()] if "points" in keys else frame
     nested: dict[str, Any] = {}
-    for record in rows[rows["dice"].notna()].to_dict("records"):
+    for record in rows[rows[value].notna()].to_dict("records"):
         node = nested
         *parents, last = [str(record[key]) for key in keys if key != "points"]
         for parent in parents:
             node = node.setdefault(parent, {})
-        node[last] = round(record["dice"], 2)
+        node[last] = round(record[value], 2)
     return nested
