@@ -124,6 +124,13 @@ def training_cost(a: SimpleNamespace) -> None:
     build_training_cost(load_job("report", a.params), a.info, a.cost, a.out / "training_cost.csv")
 
 
+def annotation(a: SimpleNamespace) -> None:
+    """The annotation-cost curve: key frames, pseudo-labels, and the model trained on them."""
+    from uscl_med3d.report.annotation import build_annotation_cost
+
+    build_annotation_cost(load_job("annotation", a.params), a.scores, a.pseudolabels, a.out)
+
+
 def figure(a: SimpleNamespace) -> None:
     """One figure, as PNG and PDF."""
     from uscl_med3d.report.figures import FigureInputs, draw
@@ -287,6 +294,7 @@ def build_parser() -> argparse.ArgumentParser:
         several=["scores", "curves", "predictions"],
         outputs=["out"],
     ).add_argument("--name", required=True)
+    add(annotation, several=["scores", "pseudolabels"], outputs=["out"])
     add(claims, "tables", "pseudolabels", several=["scores"], outputs=["out"])
     add(html, "tables", "figures", "claims", "pseudolabels", "gate", "splits", "jobs", outputs=["out"])
     for tool in (bench, readme, trace, audit, regenerate, compare):

@@ -49,6 +49,10 @@ class Plan:
             wanted |= {
                 f"{stage}/{run.id}.json": parameters.slice_job(self.params, stage, run) for stage in stages
             }
+        for count in self.params.annotation.key_frames:
+            fewer = self.params.pseudolabel.model_copy(update={"key_frames": count})
+            changed = self.params.model_copy(update={"pseudolabel": fewer})
+            wanted[f"annotation/k{count}.json"] = parameters.slice_job(changed, "pseudolabel")
         # No job reads this one; it says with what the results of the scale were made.
         wanted["all.json"] = self.params.model_dump(mode="json")
         for name, values in wanted.items():
@@ -196,6 +200,11 @@ class Plan:
         """The VCL-pretrained encoder adapter that a run starts from."""
         rank = self.runs[run].rank if self.runs[run].vcl else None
         return [f"{self.results}/checkpoints/pretrain/r{rank}.safetensors"] if rank else []
+
+    @property
+    def annotation_run(self) -> str:
+        """The run that is trained anew on the pseudo-labels of fewer key frames."""
+        return self.main_runs[self.params.annotation.method]
 
     @property
     def figure_modules(self) -> list[str]:

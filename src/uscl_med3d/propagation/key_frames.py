@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,6 +12,15 @@ UNANNOTATED = 255
 def list_annotated_frames(key_frames: np.ndarray) -> list[int]:
     """Frames along d of a label map (d, h, w) that carry an annotation: those that are not 255 all over."""
     return np.flatnonzero((key_frames != UNANNOTATED).any(axis=(1, 2))).tolist()
+
+
+def spread(frames: Sequence[int], count: int | None) -> list[int]:
+    """At most `count` of the sorted key frames, evenly spread: the middle one, or with both ends from two on."""
+    if count is None or count >= len(frames):
+        return list(frames)
+    if count == 1:
+        return [frames[len(frames) // 2]]
+    return [frames[round(step * (len(frames) - 1) / (count - 1))] for step in range(count)]
 
 
 def list_key_masks(key_frames: np.ndarray | None) -> dict[int, np.ndarray]:

@@ -15,8 +15,9 @@ from uscl_med3d.core.seeds import prepare_torch
 from uscl_med3d.data.sweeps import Sweep, load_sweep, read_splits
 from uscl_med3d.nets.seggpt import load_seggpt
 from uscl_med3d.propagation.alternatives import copy_nearest_key_frame, interpolate_shapes
-from uscl_med3d.pseudolabel.gate import Verdict, judge_frames, judge_sweep
+from uscl_med3d.propagation.key_frames import spread
 from uscl_med3d.propagation.propose import combine_classes, propose_scores
+from uscl_med3d.pseudolabel.gate import Verdict, judge_frames, judge_sweep
 from uscl_med3d.pseudolabel.quality import IGNORE, dice_percent, score_sweep
 from uscl_med3d.pseudolabel.review import draw_review
 from uscl_med3d.pseudolabel.summary import summarise
@@ -61,7 +62,8 @@ def pseudolabel(
     for row in tqdm(list(manifest.itertuples()), desc="pseudolabel", unit="sweep", file=sys.stderr):
         who = {"sweep": row.sweep, "patient": row.patient, "split": row.split}
         sweep = load_sweep(volumes_dir, row.sweep)
-        key_masks = {index: sweep.key_frames[index] for index in sorted(sweep.key_frame_indices("prompt"))}
+        chosen = spread(sorted(sweep.key_frame_indices("prompt")), job.pseudolabel.key_frames)
+        key_masks = {index: sweep.key_frames[index] for index in chosen}
         if not key_masks:
             nothing = {"key_frames": 0, "frames": len(sweep.image), "frames_accepted": 0}
             sweeps.append(who | nothing | {"accepted": False, "reason": "no key frames"})

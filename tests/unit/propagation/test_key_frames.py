@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from uscl_med3d.propagation.key_frames import finish_labels, list_key_masks
+from uscl_med3d.propagation.key_frames import finish_labels, list_key_masks, spread
 
 
 def test_annotated_frames_are_found_even_where_they_show_nothing() -> None:
@@ -27,3 +27,10 @@ def test_nothing_outside_the_fan_but_human_masks_stay() -> None:
     finished = finish_labels(labels, image, {1: np.array([[3, 0, 255]], np.uint8)})
     assert finished.tolist() == [[[0, 4, 0]], [[3, 0, 0]]]
     assert labels[0, 0, 0] == 4
+
+
+def test_few_key_frames_are_spread_over_all():
+    frames = [3, 10, 20, 31, 44]
+    assert spread(frames, None) == spread(frames, 9) == frames
+    assert spread(frames, 1) == [20] and spread(frames, 2) == [3, 44] and spread(frames, 3) == [3, 20, 44]
+    assert len(set(spread(frames, 4))) == 4

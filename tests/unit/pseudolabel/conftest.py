@@ -25,7 +25,8 @@ TINY = {
 @pytest.fixture
 def settings() -> Pseudolabel:
     return Pseudolabel(
-        method="seggpt", prompts=2, prompt_weights="inverse_distance", score_threshold=0.5, batch_frames=4,
+        method="seggpt", key_frames=None, prompts=2, prompt_weights="inverse_distance", score_threshold=0.5,
+        batch_frames=4,
         gate=Gate(min_confidence=0.0, min_consistency=0.3, max_frames_outside=1, min_accepted_fraction=0.2),
         review=Review(frames=4, frame_width=64),
     )  # fmt: skip

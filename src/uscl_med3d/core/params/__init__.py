@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
+from uscl_med3d.core.params.annotation import Annotation
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.evaluate import Evaluate, Gate
 from uscl_med3d.core.params.finetune import Finetune
@@ -52,6 +53,7 @@ class Params(Section):
     finetune: Finetune
     evaluate: Evaluate
     gate: Gate
+    annotation: Annotation
     report: Report
     figures: Figures
     methods: dict[str, MethodEntry]
@@ -109,6 +111,7 @@ SLICES: dict[str, tuple[str, ...]] = {
     "finetune": ("seed", "threads", "device", "precision", "classes", "model", "prompts", "finetune"),
     "evaluate": ("seed", "threads", "device", "classes", "model", "prompts", "general_reading", "evaluate"),
     "gate": ("classes", "evaluate", "gate"),
+    "annotation": ("scale", "seed", "training_seeds", "classes", "evaluate", "report", "figures", "methods", "annotation"),
     "report": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
                "report", "methods"),
     "figure": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",

@@ -29,6 +29,7 @@ class Pseudolabel(Section):
     """See params.yaml, section `pseudolabel`, for the meaning of each value."""
 
     method: Literal["seggpt", "nearest_key_frame", "shape_interpolation"]
+    key_frames: int | None = Field(ge=1)
     prompts: int = Field(ge=1)
     prompt_weights: Literal["equal", "inverse_distance"]
     score_threshold: float = Field(gt=0, lt=1)

@@ -1,0 +1,105 @@
+# The annotation-cost curve: fewer key frames, their pseudo-labels, and the model trained on them. A target of its own,
+# because it repeats the costliest stages:  snakemake --cores all annotation
+ANNOTATION = f"{RESULTS}/annotation"
+KEY_FRAMES = PLAN.params.annotation.key_frames
+
+
+wildcard_constraints:
+    count="[0-9]+",
+
+
+rule annotation_pseudolabel:
+    input:
+        params=PLAN.job_file("annotation", "k{count}"),
+        code=rules.pseudolabel.input.code,
+        volumes=rules.ingest.output.volumes,
+        splits=rules.ingest.output.splits,
+        seggpt=rules.pseudolabel.input.seggpt,
+    output:
+        labels=directory(f"{ANNOTATION}/k{{count}}/pseudolabels"),
+    log:
+        f"{RESULTS}/logs/annotation/pseudolabel_k{{count}}.log",
+    resources:
+        gpu=PLAN.gpus,
+    message:
+        "annotation: pseudo-labels from {wildcards.count} key frames"
+    shell:
+        "uscl-med3d pseudolabel --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        " --seggpt {input.seggpt} --out {output.labels} > {log} 2>&1"
+
+
+rule annotation_finetune:
+    input:
+        params=PLAN.job_file("finetune", PLAN.annotation_run),
+        code=PLAN.code("uscl_med3d.train.finetune", PLAN.annotation_run),
+        volumes=rules.ingest.output.volumes,
+        splits=rules.ingest.output.splits,
+        pseudolabels=rules.annotation_pseudolabel.output.labels,
+        base=PLAN.base_weights(PLAN.annotation_run),
+        vcl=PLAN.vcl_weights(PLAN.annotation_run),
+    output:
+        weights=f"{ANNOTATION}/k{{count}}/weights.safetensors",
+        curve=f"{ANNOTATION}/k{{count}}/curve.csv",
+        info=f"{ANNOTATION}/k{{count}}/info.json",
+        cost=f"{ANNOTATION}/k{{count}}/cost.json",
+    log:
+        f"{RESULTS}/logs/annotation/finetune_k{{count}}.log",
+    resources:
+        gpu=PLAN.gpus,
+    message:
+        "annotation: fine-tuning on {wildcards.count} key frames"
+    shell:
+        "uscl-med3d finetune --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        " --pseudolabels {input.pseudolabels} --base {input.base} --vcl {input.vcl}"
+        " --weights {output.weights} --curve {output.curve} --info {output.info} --cost {output.cost} > {log} 2>&1"
+
+
+rule annotation_evaluate:
+    input:
+        params=PLAN.job_file("evaluate", PLAN.annotation_run),
+        code=PLAN.code("uscl_med3d.evaluate.score", PLAN.annotation_run),
+        volumes=rules.ingest.output.volumes,
+        splits=rules.ingest.output.splits,
+        general=PLAN.general_inputs,
+        base=PLAN.base_weights(PLAN.annotation_run),
+        checkpoint=rules.annotation_finetune.output.weights,
+        vcl=PLAN.vcl_weights(PLAN.annotation_run),
+    output:
+        scores=f"{ANNOTATION}/k{{count}}/scores.csv",
+        predictions=directory(f"{ANNOTATION}/k{{count}}/predictions"),
+    log:
+        f"{RESULTS}/logs/annotation/evaluate_k{{count}}.log",
+    resources:
+        gpu=PLAN.gpus,
+    params:
+        general=PLAN.general_folders,
+    message:
+        "annotation: scores of {wildcards.count} key frames"
+    shell:
+        "uscl-med3d evaluate --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        " --general {params.general} --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl}"
+        " --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
+
+
+rule annotation:
+    input:
+        params=PLAN.job_file("annotation"),
+        code=list_sources("uscl_med3d.report.annotation"),
+        scores=expand(rules.annotation_evaluate.output.scores, count=KEY_FRAMES),
+        pseudolabels=expand(
+            rules.annotation_pseudolabel.output.labels, count=KEY_FRAMES
+        ),
+    output:
+        expand(
+            f"{ANNOTATION}/annotation_cost.{{suffix}}",
+            suffix=["csv", "md", "tex", "png", "pdf"],
+        ),
+    log:
+        f"{RESULTS}/logs/annotation/annotation.log",
+    params:
+        out=lambda wildcards, output: dirname(output[0]),
+    message:
+        "annotation: curve"
+    shell:
+        "uscl-med3d annotation --params {input.params} --scores {input.scores} --pseudolabels {input.pseudolabels}"
+        " --out {params.out} > {log} 2>&1"
