@@ -17,6 +17,7 @@ from uscl_med3d.core import receipts, watchdog
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.foundations import FOUNDATIONS
 from uscl_med3d.core.params import load_job
+from uscl_med3d.user.commands import add_verbs
 
 Verb = Callable[[SimpleNamespace], None]
 
@@ -305,6 +306,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs.choices["compare"].add_argument("--tolerance", type=float, required=True, help="in Dice points")
     for name in ("trace", "audit", "regenerate"):
         verbs.choices[name].add_argument("--scale", default="phantom", help="whose results")
+    add_verbs(verbs)
     return parser
 
 

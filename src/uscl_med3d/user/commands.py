@@ -1,0 +1,217 @@
+"""Verbs of the command line for a user of the models; heavy imports happen inside the verbs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from uscl_med3d.core.errors import InputError
+
+FORMATS = ("official", "peft", "onnx", "monai-bundle")
+DEFAULT_SCALE = "phantom"
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add `segment`, `export`, `audit-phi` and `import_set` to the subparsers of the command line."""
+    _add_segment(verbs)
+    _add_export(verbs)
+    sub = _add(verbs, "audit-phi", audit_phi)
+    sub.add_argument("folder", type=Path, help="folder with raw files or results")
+    sub.add_argument("--out", type=Path, help="write the list as CSV, too")
+    sub = _add(verbs, "import_set", import_set)
+    sub.add_argument("layout", help="tdsc_abus, camus or segthy (docs/public_sets.md)")
+    sub.add_argument("folder", type=Path, help="the set as it was unpacked")
+    sub.add_argument("--out", type=Path, required=True, help="cohort table to write")
+    sub.add_argument("--key-frames", type=int, default=5, help="annotated frames per clip (5)")
+    sub.add_argument("--params-file", type=Path, default=Path("params.yaml"), help="whose `classes` are used")
+
+
+def segment(a: SimpleNamespace) -> None:
+    """Segment your own file from clicks: video, DICOM, NIfTI, NRRD or MHA to a mask on its own grid."""
+    from uscl_med3d.user.save import check_suffix
+    from uscl_med3d.user.segmenter import DEFAULT_OBJECT, Segmenter, refuse
+
+    prompts = list_prompts(a.prompts or [], DEFAULT_OBJECT)
+    check_suffix(a.output)
+    segmenter = Segmenter.load(a.weights, a.base, a.vcl, a.scale)
+    known = segmenter.choice.validation_dice
+    print(f"model: {segmenter.choice.name}" + (f" of results/{segmenter.choice.scale}" if segmenter.choice.scale else "")
+          + (f", validation Dice {known:.1f}" if known is not None else ""), file=sys.stderr)  # fmt: skip
+    try:
+        segmenter.encode(a.input, a.spacing_mm, a.whole_frame)
+    except ValueError as error:
+        raise refuse(error, "--spacing-mm") from None
+    for kind, name, numbers, text in prompts:
+        try:
+            if kind == "box":
+                segmenter.box(numbers, name, a.mm)
+            else:
+                segmenter.click(numbers[:3], int(numbers[3]) if len(numbers) > 3 else 1, name, a.mm)
+        except ValueError as error:
+            raise refuse(error, f"--{kind} {text}") from None
+    written = segmenter.save(a.output)
+    for name, value in written["labels"].items():
+        print(f"{value} {name}: {written['voxels'][name]} voxels")
+
+
+def export(a: SimpleNamespace) -> None:
+    """A trained model for other tools: official SAM-Med3D names, peft adapter, ONNX, or a MONAI bundle."""
+    from uscl_med3d.user.export import export
+
+    print(
+        "\n".join(str(path) for path in export(a.format, a.weights, a.base, a.vcl, a.scale, a.out, a.results))
+    )
+
+
+def audit_phi(a: SimpleNamespace) -> None:
+    """What may identify a patient in a folder, for a person to sign off: no certification of anything."""
+    from uscl_med3d.user.phi import audit_phi, describe, write_findings
+
+    findings = audit_phi(a.folder)
+    print(describe(a.folder, findings))
+    if a.out is not None:
+        write_findings(a.out, findings)
+
+
+def import_set(a: SimpleNamespace) -> None:
+    """A published ultrasound set as a cohort table."""
+    import yaml
+
+    from uscl_med3d.data.public import write_cohort
+
+    try:
+        classes = yaml.safe_load(a.params_file.read_text(encoding="utf-8"))["classes"]
+    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
+        raise InputError(
+            file=a.params_file, found=f"{type(error).__name__}: {error}",
+            expected="a parameter file with `classes`", remedy="name it by --params-file",
+        ) from None  # fmt: skip
+    if a.key_frames < 2:
+        raise InputError(file="--key-frames", found=str(a.key_frames), expected="at least 2 (first and last)",
+                         remedy="give more annotated frames")  # fmt: skip
+    write_cohort(a.layout, a.folder, a.out, classes, a.key_frames)
+    print(f"{a.out}: set `cohort: {a.out}` in your parameters (docs/public_sets.md)")
+
+
+def list_prompts(given: list[tuple[str, str]], default: str) -> list[tuple[str, str, list[float], str]]:
+    """Options in the order given -> (point | box, object, numbers, text as given).
+
+    Raises:
+        InputError: no prompt, an object without prompts, numbers that are none, or too many of them.
+    """
+    prompts, name, empty = [], default, False
+    for kind, text in given:
+        if kind == "object":
+            if empty:
+                raise _bad(
+                    f"--object {name}", "no --point or --box after it", "prompts of the object after its name"
+                )
+            if not text.strip():
+                raise _bad("--object", "an empty name", "a name")
+            name, empty = text.strip(), True
+            continue
+        numbers, empty = _numbers(kind, text), False
+        prompts.append((kind, name, numbers, text))
+    if empty:
+        raise _bad(f"--object {name}", "no --point or --box after it", "prompts of the object after its name")
+    if not prompts:
+        raise _bad("the command", "no prompt", "at least one --point x,y,z or --box x0,y0,z0,x1,y1,z1")
+    return prompts
+
+
+def _numbers(kind: str, text: str) -> list[float]:
+    wanted, form = ((6,), "x0,y0,z0,x1,y1,z1") if kind == "box" else ((3, 4), "x,y,z or x,y,z,label")
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise _bad(f"--{kind} {text}", "something that is no number", form) from None
+    if len(numbers) not in wanted:
+        raise _bad(f"--{kind} {text}", f"{len(numbers)} numbers", form)
+    if kind == "point" and len(numbers) == 4 and numbers[3] not in (0, 1):
+        raise _bad(f"--{kind} {text}", f"label {numbers[3]:g}", "label 1 (object) or 0 (background)")
+    return numbers
+
+
+def _bad(file: str, found: str, expected: str) -> InputError:
+    return InputError(
+        file=file, found=found, expected=expected, remedy="correct the command (uscl-med3d segment --help)"
+    )
+
+
+class _Ordered(argparse.Action):
+    """Collects options of several names in the order given."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        kept = list(getattr(namespace, "prompts", None) or [])
+        namespace.prompts = [*kept, (option_string.lstrip("-"), values)]
+
+
+def _add(verbs: Any, name: str, function: Any) -> argparse.ArgumentParser:
+    summary = function.__doc__.strip()
+    sub = verbs.add_parser(name, help=summary, description=summary)
+    sub.set_defaults(function=function)
+    return sub
+
+
+def _add_weights(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--weights", help="run id, checkpoint file or exported model; default: the run with the best "
+                                       "validation Dice of --scale")  # fmt: skip
+    sub.add_argument(
+        "--base", type=Path, help="base model of a checkpoint file that holds only what was trained"
+    )
+    sub.add_argument("--vcl", type=Path, help="pretrained encoder adapter of such a file, where it needs one")
+    sub.add_argument("--scale", default=DEFAULT_SCALE, help=f"whose results ({DEFAULT_SCALE})")
+
+
+def _add_segment(verbs: Any) -> None:
+    sub = _add(verbs, "segment", segment)
+    sub.set_defaults(prompts=None)
+    sub.add_argument("input", type=Path, help="video, DICOM file, folder of DICOM frames, NIfTI, NRRD or MHA")
+    sub.add_argument(
+        "--object",
+        action=_Ordered,
+        metavar="NAME",
+        help="the prompts after it are of this object; may be repeated",
+    )
+    sub.add_argument(
+        "--point",
+        action=_Ordered,
+        metavar="X,Y,Z[,LABEL]",
+        help="click at column,row,frame from 0; label 1 object (default) or 0 background; --point=-1,2,3 if negative",
+    )
+    sub.add_argument(
+        "--box", action=_Ordered, metavar="X0,Y0,Z0,X1,Y1,Z1", help="first and last voxel of the object"
+    )
+    sub.add_argument("--mm", nargs="?", choices=("ras", "lps"), const=True, default=False,
+                     help="prompts are patient coordinates in mm; default: RAS for NIfTI, LPS for the rest")  # fmt: skip
+    sub.add_argument(
+        "--spacing-mm", type=_spacing, metavar="ROW[,COLUMN]", help="pixel size, where the file lacks it"
+    )
+    sub.add_argument("--whole-frame", action="store_true", help="do not look for the ultrasound image region")
+    sub.add_argument(
+        "-o", "--output", type=Path, required=True, help="mask: .nii.gz, .nii, .nrrd, .mha or .npy"
+    )
+    _add_weights(sub)
+
+
+def _add_export(verbs: Any) -> None:
+    sub = _add(verbs, "export", export)
+    sub.add_argument("--format", choices=FORMATS, required=True)
+    sub.add_argument("--out", type=Path, required=True, help="folder to write")
+    sub.add_argument(
+        "--results", type=Path, help="results folder that the model card describes (results/<scale>)"
+    )
+    _add_weights(sub)
+
+
+def _spacing(text: str) -> tuple[float, float]:
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 2):
+        raise argparse.ArgumentTypeError(f"{text!r}: one number, or row,column, in millimetres")
+    return values[0], values[-1]

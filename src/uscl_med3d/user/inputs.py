@@ -1,0 +1,198 @@
+"""A user's file as a stack of frames that remembers its own grid, so that a mask can go back onto it.
+
+Arrays are (frames, rows, columns). Voxel coordinates are (x, y, z) = (column, row, frame), counted from 0, in every format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.data.clips import choose_format, open_clip, volume
+
+World = Literal["ras", "lps"]
+_FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Source:
+    """Frames and their place in the patient.
+
+    Attributes:
+        frames: grey values uint8 (frames, rows, columns).
+        pixel_spacing_mm: (row, column) distance, or None where unknown.
+        affine: (4, 4), voxel (x, y, z) -> millimetres in RAS, or None for files without patient coordinates.
+        world: convention of the file's own header.
+        header: for NIfTI the nibabel header; None otherwise.
+        kind: video, dicom, dicom folder, nifti, nrrd, mha or array.
+    """
+
+    frames: np.ndarray
+    pixel_spacing_mm: tuple[float, float] | None
+    affine: np.ndarray | None
+    world: World
+    header: Any
+    kind: str
+
+    def to_voxel(
+        self, millimetres: tuple[float, float, float], world: World | None
+    ) -> tuple[float, float, float]:
+        """Patient coordinates to voxel coordinates (x, y, z), not rounded. Raises `ValueError` where there are none."""
+        if self.affine is None:
+            raise ValueError(
+                f"a {self.kind} has no patient coordinates in millimetres: give voxels (column, row, frame)"
+            )
+        point = np.array([*millimetres, 1.0])
+        if (world or self.world) == "lps":
+            point = _FLIP @ point
+        x, y, z, _ = np.linalg.solve(self.affine, point)
+        return float(x), float(y), float(z)
+
+
+def read_source(path: str | Path, spacing_mm: tuple[float, float] | None = None) -> Source:
+    """Read a video, multi-frame DICOM, folder of single-frame DICOM, NIfTI, NRRD or MHA file.
+
+    Args:
+        path: file or folder.
+        spacing_mm: (row, column) pixel size that replaces what the file says.
+
+    Raises:
+        InputError: for anything that cannot be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        source = _read_dicom_folder(path)
+    elif choose_format(path) is volume:
+        source = _read_volume(path)
+    else:
+        clip = open_clip(path)
+        frames = np.stack(list(clip.frames()))
+        source = Source(frames, clip.info.pixel_spacing_mm, None, "lps", None, clip.info.format)
+    if spacing_mm is not None:
+        source = Source(source.frames, spacing_mm, source.affine, source.world, source.header, source.kind)
+    return source
+
+
+def wrap_array(array: np.ndarray, spacing_mm: tuple[float, float] | None) -> Source:
+    """A (frames, rows, columns) array as an input. Raises `ValueError` for other shapes, NaN or infinite values."""
+    array = np.asarray(array)
+    if array.ndim != 3 or not array.size:
+        raise ValueError(f"a volume has 3 axes (frames, rows, columns), got shape {array.shape}")
+    if array.dtype != np.uint8:
+        if not np.isfinite(array).all():
+            raise ValueError("the volume has NaN or infinite values")
+        array = _scale(array)
+    return Source(array, spacing_mm, None, "ras", None, "array")
+
+
+def _scale(array: np.ndarray) -> np.ndarray:
+    """Any finite values to 0..255 by their range, as the clips of `ingest`."""
+    low, high = float(array.min()), float(array.max())
+    scale = 255.0 / (high - low) if high > low else 0.0
+    return np.rint((array.astype(np.float32) - low) * scale).astype(np.uint8)
+
+
+def _read_volume(path: Path) -> Source:
+    clip = open_clip(path)
+    frames = np.stack(list(clip.frames()))
+    header = None
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        import nibabel
+
+        image = nibabel.load(path)
+        affine, world, header, kind = np.asarray(image.affine, float), "ras", image.header, "nifti"
+    else:
+        affine, world = _affine_of(path), "lps"
+        kind = "nrrd" if path.suffix.lower() in (".nrrd", ".nhdr") else "mha"
+    if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise InputError(file=path, found="a singular affine", expected="three independent axes with a spacing above zero",
+                         remedy="export the volume again")  # fmt: skip
+    columns = np.linalg.norm(affine[:3, :3], axis=0)
+    # A stack without a known pixel size is written with 1 mm on every axis.
+    known = not np.allclose(columns[:2], 1.0)
+    return Source(
+        frames, (float(columns[1]), float(columns[0])) if known else None, affine, world, header, kind
+    )
+
+
+def _affine_of(path: Path) -> np.ndarray:
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    directions = np.array(reader.GetDirection()).reshape(3, 3)
+    affine = np.eye(4)
+    affine[:3, :3] = directions * np.array(reader.GetSpacing())
+    affine[:3, 3] = reader.GetOrigin()
+    return _FLIP @ affine
+
+
+def _read_dicom_folder(folder: Path) -> Source:
+    """One series of single frames, in the order of their positions, else of their instance numbers."""
+    import pydicom
+
+    from uscl_med3d.data.clips.dicom import DicomClip
+
+    headers = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
+        with open(path, "rb") as stream:
+            head = stream.read(132)
+        if head[128:132] == b"DICM":
+            headers.append((path, pydicom.dcmread(path, stop_before_pixels=True)))
+    headers = [(path, header) for path, header in headers if "Rows" in header]
+    if not headers:
+        raise InputError(file=folder, found="a folder without DICOM images", expected="the single frames of one series",
+                         remedy="name the file itself, or a folder of DICOM files")  # fmt: skip
+    series = {str(header.get("SeriesInstanceUID", "")) for _, header in headers}
+    if len(series) > 1:
+        raise InputError(file=folder, found=f"{len(series)} series", expected="the single frames of one series",
+                         remedy="put each series into a folder of its own")  # fmt: skip
+    headers = _sort(headers)
+    frames = [frame for path, _ in headers for frame in DicomClip(path).frames()]
+    sizes = {frame.shape for frame in frames}
+    if len(sizes) > 1:
+        raise InputError(file=folder, found=f"frames of {len(sizes)} sizes", expected="frames of one size",
+                         remedy="keep the frames of one acquisition only")  # fmt: skip
+    spacing = DicomClip(headers[0][0]).info.pixel_spacing_mm
+    return Source(
+        np.stack(frames), spacing, _affine_of_series([h for _, h in headers]), "lps", None, "dicom folder"
+    )
+
+
+def _sort(headers: list[tuple[Path, Any]]) -> list[tuple[Path, Any]]:
+    if all(_placed(header) for _, header in headers):
+        along = np.cross(*_plane(headers[0][1]))
+        return sorted(headers, key=lambda item: float(along @ np.array(item[1].ImagePositionPatient, float)))
+    return sorted(headers, key=lambda item: (int(item[1].get("InstanceNumber") or 0), item[0].name))
+
+
+def _affine_of_series(headers: list[Any]) -> np.ndarray | None:
+    first = headers[0]
+    if not all(_placed(header) for header in headers) or "PixelSpacing" not in first:
+        return None
+    right, down = _plane(first)
+    start = np.array(first.ImagePositionPatient, float)
+    if len(headers) > 1:
+        step = (np.array(headers[-1].ImagePositionPatient, float) - start) / (len(headers) - 1)
+    else:
+        step = np.cross(right, down) * float(first.get("SliceThickness") or 1)
+    if np.linalg.norm(step) < 1e-6:
+        return None
+    affine = np.eye(4)
+    row_mm, column_mm = (float(value) for value in first.PixelSpacing)
+    affine[:3, 0], affine[:3, 1], affine[:3, 2], affine[:3, 3] = right * column_mm, down * row_mm, step, start
+    return _FLIP @ affine
+
+
+def _placed(header: Any) -> bool:
+    return "ImagePositionPatient" in header and "ImageOrientationPatient" in header
+
+
+def _plane(header: Any) -> tuple[np.ndarray, np.ndarray]:
+    values = np.array(header.ImageOrientationPatient, float)
+    return values[:3], values[3:]

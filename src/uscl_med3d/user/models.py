@@ -1,0 +1,200 @@
+"""Which trained model to use, and loading it: a run of a finished scale, a checkpoint file, or an exported model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import read_json
+from uscl_med3d.core.params import job_model, load_job
+from uscl_med3d.core.params.ingest import Ingest
+from uscl_med3d.core.params.methods import Run
+
+HOW_TO_GET_ONE = (
+    "run the pipeline (make reproduce) or fetch its outputs (make pull), or name weights by --weights"
+)
+_PARTS_OF_NAME = ("adaptformer", "full_tuning", "sam_med3d", "uscl_med3d")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model by its files.
+
+    Attributes:
+        name: run id, or the stem of a checkpoint file.
+        job: as of the stage `evaluate`: device, classes, model, prompts, run, method.
+        ingest: how its volumes were made; a user's input is brought to the same grid.
+        validation_dice: mean Dice (0..100) over validation cases of ultrasound at the last click; None if unknown.
+        scale: whose results it belongs to, or None.
+    """
+
+    name: str
+    job: Any
+    ingest: Ingest
+    base: Path
+    checkpoint: Path | None
+    vcl: Path | None
+    validation_dice: float | None
+    scale: str | None
+
+
+def choose_best(scale: str) -> Choice:
+    """The run of results/<scale> with the highest mean validation Dice on ultrasound at the last click.
+
+    Only runs that take clicks in the volume, and whose weights and scores are there, take part; of equal runs the first by
+    name is chosen. Test scores are not looked at.
+
+    Raises:
+        InputError: where there is none.
+    """
+    results = Path("results", scale)
+    scored = []
+    for file in sorted((results / "scores").glob("*.csv")):
+        if (results / "params/evaluate" / file.name).with_suffix(".json").is_file():
+            choice = choose_run(file.stem, scale, must_exist=False)
+            if choice is not None and choice.validation_dice is not None:
+                scored.append(choice)
+    if not scored:
+        raise InputError(
+            file=results, found="no run with weights and validation scores",
+            expected="the results of a finished run of this scale", remedy=HOW_TO_GET_ONE,
+        )  # fmt: skip
+    return max(scored, key=lambda choice: choice.validation_dice)
+
+
+def choose_run(run: str, scale: str, must_exist: bool = True) -> Choice | None:
+    """A run of results/<scale> by its id; None, or an `InputError`, where it takes no clicks or has no weights."""
+    results = Path("results", scale)
+    job_file = results / f"params/evaluate/{run}.json"
+    if not job_file.is_file():
+        known = sorted(path.stem for path in job_file.parent.glob("*.json"))
+        raise InputError(
+            file=job_file, found=f"no run {run!r} in {results}, and no file of this name",
+            expected=f"one of {', '.join(known)}" if known else "the results of a finished run",
+            remedy="correct --weights or --scale" if known else HOW_TO_GET_ONE,
+        )  # fmt: skip
+    job = load_job("evaluate", job_file)
+    if job.method.prompt != "clicks" or job.method.weights_of is not None:
+        return _refuse(
+            must_exist,
+            job_file,
+            f"{run}, which takes {job.method.prompt}",
+            "a method of clicks in the volume",
+        )
+    weights = results / "checkpoints"
+    base = weights / f"foundation/{job.method.base}.safetensors"
+    checkpoint = weights / f"finetune/{run}.safetensors" if job.method.trained else None
+    vcl = weights / f"pretrain/r{job.run.rank}.safetensors" if job.run.vcl else None
+    missing = [str(path) for path in (base, checkpoint, vcl) if path is not None and not path.is_file()]
+    if missing:
+        return _refuse(must_exist, missing[0], "no such file", f"the weights of {run}")
+    ingest = load_job("ingest", results / "params/ingest.json").ingest
+    return Choice(run, job, ingest, base, checkpoint, vcl, read_validation_dice(results, run), scale)
+
+
+def choose_file(weights: Path, base: Path | None, vcl: Path | None, scale: str) -> Choice:
+    """A model in a file: exported with its JSON beside it, whole SAM-Med3D weights, or a run's with `base`.
+
+    Without a JSON beside it the shape of the network and the grid are those of results/<scale>/params.
+    """
+    described = weights.with_suffix(".json")
+    if described.is_file() and "model" in read_json(described):
+        values = read_json(described)
+        job = job_model("evaluate").model_validate(values["job"])
+        return Choice(
+            weights.stem, job, Ingest.model_validate(values["ingest"]), weights, None, None, None, None
+        )
+    belongs = _read_belongs(weights)
+    method = belongs.get("method", "sam_med3d")
+    if method not in _PARTS_OF_NAME:
+        raise InputError(file=weights, found=f"weights of {method}", expected=f"one of {', '.join(_PARTS_OF_NAME)}",
+                         remedy="give weights of a method of clicks in the volume")  # fmt: skip
+    job = _job_of_file(belongs, method, scale)
+    ingest = load_job("ingest", Path("results", scale, "params/ingest.json")).ingest
+    if method == "sam_med3d":
+        return Choice(weights.stem, job, ingest, weights, None, None, None, None)
+    if base is None or not base.is_file():
+        raise InputError(file=weights, found=f"what {method} changed, and {f'no {base}' if base else 'no base model'}",
+                         expected="the base model it was trained on, by --base",
+                         remedy="give --base (results/<scale>/checkpoints/foundation/sam_med3d.safetensors)")  # fmt: skip
+    needs_vcl = job.run.vcl and job.run.modules == "decoder"
+    if needs_vcl and vcl is None:
+        raise InputError(file=weights, found="adapters of the decoder on top of a pretrained encoder, no --vcl",
+                         expected="the pretrained adapter of the encoder",
+                         remedy="give --vcl FILE (results/<scale>/checkpoints/pretrain/r<rank>.safetensors)")  # fmt: skip
+    return Choice(weights.stem, job, ingest, base, weights, vcl, None, None)
+
+
+def choose(weights: str | Path | None, base: Path | None, vcl: Path | None, scale: str) -> Choice:
+    """The model that a user names: nothing (the best run), a run id, or a file. Raises `InputError`."""
+    if weights is None:
+        return choose_best(scale)
+    path = Path(weights)
+    if path.is_file():
+        return choose_file(path, base, vcl, scale)
+    if path.suffix in (".safetensors", ".pth", ".pt"):
+        raise InputError(file=path, found="no such file", expected="a checkpoint", remedy="correct --weights")
+    return choose_run(str(weights), scale)
+
+
+def load_method(choice: Choice) -> Any:
+    """The method of a choice, ready to predict. Raises `InputError` for files that do not fit it."""
+    from uscl_med3d.methods.registry import find_method
+    from uscl_med3d.nets.tensors import read_tensors
+
+    run, kind = choice.job.run, find_method(choice.job.run.method)
+    started_from_vcl = run.vcl and choice.vcl is None and choice.checkpoint is not None
+    if not started_from_vcl:
+        return kind.load(choice.job, choice.base, choice.checkpoint, choice.vcl)
+    # Trained adapters of the encoder replace the pretrained ones entirely, so that file is not needed.
+    job = choice.job.model_copy(update={"run": run.model_copy(update={"vcl": False})})
+    method = kind.load(job, choice.base, None, None)
+    method.run = run
+    method.load_trained(read_tensors(choice.checkpoint, method._belongs()))
+    return method
+
+
+def read_validation_dice(results: Path, run: str) -> float | None:
+    """Mean Dice (0..100) of a run over validation cases of ultrasound at the last click; None without scores."""
+    import pandas as pd
+
+    file = results / f"scores/{run}.csv"
+    if not file.is_file():
+        return None
+    scores = pd.read_csv(file, usecols=["dataset", "split", "click", "dice"])
+    scores = scores[(scores["dataset"] == "us") & (scores["split"] == "val")].dropna(subset=["dice"])
+    if scores.empty:
+        return None
+    return float(scores.loc[scores["click"] == scores["click"].max(), "dice"].mean())
+
+
+def _read_belongs(weights: Path) -> dict[str, str]:
+    from uscl_med3d.nets.tensors import read_metadata
+
+    return read_metadata(weights) if weights.suffix == ".safetensors" else {}
+
+
+def _job_of_file(belongs: dict[str, str], method: str, scale: str) -> Any:
+    folder = Path("results", scale, "params/evaluate")
+    rank = int(belongs["rank"]) if "rank" in belongs else None
+    modules, vcl = belongs.get("modules"), belongs.get("vcl") == "True"
+    for file in sorted(folder.glob(f"{method}*.json")):
+        job = load_job("evaluate", file)
+        if job.run.method == method:
+            cell = {"rank": rank, "modules": modules, "vcl": vcl if rank is not None else None}
+            run = Run.model_validate(job.run.model_dump() | cell)
+            options = dict(job.method.options)
+            if "alpha" in belongs:
+                options["alpha_rule"] = f"fixed:{float(belongs['alpha']):g}"
+            return job.model_copy(
+                update={"run": run, "method": job.method.model_copy(update={"options": options})}
+            )
+    raise InputError(file=folder, found=f"no job file of {method}", expected="the parameters the weights were made with",
+                     remedy="name the scale whose results they are from by --scale")  # fmt: skip
+
+
+def _refuse(must_exist: bool, file: str | Path, found: str, expected: str) -> None:
+    if must_exist:
+        raise InputError(file=file, found=found, expected=expected, remedy=HOW_TO_GET_ONE)

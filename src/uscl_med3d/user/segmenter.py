@@ -1,0 +1,236 @@
+"""Interactive segmentation of a user's own file: encode once, click, undo, mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.user import models
+from uscl_med3d.user.grid import WorkingVolume
+from uscl_med3d.user.inputs import Source, World, read_source, wrap_array
+
+Point = Sequence[float]
+DEFAULT_OBJECT = "object"
+DEFAULT_SCALE = "phantom"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What one `click` or `box` gave: the object's name, clicks (d, h, w, label) on the working grid."""
+
+    object: str
+    clicks: tuple[tuple[int, int, int, int], ...]
+
+
+@dataclass
+class _Session:
+    source: Source
+    volume: WorkingVolume
+    predictor: Any
+    prompts: list[Prompt] = field(default_factory=list)
+    logits: dict[str, tuple[tuple[Prompt, ...], np.ndarray]] = field(default_factory=dict)
+
+
+class Segmenter:
+    """A trained model for a user's own volumes; no reference mask is needed anywhere.
+
+    >>> segmenter = Segmenter.load()
+    >>> segmenter.encode("sweep.mp4")
+    >>> segmenter.click((310, 220, 40), name="liver")
+    >>> mask = segmenter.mask()
+
+    Coordinates are voxels of the input, (x, y, z) = (column, row, frame), counted from 0; or millimetres in the patient.
+    """
+
+    def __init__(self, choice: models.Choice, method: Any) -> None:
+        self.choice, self.method = choice, method
+        self._session: _Session | None = None
+
+    @classmethod
+    def load(
+        cls,
+        weights: str | Path | None = None,
+        base: str | Path | None = None,
+        vcl: str | Path | None = None,
+        scale: str = DEFAULT_SCALE,
+    ) -> Segmenter:
+        """Load a model.
+
+        Args:
+            weights: run id or file; None: the run of `scale` with the best validation Dice (`models.choose_best`).
+            base: base weights of a checkpoint file that holds only what training changed.
+            vcl: pretrained encoder adapter, where such a file needs it.
+            scale: whose results; relative to the current folder.
+
+        Raises:
+            InputError: where there is no such model, or a file does not fit.
+        """
+        choice = models.choose(weights, base and Path(base), vcl and Path(vcl), scale)
+        return cls(choice, models.load_method(choice))
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """Names and label values that the model's run knows; any other name may be segmented, too."""
+        return dict(self.choice.job.classes)
+
+    def encode(
+        self,
+        volume: str | Path | np.ndarray,
+        spacing_mm: tuple[float, float] | None = None,
+        whole_frame: bool = False,
+    ) -> None:
+        """Take a new input; earlier prompts are forgotten.
+
+        Args:
+            volume: path of a video, DICOM file or folder, NIfTI, NRRD or MHA file, or an array (frames, rows, columns).
+            spacing_mm: (row, column) pixel size, where the file does not say it or says it wrongly.
+            whole_frame: do not look for the fan; for inputs that are cropped already.
+
+        Raises:
+            InputError: for an unreadable file. ValueError: for an unusable array or spacing.
+        """
+        from uscl_med3d.user.prediction import Predictor
+
+        if spacing_mm is not None and not all(0 < value < 100 for value in spacing_mm):
+            raise ValueError(f"spacing_mm is (row, column) in millimetres, got {tuple(spacing_mm)}")
+        source = (
+            wrap_array(volume, spacing_mm)
+            if isinstance(volume, np.ndarray)
+            else read_source(volume, spacing_mm)
+        )
+        working = WorkingVolume(source, self.choice.ingest, whole_frame)
+        job = self.choice.job
+        predictor = Predictor(self.method, working.array, job.model.image_size, job.evaluate.sliding_overlap)
+        self._session = _Session(source, working, predictor)
+
+    def click(
+        self, point: Point, label: int = 1, name: str = DEFAULT_OBJECT, mm: bool | World = False
+    ) -> None:
+        """Add a click: `label` 1 on the object, 0 beside it. `mm`: True (the file's own convention), "ras" or "lps".
+
+        Raises:
+            ValueError: says what is wrong with the click.
+        """
+        if label not in (0, 1):
+            raise ValueError(f"label {label}: 1 is object, 0 is background")
+        if label == 0 and not any(prompt.object == name for prompt in self._open.prompts):
+            raise ValueError(
+                f"the first prompt of {name!r} is a background click: start with a click on the object"
+            )
+        self._open.prompts.append(Prompt(name, ((*self._place(point, mm), label),)))
+
+    def box(self, corners: Point, name: str = DEFAULT_OBJECT, mm: bool | World = False) -> None:
+        """Add a box (x0, y0, z0, x1, y1, z1), first and last voxel.
+
+        The model has no weights for boxes: its middle is clicked as object, its two corners as background (docs/encoder.md).
+
+        Raises:
+            ValueError: says what is wrong with the box.
+        """
+        if len(corners) != 6:
+            raise ValueError(f"a box is x0,y0,z0,x1,y1,z1, got {len(corners)} numbers")
+        ends = [self._to_voxel(corners[:3], mm), self._to_voxel(corners[3:], mm)]
+        first, last = np.minimum(*ends), np.maximum(*ends)
+        if not mm and (np.array(ends[0]) > np.array(ends[1])).any():
+            raise ValueError(f"the box starts at {tuple(corners[:3])} behind its end {tuple(corners[3:])}")
+        middle = self._index((first + last) / 2)
+        outer = [self._index(corner, in_region=False) for corner in (first, last)]
+        size = self.choice.job.model.image_size
+        extent = [b - a + 1 for a, b in zip(*outer, strict=True)]
+        if max(extent) > size:
+            raise ValueError(
+                f"the box spans {extent} voxels (d, h, w) of the model's grid, more than the {size} it sees at once: "
+                "give clicks in the object's parts instead"
+            )
+        self._open.prompts.append(Prompt(name, ((*middle, 1), (*outer[0], 0), (*outer[1], 0))))
+
+    def undo(self) -> None:
+        """Take back the last click or box. Raises `ValueError` where there is none."""
+        if not self._open.prompts:
+            raise ValueError("there is no click to take back")
+        self._open.prompts.pop()
+
+    @property
+    def objects(self) -> dict[str, int]:
+        """Names of the prompted objects and their label values in `mask`.
+
+        A class of the model keeps its value; other names get the smallest values that no class has, or 1, 2, ... where no
+        class takes part.
+        """
+        names = list(dict.fromkeys(prompt.object for prompt in self._open.prompts))
+        known = {name: self.classes[name] for name in names if name in self.classes}
+        taken = set(self.classes.values()) if known else set()
+        free = (value for value in range(1, 255) if value not in taken)
+        return {name: known[name] if name in known else next(free) for name in names}
+
+    def mask(self, name: str | None = None) -> np.ndarray:
+        """Label map uint8 (frames, rows, columns) on the input's grid; with `name` that object alone, as 0 and 1.
+
+        Raises:
+            ValueError: before any click.
+        """
+        session = self._open
+        values = self.objects
+        if not values or (name is not None and name not in values):
+            raise ValueError("no click yet" if name is None else f"no click for {name!r} yet")
+        found = session.volume.to_input([self._predict(each) for each in values])
+        if name is not None:
+            return (found == 1 + list(values).index(name)).astype(np.uint8)
+        return np.array([0, *values.values()], np.uint8)[found]
+
+    def save(self, path: str | Path) -> dict[str, Any]:
+        """Write `mask()` on the input's grid and header, and a JSON beside it; returns the JSON's content.
+
+        Raises:
+            InputError: for an unknown suffix.
+        """
+        from uscl_med3d.user.save import describe, save_mask
+
+        mask, path = self.mask(), Path(path)
+        save_mask(path, mask, self._open.source)
+        return describe(path, mask, self.objects, self._open.source, self.choice)
+
+    @property
+    def source(self) -> Source:
+        """The present input."""
+        return self._open.source
+
+    @property
+    def _open(self) -> _Session:
+        if self._session is None:
+            raise ValueError("no volume yet: call encode first")
+        return self._session
+
+    def _predict(self, name: str) -> np.ndarray:
+        prompts = tuple(prompt for prompt in self._open.prompts if prompt.object == name)
+        known = self._open.logits.get(name)
+        if known is None or known[0] != prompts:
+            clicks = [click for prompt in prompts for click in prompt.clicks]
+            known = self._open.logits[name] = (prompts, self._open.predictor.predict(clicks))
+        return known[1]
+
+    def _place(self, point: Point, mm: bool | World) -> tuple[int, int, int]:
+        if len(point) != 3:
+            raise ValueError(f"a point is x,y,z, got {len(point)} numbers")
+        return self._index(self._to_voxel(point, mm))
+
+    def _to_voxel(self, point: Point, mm: bool | World) -> tuple[float, float, float]:
+        x, y, z = (float(value) for value in point)
+        if not np.isfinite([x, y, z]).all():
+            raise ValueError(f"point {tuple(point)} is not finite")
+        return self._open.source.to_voxel((x, y, z), None if mm is True else mm) if mm else (x, y, z)
+
+    def _index(self, voxel: Point, in_region: bool = True) -> tuple[int, int, int]:
+        x, y, z = (float(value) for value in voxel)
+        return self._open.volume.index_of((x, y, z), in_region)
+
+
+def refuse(error: ValueError, given: str) -> InputError:
+    """A bad prompt as the message of the command line."""
+    return InputError(file=given, found=str(error), expected="prompts on the image, in coordinates of the input",
+                      remedy="correct the prompt: column,row,frame from 0, or millimetres with --mm")  # fmt: skip
