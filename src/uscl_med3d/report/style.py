@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib
@@ -23,7 +24,11 @@ BASELINE, OURS = "#666666", "#0072B2"
 MISSED, EXTRA = "#D55E00", "#56B4E9"
 """Errors of a segmentation: reference voxels that were missed, and predicted voxels outside the reference."""
 
-METHOD_COLOURS = ("#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+KNOWN_COLOURS = {"SAM-Med3D": BASELINE, "USCL-Med3D": OURS, "FastSAM3D": "#000000", "full tuning": "#D55E00",
+                 "AdaptFormer": "#009E73"}  # fmt: skip
+METHOD_COLOURS = ("#E69F00", "#CC79A7", "#56B4E9", "#A08A00")
+"""Of further methods. Okabe and Ito's palette, its yellow darker for print."""
+
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
 
@@ -80,12 +85,9 @@ def save(figure: Figure, out_dir: Path, name: str, dpi: int) -> None:
 
 
 def method_colours(labels: Mapping[str, str]) -> dict[str, str]:
-    """A colour for every method key: the base model grey, the paper's model blue, others from the palette."""
-    colours, free = {}, iter(METHOD_COLOURS * 4)
-    for key, label in labels.items():
-        fixed = {"SAM-Med3D": BASELINE, "USCL-Med3D": OURS}.get(label)
-        colours[key] = fixed or next(free)
-    return colours
+    """A colour for every method key: known labels have theirs in every figure, others come from the palette."""
+    free = cycle(METHOD_COLOURS)
+    return {key: KNOWN_COLOURS.get(label) or next(free) for key, label in labels.items()}
 
 
 def class_title(name: str) -> str:

@@ -295,7 +295,7 @@ def _judged(name: str, count: int) -> list[dict]:
 
 
 def make_predictions(job, folder: Path, made: SimpleNamespace, runs: list[str]) -> list[Path]:
-    """For every run, the reference of one sweep per class, shifted by a few voxels."""
+    """For every run, the reference of one sweep per class, shifted by a few voxels; and more so as the worst case."""
     folders = []
     for shift, run in enumerate(runs, 2):
         folders.append(folder / "predictions" / run)
@@ -303,4 +303,6 @@ def make_predictions(job, folder: Path, made: SimpleNamespace, runs: list[str]) 
             sweep = next(sweep for sweep, label in made.labels.items() if (label == value).any())
             mask = np.roll(made.labels[sweep] == value, 5 - shift, axis=2).astype(np.uint8)
             save_volume(folders[-1] / f"{sweep}_{name}.nii.gz", mask, (1.0, 0.6, 0.6))
+            worse = np.roll(mask, 9, axis=2)
+            save_volume(folders[-1] / "worst" / f"{sweep}_{name}.nii.gz", worse, (1.0, 0.6, 0.6))
     return folders

@@ -26,7 +26,7 @@ def test_a_figure_has_a_module_and_every_module_is_a_figure_or_its_helper():
 
     from uscl_med3d.report import figures
 
-    helpers = {"diagram", "images", "inputs"}
+    helpers = {"diagram", "errors", "images", "inputs"}
     assert set(FIGURES) == {module.name for module in pkgutil.iter_modules(figures.__path__)} - helpers
 
 
@@ -61,7 +61,7 @@ def test_what_is_missing_is_said_in_words(run, tmp_path, name):
     assert any(word in words for word in ("no ", "not scored"))
 
 
-@pytest.mark.parametrize("name", ["fig1", "fig2", "fig3", "fig5", "fig6"])
+@pytest.mark.parametrize("name", ["fig1", "fig2", "fig3", "fig5", "fig6", "failures"])
 def test_a_cohort_without_labels_is_drawn(run, tmp_path, name):
     made = fake_run.make_volumes(tmp_path, sweeps=1, references=False, annotated=False)
     inputs = FigureInputs(made.volumes_dir, made.splits_csv, tmp_path / "none", scores=run.scores)

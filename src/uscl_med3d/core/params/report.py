@@ -38,6 +38,6 @@ class Figures(Section):
 SHOWN_IN: dict[str, tuple[str, ...]] = {
     "example_sweeps": ("fig1", "fig2", "fig3"),
     "vcl_crops_drawn": ("fig5",),
-    "colours": ("fig1", "fig2", "fig3", "fig6"),
+    "colours": ("fig1", "fig2", "fig3", "fig6", "failures"),
 }
 """Value of the section `figures`: the figures that it changes. `dpi` changes all."""

@@ -21,7 +21,7 @@ from uscl_med3d.report.tables.layout import shown
 TITLE = "Dice against LoRA rank"
 CAPTION = (
     "Ultrasound Dice after the last click by LoRA rank: left, this run, with 95 % intervals over patients "
-    "(dots are single training seeds); right, as the paper reports it, without intervals. The panels have "
+    "(small circles are single training seeds); right, as the paper reports it, without intervals. The panels have "
     "different data."
 )
 
@@ -35,7 +35,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     ours, paper = figure.subplots(1, 2)
     _ours(ours, context)
     _paper(paper, context)
-    share_legend(figure, (ours, paper))
+    share_legend(figure, (paper, ours))  # ours last: its handles stand for a name
     return figure
 
 
@@ -50,7 +50,7 @@ def _ours(axes: Axes, context: Context) -> None:
     if rows["dice"].notna().sum() == 0 or not _ranks(context):
         say(axes, explain_missing(rows) if _ranks(context) else "no method with a LoRA sweep")
         return
-    for offset, (modules, (colour, marker)) in zip((-0.06, 0.0, 0.06), LOOK.items(), strict=True):
+    for offset, (modules, (colour, marker)) in zip((-0.18, 0.0, 0.18), LOOK.items(), strict=True):
         made = [_estimate(context, rank, modules) for rank in _ranks(context)]
         x = np.arange(len(made)) + offset
         mean, low, high = (_collect(made, name) for name in ("mean", "low", "high"))
@@ -58,8 +58,12 @@ def _ours(axes: Axes, context: Context) -> None:
                       label=shown(MODULES[modules]))  # fmt: skip
         for position, rank in zip(x, _ranks(context), strict=True):
             dots = _seed_means(context, rank, modules)
-            if len(dots) > 1:
-                axes.plot([position] * len(dots), dots, ".", color=colour, ms=3, alpha=0.7)
+            axes.plot([position + 0.07] * len(dots), dots, "o", color=colour, mfc="white", ms=2.6, mew=0.7, zorder=4,
+                      label="one training seed" if (modules, rank) == ("both", _ranks(context)[0]) else None)  # fmt: skip
+    seeds_text = (
+        f"{len(context.job.training_seeds)} training seed{'s' * (len(context.job.training_seeds) > 1)}"
+    )
+    axes.text(0.98, 0.03, seeds_text, transform=axes.transAxes, ha="right", color=MUTED, fontsize=6.5)
     _finish(axes, context)
 
 
