@@ -1,0 +1,213 @@
+"""Model card and data card, generated from what was run: parameters, sidecars, curves and tables. No number is typed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from uscl_med3d.core.io import read_json, write_text
+from uscl_med3d.core.runs import main_run
+from uscl_med3d.user.models import Choice
+
+_MODULES = {"encoder": "image_encoder", "decoder": "mask_decoder", "both": "image_encoder+mask_decoder"}
+_RESULT_KEYS = ("dice", "ci_low", "ci_high", "n_patients", "n_cases")
+_SIMULATED = (
+    "**Simulated data.** Every image this model learned from, and every image behind the numbers below, was simulated. They "
+    "say how the pipeline behaves, and nothing about accuracy on patients."
+)
+
+
+def write_model_card(path: Path, choice: Choice, results: Path | None) -> None:
+    """Write what a model is, what it learned from, how well it did, and what it must not be used for.
+
+    Args:
+        path: of the Markdown file.
+        choice: the model.
+        results: results/<scale> whose parameters and tables are shown; None where they are not at hand.
+    """
+    lines = [f"# Model card: {choice.name}", "", *_describe_model(choice), "", "## Training data", ""]
+    if results is None:
+        lines += ["Not known here: the weights were given as a file, without results.", ""]
+        lines += ["## Results", "", "None at hand.", ""]
+    else:
+        lines += [
+            *_describe_training(choice, results),
+            "",
+            "## Results",
+            "",
+            *_describe_results(choice, results),
+            "",
+        ]
+    write_text(path, "\n".join([*lines, *_LIMITS, ""]))
+
+
+def write_data_card(path: Path, choice: Choice, results: Path) -> None:
+    """Write what the cohort of a scale consists of, counted from the sidecars of its volumes; no identifiers appear."""
+    sidecars = [read_json(file) for file in sorted((results / "volumes").glob("*/sidecar.json"))]
+    lines = ["# Data card", "", _origin(results), ""]
+    if not sidecars:
+        lines += [f"The volumes are not here ({results / 'volumes'}), so nothing can be counted.", ""]
+    else:
+        lines += [*_count(sidecars), "", *_describe_images(sidecars), ""]
+    lines += ["| class | label value |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in choice.job.classes.items()]
+    lines += [
+        "",
+        "Splits are by patient. Key frames of test patients score models; nothing learns from them.",
+        "Consent, ethics approval and licence of the data are not known to this software: add them before sharing.",
+        "",
+    ]
+    write_text(path, "\n".join(lines))
+
+
+def is_simulated(results: Path) -> bool | None:
+    """Whether a scale's cohort was simulated; None where its parameters are not there."""
+    file = results / "params/all.json"
+    return read_json(file).get("cohort") == "simulate" if file.is_file() else None
+
+
+def find_rows(choice: Choice, results: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(table, row) of the tables of a scale that belong to a run."""
+    import pandas as pd
+
+    run, file = choice.job.run, results / "params/report.json"
+    methods = read_json(file)["methods"] if file.is_file() else {}
+    if run.method not in methods:
+        return
+    grid = methods[run.method].get("grid")
+    is_main = run.id == (main_run(run.method, _Grid(grid)) if grid else run.method)
+    wanted: dict[str, dict[str, Any]] = {}
+    if is_main:
+        wanted |= {table: {"method": methods[run.method]["label"]} for table in ("table1", "table2")}
+    if grid and run.rank == grid["rank"]:
+        wanted["table3"] = {"tuned_modules": _MODULES[run.modules], "vcl_head": run.vcl}
+    if grid and run.vcl:
+        wanted["table5"] = {"rank": run.rank, "tuned_modules": _MODULES[run.modules]}
+    for table, keys in wanted.items():
+        path = results / f"tables/{table}.csv"
+        if not path.is_file():
+            continue
+        rows = pd.read_csv(path)
+        for key, value in keys.items():
+            rows = rows[rows[key] == value] if key in rows else rows.iloc[:0]
+        for row in rows.dropna(subset=["dice"]).to_dict("records"):
+            yield table, row
+
+
+class _Grid:
+    """A method entry as `main_run` needs it, from a parameter file of any version."""
+
+    def __init__(self, grid: dict[str, Any]) -> None:
+        self.grid = type("Cell", (), {"rank": grid["rank"]})()
+
+
+def _describe_model(choice: Choice) -> list[str]:
+    run, model = choice.job.run, choice.job.model
+    lines = [f"- method: {run.method}"]
+    if run.rank is not None:
+        lines.append(
+            f"- LoRA of rank {run.rank} on {run.modules}, {'with' if run.vcl else 'without'} VCL pretraining"
+        )
+    lines += [
+        f"- network: SAM-Med3D, {model.depth} blocks of width {model.embed_dim}, input {model.image_size}³ voxels",
+        f"- voxels: {choice.ingest.spacing_mm} mm in the image plane, at most {choice.ingest.max_frames} frames",
+        f"- classes it was tuned on: {', '.join(choice.job.classes)}; any object may be clicked",
+        "- prompts: clicks in 3D; boxes as clicks",
+    ]
+    return lines
+
+
+def _origin(results: Path) -> str:
+    simulated = is_simulated(results)
+    if simulated is None:
+        return "Where the data is from is not known here."
+    return _SIMULATED if simulated else "The data is the user's own cohort, given by a table of sweeps."
+
+
+def _describe_training(choice: Choice, results: Path) -> list[str]:
+    lines = [_origin(results), ""]
+    facts = results / f"curves/finetune/{choice.name}.json"
+    if facts.is_file():
+        values = read_json(facts)
+        lines += [
+            f"- {name.replace('_', ' ')}: {values[name]}"
+            for name in (
+                "sweeps",
+                "targets",
+                "crops",
+                "steps",
+                "kept_step",
+                "trainable_parameters",
+                "total_parameters",
+            )
+            if name in values
+        ]
+    lines.append(
+        "- labels of training sweeps: pseudo-labels, propagated from a few annotated frames of each sweep"
+    )
+    return lines
+
+
+def _describe_results(choice: Choice, results: Path) -> list[str]:
+    lines = []
+    if choice.validation_dice is not None:
+        lines += [
+            f"Mean Dice on validation cases of ultrasound at the last click: {choice.validation_dice:.1f}.",
+            "",
+        ]
+    rows = list(find_rows(choice, results))
+    if not rows:
+        return [*lines, f"The tables of {results} have no row of this run."]
+    lines += ["Dice in percent with its interval over test patients (bootstrap; `confidence` of the parameters).", "",
+              "| table | what | Dice | interval | patients | cases |", "|---|---|---|---|---|---|"]  # fmt: skip
+    for table, row in rows:
+        what = ", ".join(
+            f"{key} {value}" for key, value in row.items() if key not in (*_RESULT_KEYS, "reported", "reason")
+        )
+        lines.append(f"| {table} | {what} | {row['dice']:.1f} | {row['ci_low']:.1f} to {row['ci_high']:.1f} "
+                     f"| {row['n_patients']} | {row['n_cases']} |")  # fmt: skip
+    return lines
+
+
+def _count(sidecars: list[dict[str, Any]]) -> list[str]:
+    lines = ["| group | split | patients | sweeps | key frames that prompt | held-out key frames | full references |",
+             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    for group, split in sorted({(each["group"], each["split"]) for each in sidecars}):
+        these = [each for each in sidecars if (each["group"], each["split"]) == (group, split)]
+        roles = Counter(frame["role"] for each in these for frame in each["key_frames"])
+        patients = len({each["patient"] for each in these})
+        lines.append(f"| {group} | {split} | {patients} | {len(these)} | {roles['prompt']} | {roles['held_out']} "
+                     f"| {sum(each['has_reference'] for each in these)} |")  # fmt: skip
+    return lines
+
+
+def _describe_images(sidecars: list[dict[str, Any]]) -> list[str]:
+    probes = Counter(each["probe"] or "unknown" for each in sidecars)
+    formats = Counter(f"{each['source_format']} ({each['source_codec']})" for each in sidecars)
+    frames = [each["source_shape"][0] for each in sidecars]
+    untracked = sum(each["axis_without_millimetres"] == "d" for each in sidecars)
+    unknown = sum(each["spacing_mm"]["h"] is None for each in sidecars)
+    return [
+        f"- probes: {', '.join(f'{count} {name}' for name, count in sorted(probes.items()))}",
+        f"- files: {', '.join(f'{count} {name}' for name, count in sorted(formats.items()))}",
+        f"- frames per sweep: {min(frames)} to {max(frames)}",
+        f"- sweeps without millimetres between frames: {untracked} of {len(sidecars)}",
+        f"- sweeps of unknown pixel size: {unknown} of {len(sidecars)}",
+    ]
+
+
+_LIMITS = [
+    "## Limits",
+    "",
+    "- Masks depend on the clicks; another user's clicks give another mask.",
+    "- Scanners, probes, organs and diseases that the training data lacks were not tested.",
+    "- Freehand sweeps have no millimetres between frames, so volumes in millilitres cannot be read off these masks.",
+    "- Text burned into the image region is seen by the model like tissue.",
+    "",
+    "## Intended use",
+    "",
+    "Research on segmentation of ultrasound sweeps. Not a medical device; not for diagnosis, treatment or any decision "
+    "about a patient. Whoever uses it on other data measures it there first.",
+]
