@@ -13,10 +13,14 @@ PRETRAINED = "sam_med3d"
 
 @dataclass(frozen=True)
 class Needs:
-    """Inputs of a base model's training: the general-domain sets, and the base model that it learns from."""
+    """Inputs of a base model's training: the general-domain sets, and the base model that it learns from.
+
+    `part_of_it`: an official checkpoint needs the teacher, too, because it holds only a part of the model.
+    """
 
     general: bool
     teacher: str | None
+    part_of_it: bool = False
 
 
 FOUNDATIONS: dict[str, Needs] = {
@@ -26,7 +30,7 @@ FOUNDATIONS: dict[str, Needs] = {
     "mobile_sam": Needs(general=False, teacher="sam"),
     "tinysam": Needs(general=False, teacher="sam"),
     "sam_med2d": Needs(general=True, teacher="sam"),
-    "fastsam3d": Needs(general=True, teacher="sam_med3d"),
+    "fastsam3d": Needs(general=True, teacher="sam_med3d", part_of_it=True),
 }
 """Key of `foundation` in params.yaml, and module in `uscl_med3d.foundation`: what it needs."""
 
@@ -43,7 +47,7 @@ def list_needed(methods: Mapping[str, MethodEntry], trained_here: Mapping[str, b
     while waiting:
         name = waiting.pop()
         needed.add(name)
-        teacher = FOUNDATIONS[name].teacher
-        if teacher and trained_here[name] and teacher not in needed:
+        teacher, part_of_it = FOUNDATIONS[name].teacher, FOUNDATIONS[name].part_of_it
+        if teacher and (part_of_it or trained_here[name]) and teacher not in needed:
             waiting.add(teacher)
     return [name for name in FOUNDATIONS if name in needed]

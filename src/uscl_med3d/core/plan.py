@@ -147,8 +147,9 @@ class Plan:
 
     def teacher(self, model: str) -> list[str]:
         """Weights of the base model that a base model learns from."""
-        teacher = FOUNDATIONS[model].teacher
-        return [self.foundation_weights(teacher)] if teacher and self._trains(model) else []
+        needs = FOUNDATIONS[model]
+        wanted = needs.teacher and (needs.part_of_it or self._trains(model))
+        return [self.foundation_weights(needs.teacher)] if wanted else []
 
     def official_checkpoint(self, model: str) -> list[str]:
         """The file that a base model is loaded from, if it is there; nothing where the model is trained."""

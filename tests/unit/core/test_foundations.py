@@ -31,3 +31,8 @@ def test_teachers_are_needed_only_where_the_student_is_trained():
 
 def test_pseudo_labels_and_pretraining_always_need_their_models():
     assert list_needed({}, dict.fromkeys(FOUNDATIONS, True)) == ["sam_med3d", "seggpt"]
+
+
+def test_an_official_part_of_a_model_needs_the_rest_from_its_teacher():
+    official = dict.fromkeys(FOUNDATIONS, False)
+    assert list_needed(registry("fastsam3d"), official) == ["sam_med3d", "seggpt", "fastsam3d"]
