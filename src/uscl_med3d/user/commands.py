@@ -21,6 +21,9 @@ def add_verbs(verbs: Any) -> None:
     sub = _add(verbs, "audit-phi", audit_phi)
     sub.add_argument("folder", type=Path, help="folder with raw files or results")
     sub.add_argument("--out", type=Path, help="write the list as CSV, too")
+    sub.add_argument(
+        "--params-file", type=Path, default=Path("params.yaml"), help="whose `ingest.fan` is used"
+    )
     sub = _add(verbs, "import_set", import_set)
     sub.add_argument("layout", help="tdsc_abus, camus or segthy (docs/public_sets.md)")
     sub.add_argument("folder", type=Path, help="the set as it was unpacked")
@@ -68,9 +71,10 @@ def export(a: SimpleNamespace) -> None:
 
 def audit_phi(a: SimpleNamespace) -> None:
     """What may identify a patient in a folder, for a person to sign off: no certification of anything."""
+    from uscl_med3d.core.params.ingest import Fan
     from uscl_med3d.user.phi import audit_phi, describe, write_findings
 
-    findings = audit_phi(a.folder)
+    findings = audit_phi(a.folder, Fan.model_validate(_read_params(a.params_file)["ingest"]["fan"]))
     print(describe(a.folder, findings))
     if a.out is not None:
         write_findings(a.out, findings)
@@ -78,22 +82,29 @@ def audit_phi(a: SimpleNamespace) -> None:
 
 def import_set(a: SimpleNamespace) -> None:
     """A published ultrasound set as a cohort table."""
-    import yaml
-
     from uscl_med3d.data.public import write_cohort
 
-    try:
-        classes = yaml.safe_load(a.params_file.read_text(encoding="utf-8"))["classes"]
-    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
-        raise InputError(
-            file=a.params_file, found=f"{type(error).__name__}: {error}",
-            expected="a parameter file with `classes`", remedy="name it by --params-file",
-        ) from None  # fmt: skip
+    classes = _read_params(a.params_file)["classes"]
     if a.key_frames < 2:
         raise InputError(file="--key-frames", found=str(a.key_frames), expected="at least 2 (first and last)",
                          remedy="give more annotated frames")  # fmt: skip
     write_cohort(a.layout, a.folder, a.out, classes, a.key_frames)
     print(f"{a.out}: set `cohort: {a.out}` in your parameters (docs/public_sets.md)")
+
+
+def _read_params(file: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return {"classes": values["classes"], "ingest": values["ingest"]}
+    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
+        raise InputError(
+            file=file,
+            found=f"{type(error).__name__}: {error}",
+            expected="a parameter file with `classes` and `ingest`",
+            remedy="run from the repository's folder, or name the file by --params-file",
+        ) from None
 
 
 def list_prompts(given: list[tuple[str, str]], default: str) -> list[tuple[str, str, list[float], str]]:

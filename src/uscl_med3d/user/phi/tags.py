@@ -1,0 +1,48 @@
+"""DICOM attributes that may identify a patient, and those that `ingest` reads.
+
+IDENTIFYING follows the Basic Application Level Confidentiality Profile (DICOM PS3.15, Table E.1-1) as far as attributes
+occur in ultrasound files. Beside it, every attribute with a person's name, every date, time and free text, and every
+private attribute counts.
+"""
+
+from __future__ import annotations
+
+IDENTIFYING = frozenset({
+    "AccessionNumber", "AcquisitionComments", "AcquisitionDate", "AcquisitionDateTime", "AcquisitionTime",
+    "AdditionalPatientHistory", "AdmissionID", "AdmittingDate", "AdmittingDiagnosesDescription", "Allergies",
+    "ConsultingPhysicianName", "ContentCreatorName", "ContentDate", "ContentTime", "CountryOfResidence",
+    "CurrentPatientLocation", "DerivationDescription", "DetectorID", "DeviceSerialNumber", "DeviceUID",
+    "EthnicGroup", "FrameComments", "FrameOfReferenceUID", "ImageComments", "InstanceCreationDate",
+    "InstanceCreationTime", "InstanceCreatorUID", "InstitutionAddress", "InstitutionCodeSequence",
+    "InstitutionName", "InstitutionalDepartmentName", "InsurancePlanIdentification", "IssuerOfPatientID",
+    "LastMenstrualDate", "MedicalAlerts", "MedicalRecordLocator", "MilitaryRank", "NameOfPhysiciansReadingStudy",
+    "Occupation", "OperatorIdentificationSequence", "OperatorsName", "OtherPatientIDs", "OtherPatientIDsSequence",
+    "OtherPatientNames", "PatientAddress", "PatientAge", "PatientBirthDate", "PatientBirthName",
+    "PatientBirthTime", "PatientComments", "PatientID", "PatientInsurancePlanCodeSequence",
+    "PatientMotherBirthName", "PatientName", "PatientReligiousPreference", "PatientSex", "PatientSize",
+    "PatientState", "PatientTelephoneNumbers", "PatientWeight", "PerformedProcedureStepDescription",
+    "PerformedProcedureStepID", "PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime",
+    "PerformingPhysicianIdentificationSequence", "PerformingPhysicianName", "PersonAddress", "PersonName",
+    "PersonTelephoneNumbers", "PhysiciansOfRecord", "PregnancyStatus", "ProtocolName", "ReasonForStudy",
+    "ReferringPhysicianAddress", "ReferringPhysicianIdentificationSequence", "ReferringPhysicianName",
+    "ReferringPhysicianTelephoneNumbers", "RegionOfResidence", "RequestAttributesSequence",
+    "RequestedProcedureDescription", "RequestedProcedureID", "RequestingPhysician", "RequestingService",
+    "ResponsibleOrganization", "ResponsiblePerson", "SOPInstanceUID", "ScheduledPerformingPhysicianName",
+    "SeriesDate", "SeriesDescription", "SeriesInstanceUID", "SeriesTime", "SpecialNeeds", "StationName",
+    "StudyComments", "StudyDate", "StudyDescription", "StudyID", "StudyInstanceUID", "StudyTime",
+    "TimezoneOffsetFromUTC", "VerifyingObserverName", "VisitComments",
+})  # fmt: skip
+"""Keywords of the stated list."""
+
+NAMES_A_PERSON = ("PatientName", "PatientID", "PatientBirthName", "OtherPatientNames", "OtherPatientIDs", "AccessionNumber",
+                  "PatientMotherBirthName", "ResponsiblePerson", "PatientTelephoneNumbers", "PatientAddress")  # fmt: skip
+"""Their values must turn up nowhere else: not in file names, sidecars or logs."""
+
+TEXT_OR_TIME = frozenset({"PN", "DA", "DT", "TM", "LT", "ST", "UT"})
+"""Value representations that count wherever they stand."""
+
+READ_BY_INGEST = (
+    "TransferSyntaxUID", "PhotometricInterpretation", "BitsStored", "Rows", "Columns", "NumberOfFrames", "FrameTime",
+    "CineRate", "RecommendedDisplayFrameRate", "SequenceOfUltrasoundRegions", "PixelSpacing", "PixelData",
+)  # fmt: skip
+"""All that `ingest` takes from a header; into its sidecar go the codec, the frame rate and the pixel size."""
