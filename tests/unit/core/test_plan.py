@@ -124,6 +124,6 @@ def test_a_plot_setting_touches_its_own_figures_only(config, tmp_path, monkeypat
     def recolour(values):
         values["figures"]["colours"]["liver"] = "#000000"
 
-    assert changed(config, draw_more_crops, tmp_path) == {"all.json", "figure/fig5.json"}
-    names = {"all.json", *(f"figure/fig{number}.json" for number in (1, 2, 3, 6))}
+    assert changed(config, draw_more_crops, tmp_path) == {"all.json", "annotation.json", "figure/fig5.json"}
+    names = {"all.json", "annotation.json", *(f"figure/fig{number}.json" for number in (1, 2, 3, 6))}
     assert changed(config, recolour, tmp_path) == names
