@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from uscl_med3d.core.params.report import SHOWN_IN
 from uscl_med3d.core.plan import Plan
 from uscl_med3d.core.reporting import FIGURES
 
@@ -44,7 +45,7 @@ def test_new_rank_touches_its_own_jobs_and_the_report(config, tmp_path, monkeypa
     new = [f"uscl_med3d_r4_{modules}_vcl" for modules in ("encoder", "decoder", "both")]
     figures = {f"figure/{name}.json" for name in FIGURES}
     expected = (
-        {"all.json", "check.json", "report.json"}
+        {"all.json", "annotation.json", "check.json", "report.json"}
         | figures
         | {f"{stage}/{run}.json" for stage in ("finetune", "evaluate") for run in new}
     )
@@ -125,5 +126,5 @@ def test_a_plot_setting_touches_its_own_figures_only(config, tmp_path, monkeypat
         values["figures"]["colours"]["liver"] = "#000000"
 
     assert changed(config, draw_more_crops, tmp_path) == {"all.json", "annotation.json", "figure/fig5.json"}
-    names = {"all.json", "annotation.json", *(f"figure/fig{number}.json" for number in (1, 2, 3, 6))}
+    names = {"all.json", "annotation.json", *(f"figure/{name}.json" for name in SHOWN_IN["colours"])}
     assert changed(config, recolour, tmp_path) == names
