@@ -1,0 +1,195 @@
+"""A checkout of its own whose default scale is tiny; how jobs are counted, compared, measured and waited for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+from checkout import Checkout
+
+from uscl_med3d.core.reporting import FIGURES
+
+RESULTS = "results/phantom"
+MEASURED = (
+    "benchmarks",
+    "logs",
+    "training_cost.",
+    "inference_cost.",
+    "claims.",
+    "report.html",
+    "receipts/report/",
+)
+"""Parts of results that hold measured seconds, or the hash of a file that does."""
+
+TEXTS = {"tables": 1, "training_cost": 1, "inference_cost": 1, "claims": 1, "html": 1}
+REPORT = TEXTS | {"figure": len(FIGURES)}
+"""Jobs of the stage `report`: rule -> count."""
+
+SECONDS: dict[str, tuple[float, float]] = {}
+"""Measured figures of docs/contract.md, printed at the end: seconds, and of these seconds of processors."""
+
+
+class Repository(Checkout):
+    """A checkout whose default scale is the small one."""
+
+    @property
+    def results(self) -> Path:
+        return self.folder / RESULTS
+
+    def environment(self) -> dict[str, str]:
+        """Variables of every command: this checkout's code, this Python's tools, an author for commits."""
+        author = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
+                  for key, value in (("NAME", "Contract"), ("EMAIL", "contract@example.org"))}  # fmt: skip
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return (
+            os.environ
+            | author
+            | {"PYTHONPATH": str(self.folder / "src"), "PATH": path, "DVC_NO_ANALYTICS": "1"}
+        )
+
+    def run(self, *command: str, ok: bool = True) -> str:
+        done = subprocess.run(command, cwd=self.folder, env=self.environment(), text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+        assert (done.returncode == 0) == ok, (
+            f"{' '.join(command)} -> {done.returncode}\n{done.stdout[-6000:]}"
+        )
+        return done.stdout
+
+    def start(self, *command: str) -> subprocess.Popen:
+        """A command in the background, in a session of its own."""
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment(), start_new_session=True,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+
+    def make(self, target: str, *settings: str) -> tuple[str, ...]:
+        """The command line of a make target, with the environment that runs the tests."""
+        return ("make", "-o", "env", target, f"VENV={sys.prefix}", *settings)
+
+    def planned(self) -> dict[str, int]:  # type: ignore[override]
+        """Jobs that Snakemake would run now: rule -> count, without the target `all`."""
+        return count_jobs(self.run("snakemake", "--cores", "2", "--dry-run", "--quiet", "rules"))
+
+    def idle_in_dvc(self) -> str:
+        """What DVC says about changes."""
+        return self.run("dvc", "status").strip().splitlines()[-1]
+
+    def repro(self) -> dict[str, int]:
+        """Run what DVC finds changed; jobs that really ran: rule -> count."""
+        return count_started(self.run("dvc", "repro"))
+
+    def params(self) -> dict[str, Any]:
+        return yaml.safe_load((self.folder / "params.yaml").read_text())
+
+    def change(self, dotted: str, value: Any) -> None:
+        """Set one value of params.yaml."""
+        values = self.params()
+        *parents, last = dotted.split(".")
+        node = values
+        for key in parents:
+            node = node[key]
+        assert node[last] != value
+        node[last] = value
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
+
+    def contents(self, *parts: str) -> dict[str, bytes]:
+        """Every file of the results that must be the same in every run: name -> bytes."""
+        files = [path for part in parts or ("",) for path in sorted((self.results / part).rglob("*"))]
+        names = {path.relative_to(self.results).as_posix(): path for path in files if path.is_file()}
+        return {
+            name: path.read_bytes()
+            for name, path in names.items()
+            if not any(word in name for word in MEASURED) and "/." not in f"/{name}"
+        }
+
+    def processes(self) -> list[psutil.Process]:
+        """Processes that work in this checkout, but for this one."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                inside = Path(process.cwd()).is_relative_to(self.folder)
+                if inside and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+
+def count_jobs(output: str) -> dict[str, int]:
+    """The table of jobs in Snakemake's output, but for targets that only name files."""
+    jobs: dict[str, int] = {}
+    for line in output.splitlines():
+        words = line.split()
+        if len(words) == 2 and words[1].isdigit():
+            jobs[words[0]] = int(words[1])
+    return {rule: count for rule, count in jobs.items() if rule != "total" and not rule.endswith("all")}
+
+
+def count_started(output: str) -> dict[str, int]:
+    """Jobs that a run started, by the messages of the rules (`finetune: uscl_med3d_r8_both_vcl`)."""
+    messages = {
+        "simulate: ultrasound": "simulate", "simulate: general": "simulate_general", "evaluate: gate": "gate",
+        "evaluate: cost of": "measure", "report: tables": "tables", "report: training cost": "training_cost",
+        "report: inference cost": "inference_cost", "report: claims": "claims", "report: page": "html",
+        "report: ": "figure",
+    }  # fmt: skip
+    started: Counter[str] = Counter()
+    for line in output.splitlines():
+        head, found, message = line.partition(": ")
+        if found and head.startswith("Job ") and head[4:].isdigit():
+            rule = next((rule for start, rule in messages.items() if message.startswith(start)), None)
+            started[rule or message.partition(":")[0]] += 1
+    return dict(started)
+
+
+def equal(first: dict[str, bytes], second: dict[str, bytes]) -> list[str]:
+    """Names of files that differ or that only one side has."""
+    return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+
+
+def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """The first true value of a condition."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    pytest.fail(f"{what}: not within {seconds:g} s")
+
+
+def merge(values: dict, overlay: dict) -> None:
+    """Snakemake's rule for several configuration files: mappings are merged, everything else is replaced."""
+    for key, value in overlay.items():
+        if isinstance(value, dict) and isinstance(values.get(key), dict):
+            merge(values[key], value)
+        else:
+            values[key] = value
+
+
+class measure:  # noqa: N801  (used as a statement)
+    """Keep under a name how long a block takes, and the processor time of the commands in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> measure:
+        self.start, self.before = time.monotonic(), os.times()
+        return self
+
+    def __exit__(self, *failed: object) -> None:
+        after = os.times()
+        self.seconds = time.monotonic() - self.start
+        self.processor = sum(after[2:4]) - sum(self.before[2:4])
+        SECONDS[self.name] = (self.seconds, self.processor)

@@ -1,0 +1,105 @@
+"""Other checkouts of the same commit: pulled, run again, compared."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+from repository import Repository, equal, measure
+
+from uscl_med3d.core.params.report import SHOWN_IN
+from uscl_med3d.core.reporting import FIGURES
+
+
+def test_pulled_clone_has_nothing_to_do(clone):
+    with measure("nothing to do in a pulled clone, both tools"):
+        assert clone.planned() == {}
+        assert clone.repro() == {}
+    assert clone.idle_in_dvc() == "Data and pipelines are up to date."
+    assert "agree" in clone.run("uscl-med3d", "audit")
+    assert clone.run("git", "status", "--porcelain") == ""
+
+
+def test_change_in_a_pulled_clone_runs_exactly_what_depends_on_it(clone):
+    coloured = {"figure": len(SHOWN_IN["colours"]), "html": 1}
+    clone.change("figures.colours.liver", "#000000")
+    assert clone.planned() == coloured
+    assert clone.repro() == coloured
+    clone.change("pretrain.momentum", 0.5)
+    planned = clone.planned()
+    assert planned["pretrain"] == planned["finetune"] == 1 and "pseudolabel" not in planned
+    with open(clone.folder / "src/uscl_med3d/pseudolabel/gate.py", "a") as stream:
+        stream.write("\n# a remark\n")
+    assert clone.planned()["pseudolabel"] == 1
+
+
+def test_clone_without_data_regenerates_tables_and_curves(finished, tmp_path):
+    fresh = git_clone(finished, tmp_path / "fresh")
+    with measure("`make regenerate` in a clone without data"):
+        output = fresh.run(*fresh.make("regenerate"))
+    assert "0 differ" in output
+    for name in ("table1", "table5"):
+        assert (fresh.results / f"tables/{name}.csv").is_file()
+    skipped = {line.partition(":")[0] for line in output.splitlines() if "not rebuilt" in line}
+    assert {"claims", "report.html", "figure fig1", "figure fig2", "figure fig3", "figure fig6"} <= skipped
+    assert not {"figure fig4", "figure learning_curves", "figure click_curves", "figure rank_curve"} & skipped
+
+
+@pytest.mark.parametrize(
+    "file", ["tables/table1.csv", "tables/table4.tex", "figures/click_curves.png", "metrics.json"]
+)
+def test_regenerate_names_a_file_edited_by_hand(finished, tmp_path, file):
+    fresh = git_clone(finished, tmp_path / "fresh")
+    path = fresh.results / file
+    data = path.read_bytes()
+    path.write_bytes(data[:-2] + b"7\n")
+    output = fresh.run("uscl-med3d", "regenerate", ok=False)
+    assert f"results/phantom/{file}: differs" in output and "1 differ" in output
+
+
+def test_scores_edited_by_hand_show_in_regenerate(finished, tmp_path):
+    fresh = git_clone(finished, tmp_path / "fresh")
+    path = fresh.results / "scores/full_tuning.csv"
+    rows = path.read_text().splitlines()
+    column = rows[0].split(",").index("dice")
+    for number, row in enumerate(rows[1:], 1):
+        cells = row.split(",")
+        cells[column] = "99" if cells[column] else ""
+        rows[number] = ",".join(cells)
+    path.write_text("\n".join(rows) + "\n")
+    output = fresh.run("uscl-med3d", "regenerate", ok=False)
+    assert "results/phantom/tables/table4.csv: differs" in output
+
+
+def test_regenerate_needs_no_torch(finished, tmp_path):
+    fresh = git_clone(finished, tmp_path / "fresh")
+    (tmp_path / "torch").mkdir()
+    for name in ("torch", "monai", "transformers", "peft", "snakemake", "dvc"):
+        (fresh.folder / "src" / f"{name}.py").write_text("raise ImportError('not installed')\n")
+    assert "0 differ" in fresh.run("uscl-med3d", "regenerate")
+
+
+def test_one_core_in_another_clone_gives_the_same_bytes(finished, unmade, tmp_path):
+    """The whole run once more, on one core, elsewhere: results alike; `uscl-med3d compare` agrees, and can fail."""
+    shutil.copytree(unmade.folder, tmp_path / "elsewhere", symlinks=True)
+    other = Repository(tmp_path / "elsewhere")
+    with measure("full run by `snakemake --cores 1`"):
+        other.run("snakemake", "--cores", "1")
+    assert equal(finished.contents(), other.contents()) == []
+    assert len(other.contents("checkpoints")) >= 5 and len(other.contents("figures")) == 2 * len(FIGURES)
+    tables = str(other.results / "tables")
+    with measure("`uscl-med3d compare` of all tables"):
+        output = finished.run("uscl-med3d", "compare", "results/phantom/tables", tables, "--tolerance", "0")
+    assert " 0 differ" in output
+    path = other.results / "tables/table4.csv"
+    path.write_text(path.read_text().replace("baseline,3dus,", "baseline,3dus,1", 1))
+    output = finished.run(
+        "uscl-med3d", "compare", "results/phantom/tables", tables, "--tolerance", "0.5", ok=False
+    )
+    assert "table4 · method=baseline · dataset=3dus · dice: " in output and " 1 differ" in output
+
+
+def git_clone(origin: Repository, folder) -> Repository:
+    subprocess.run(["git", "clone", "--quiet", str(origin.folder), str(folder)], check=True)
+    return Repository(folder)

@@ -1,0 +1,106 @@
+"""Nothing is done twice, and after a change exactly what depends on it, in Snakemake and in DVC alike."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from repository import REPORT, count_started, measure
+
+from uscl_med3d.core.params.report import SHOWN_IN
+
+COLOURED = {"figure": len(SHOWN_IN["colours"]), "html": 1}
+
+CHANGES = {
+    "a rank added": (
+        "methods.uscl_med3d.grid.ranks", [8, 16],
+        {"pretrain": 1, "finetune": 1, "evaluate": 1} | REPORT,
+    ),
+    "fewer epochs": (
+        "finetune.steps", 2,
+        # Two fine-tunes, their scores, and the adapter switched off in one of them; the base model stays as it is.
+        {"finetune": 2, "evaluate": 3, "measure": 3, "gate": 1} | REPORT,
+    ),
+    "colour of a class": (
+        "figures.colours.liver", "#000000",
+        COLOURED,
+    ),
+    "click seeds": (
+        "evaluate.click_seeds", [1],
+        {"evaluate": 5, "measure": 5, "gate": 1} | REPORT,
+    ),
+    "VCL momentum": (
+        "pretrain.momentum", 0.5,
+        {"pretrain": 1, "finetune": 1, "evaluate": 2, "measure": 2} | REPORT,
+    ),
+}  # fmt: skip
+
+
+def test_second_run_does_nothing_within_five_seconds(finished):
+    """Processor seconds: what else the machine does is no part of the promise."""
+    with measure("second `snakemake --cores all`") as first:
+        output = finished.run("snakemake", "--cores", "2")
+    assert "Nothing to be done" in output
+    with measure("second `dvc repro`") as second:
+        assert finished.repro() == {}
+    assert finished.idle_in_dvc() == "Data and pipelines are up to date."
+    assert first.processor <= 5 and second.processor <= 5
+
+
+def test_finished_run_is_honest_and_nothing_is_left_to_commit(finished):
+    assert "agree" in finished.run("uscl-med3d", "audit")
+    assert finished.run("git", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_change_of_a_parameter_runs_exactly_what_depends_on_it(copy, name):
+    key, value, expected = CHANGES[name]
+    copy.change(key, value)
+    assert copy.planned() == expected
+    with measure(f"`dvc repro` after: {name}"):
+        assert copy.repro() == expected
+    assert copy.planned() == {} and copy.repro() == {}
+    assert "agree" in copy.run("uscl-med3d", "audit")
+
+
+@pytest.mark.parametrize(("module", "expected"), [
+    ("report/claims/cost.py", {"claims": 1, "html": 1}),
+    ("report/figures/fig4.py", {"figure": 1, "html": 1}),
+    ("pseudolabel/quality.py", {"pseudolabel": 1, "finetune": 2, "evaluate": 3, "measure": 3, "gate": 1} | REPORT),
+    ("methods/nearest_key_frame.py", {"evaluate": 1, "measure": 1} | REPORT),
+    ("trace.py", {}),
+    ("bench.py", {}),
+    ("core/params/report.py", {}),
+])  # fmt: skip
+def test_edit_of_a_module_runs_only_the_rules_that_import_it(copy, module, expected):
+    with open(copy.folder / "src/uscl_med3d" / module, "a") as stream:
+        stream.write("\n# a remark\n")
+    assert copy.planned() == expected
+
+
+def test_dvc_names_what_changed(copy):
+    """`dvc params diff` and `dvc metrics diff` after a change; learning curves in `dvc plots`."""
+    copy.change("methods.full_tuning.options.learning_rate", 0.05)
+    copy.repro()
+    changed = json.loads(copy.run("dvc", "params", "diff", "--json"))["params.yaml"]
+    assert changed == {
+        "methods.full_tuning.options.learning_rate": {"old": 0.001, "new": 0.05, "diff": 0.049}
+    }
+    cells = json.loads(copy.run("dvc", "metrics", "diff", "--json"))["results/phantom/metrics.json"]
+    assert cells and all("full" in name for name in cells), cells
+    copy.run("dvc", "plots", "show")
+    page = (copy.folder / "dvc_plots/index.html").read_text()
+    assert "validation_dice" in page and "validation_loss" in page
+
+
+def test_experiment_runs_what_depends_on_its_parameter(copy):
+    key = "methods.uscl_med3d.options.learning_rate"
+    output = copy.run("dvc", "exp", "run", "--name", "slower", "--set-param", f"{key}=0.0005")
+    assert count_started(output) == {"finetune": 1, "evaluate": 2, "measure": 2} | REPORT
+    shown = json.loads(copy.run("dvc", "exp", "show", "--json"))
+    names = (
+        {row["name"] for row in shown[-1]["experiments"][0]["revs"]}
+        if shown[-1].get("experiments")
+        else set()
+    )
+    assert "slower" in names | {row.get("name") for row in shown}
