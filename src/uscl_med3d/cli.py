@@ -152,7 +152,7 @@ def html(a: SimpleNamespace) -> None:
     from uscl_med3d.report.html import build_report
 
     build_report(load_job("report", a.params), a.tables, a.figures, a.claims, a.pseudolabels, a.gate, a.splits,
-                 a.jobs, a.out)  # fmt: skip
+                 a.jobs, a.receipts, a.out)  # fmt: skip
 
 
 def bench(a: SimpleNamespace) -> None:
@@ -297,7 +297,7 @@ def build_parser() -> argparse.ArgumentParser:
     ).add_argument("--name", required=True)
     add(annotation, several=["scores", "pseudolabels"], outputs=["out"])
     add(claims, "tables", "pseudolabels", several=["scores"], outputs=["out"])
-    add(html, "tables", "figures", "claims", "pseudolabels", "gate", "splits", "jobs", outputs=["out"])
+    add(html, "tables", "figures", "claims", "pseudolabels", "gate", "splits", "jobs", "receipts", outputs=["out"])
     for tool in (bench, readme, trace, audit, regenerate, compare):
         verbs.add_parser(tool.__name__, help=(tool.__doc__ or "").strip()).set_defaults(function=tool)
     verbs.choices["bench"].add_argument("--quick", action="store_true", help="small sizes only")

@@ -133,6 +133,7 @@ rule html:
         pseudolabels=rules.pseudolabel.output.labels,
         gate=rules.gate.output.result,
         splits=rules.ingest.output.splits,
+        receipts=expand(rules.evaluate.output.receipt, run=PLAN.runs),
     output:
         page=f"{RESULTS}/report.html",
         receipt=f"{RESULTS}/receipts/report/html.json",
@@ -142,13 +143,14 @@ rule html:
         tables=lambda wildcards, input: dirname(input.tables[0]),
         figures=lambda wildcards, input: dirname(input.figures[0]),
         jobs=lambda wildcards, input: dirname(input.params),
+        receipts=lambda wildcards, input: dirname(input.receipts[0]),
     message:
         "report: page"
     shell:
         "uscl-med3d html --params {input.params} --receipt {output.receipt}"
         " --tables {params.tables} --figures {params.figures}"
         " --claims {input.claims} --pseudolabels {input.pseudolabels} --gate {input.gate} --splits {input.splits}"
-        " --jobs {params.jobs} --out {output.page} > {log} 2>&1"
+        " --jobs {params.jobs} --receipts {params.receipts} --out {output.page} > {log} 2>&1"
 
 
 rule report_all:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -9,8 +10,24 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from uscl_med3d.report.figures import draw
+from uscl_med3d.core.io import write_json
+from uscl_med3d.report.figures import FIGURES, draw
 from uscl_med3d.report.html import build_report
+from uscl_med3d.report.html.provenance import DIGITS, read_origins
+from uscl_med3d.report.tables import TABLES
+from uscl_med3d.report.tables.layout import value_column
+
+
+def receipt_of(run: str) -> dict:
+    """A receipt as the stage `evaluate` writes it."""
+    weights = hashlib.sha256(run.encode()).hexdigest()
+    return {
+        "verb": "evaluate", "params": {"run": run}, "python": "3", "libraries": {},
+        "inputs": {"volumes": "0" * 64, f"checkpoints/finetune/{run}.safetensors": weights},
+        "outputs": {"predictions": "1" * 64, f"scores/{run}.csv": "2" * 64},
+        "code": {"modules": 3, "sha256": "3" * 64},
+    }  # fmt: skip
+
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -41,6 +58,8 @@ def write(run, built, tmp_path):
     params.mkdir(parents=True)
     for one in run.scores:
         (params / f"{one.stem}.json").write_text("{}")
+    for one in run.scores:
+        write_json(tmp_path / "receipts" / f"{one.stem}.json", receipt_of(one.stem))
     draw("fig4", run.job, run.inputs, tmp_path / "figures")
 
     def made(passed: bool = True) -> str:
@@ -59,7 +78,9 @@ def write(run, built, tmp_path):
             tmp_path / "gate.json",
         )
         page = tmp_path / "report.html"
-        build_report(run.job, built / "tables", *parts, run.made.splits_csv, params.parent, page)
+        build_report(
+            run.job, built / "tables", *parts, run.made.splits_csv, params.parent, tmp_path / "receipts", page
+        )
         return page.read_text(encoding="utf-8")
 
     return made
@@ -80,7 +101,45 @@ def test_numbers_of_the_tables_are_on_the_page_with_their_run(write, built):
     table = pd.read_csv(built / "tables" / "table1.csv")
     for value in table["dice"].dropna():
         assert f">{value:.1f}</a>" in text
-    assert 'href="#run-uscl_med3d_r32_both_vcl"' in text and "patients" in text
+    assert 'href="#origin-uscl_med3d_r32_both_vcl"' in text and "patients" in text
+
+
+def test_a_number_names_its_weights_and_parameters(write):
+    text = write()
+    weights = hashlib.sha256(b"uscl_med3d_r32_both_vcl").hexdigest()[:DIGITS]
+    parameters = hashlib.sha256(b'{"run": "uscl_med3d_r32_both_vcl"}').hexdigest()[:DIGITS]
+    hints = [hint for hint in re.findall(r'title="([^"]*)"', text) if "uscl_med3d_r32_both_vcl" in hint]
+    assert hints
+    assert all(weights in hint and f"parameters {parameters}" in hint for hint in hints)
+    row = text[text.index('id="origin-uscl_med3d_r32_both_vcl"') :].split("</tr>")[0]
+    assert weights in row and parameters in row and "2" * DIGITS in row
+
+
+def test_the_parameters_of_a_run_have_the_hash_that_trace_prints(tmp_path):
+    from uscl_med3d import trace
+
+    write_json(tmp_path / "a.json", receipt_of("a"))
+    origin = read_origins(tmp_path)["a"]
+    assert origin.parameters == trace._hash(receipt_of("a")["params"])
+    assert read_origins(tmp_path / "none") == {}
+
+
+def test_every_table_and_figure_has_its_place(write):
+    checker = Checker()
+    text = write()
+    checker.feed(text)
+    assert set(TABLES) <= checker.ids and {"training_cost", "inference_cost"} <= checker.ids
+    for name in FIGURES:
+        assert name in checker.ids or f"({name}.png is missing)" in text
+
+
+def test_table_7_shows_its_own_numbers(write, built):
+    text = write()
+    section = text[text.index("id='table7'") :].split("</section>")[0]
+    table = pd.read_csv(built / "tables" / "table7.csv")
+    for value in table[value_column(TABLES["table7"])].dropna():
+        assert f">{value:.1f}</a>" in section
+    assert "NoC@80" in section and "takes no clicks" in section
 
 
 def test_it_says_that_seggpt_loses_and_that_the_gate_failed(write):
@@ -91,7 +150,16 @@ def test_it_says_that_seggpt_loses_and_that_the_gate_failed(write):
 
 def test_what_is_missing_is_said(run, tmp_path):
     build_report(
-        run.job, tmp_path, tmp_path, tmp_path / "no.csv", None, None, None, None, tmp_path / "report.html"
+        run.job,
+        tmp_path,
+        tmp_path,
+        tmp_path / "no.csv",
+        None,
+        None,
+        None,
+        None,
+        None,
+        tmp_path / "report.html",
     )
     text = (tmp_path / "report.html").read_text()
     for words in (

@@ -24,27 +24,31 @@ class ReportInputs:
     gate_json: Path | None
     splits_csv: Path | None
     params_dir: Path | None
+    receipts_dir: Path | None
 
 
 def build_report(
     job: Any, tables_dir: Path, figures_dir: Path, claims_csv: Path, pseudolabels_dir: Path | None,
-    gate_json: Path | None, splits_csv: Path | None, params_dir: Path | None, out_html: Path,
+    gate_json: Path | None, splits_csv: Path | None, params_dir: Path | None, receipts_dir: Path | None,
+    out_html: Path,
 ) -> None:  # fmt: skip
     """Write the report.
 
     Args:
         job: parameters of the stage `report`.
-        tables_dir: `table1` ... `table5` and `training_cost`, as CSV.
+        tables_dir: `table1` ... and `training_cost`, `inference_cost`, as CSV.
         figures_dir: the figures as PNG.
         claims_csv: the claims table.
         pseudolabels_dir: `quality.csv`, `sweeps.csv`, `summary.json`.
         gate_json: result of the gate on validation patients.
         splits_csv: patient, sweep, group, view, split.
-        params_dir: the job files of this run; their hashes are the provenance of every number.
+        params_dir: the job files of this run.
+        receipts_dir: the receipts of `evaluate`; weights and parameters of every run, the provenance of its numbers.
         out_html: the page.
     """
     inputs = ReportInputs(
-        Path(tables_dir), Path(figures_dir), Path(claims_csv), pseudolabels_dir, gate_json, splits_csv, params_dir
+        Path(tables_dir), Path(figures_dir), Path(claims_csv), pseudolabels_dir, gate_json, splits_csv, params_dir,
+        receipts_dir,
     )  # fmt: skip
     parts = [(name, title, build(job, inputs)) for name, title, build in sections.SECTIONS]
     write_text(out_html, page(f"USCL-Med3D: report of the run “{job.scale}”", parts))

@@ -9,13 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from uscl_med3d.core.io import read_json, sha256
+from uscl_med3d.core.io import read_json
 from uscl_med3d.report.claims import explain
 from uscl_med3d.report.figures import find_figure
+from uscl_med3d.report.html.cost import cost
 from uscl_med3d.report.html.page import cell, facts, figure, paragraph, table
+from uscl_med3d.report.html.provenance import provenance
 from uscl_med3d.report.html.pseudolabels import pseudolabels
 from uscl_med3d.report.html.tables import table_section
-from uscl_med3d.report.style import class_title
 
 
 def _figure(inputs: Any, name: str) -> str:
@@ -101,13 +102,18 @@ def training(job: Any, inputs: Any) -> str:
 
 
 def results(job: Any, inputs: Any) -> str:
-    """The five tables."""
+    """All tables."""
     return table_section(job, inputs)
 
 
 def pictures(job: Any, inputs: Any) -> str:
-    """Curves and the qualitative figure."""
-    return "".join(_figure(inputs, name) for name in ("click_curves", "rank_curve", "forgetting", "fig6"))
+    """Curves and comparisons."""
+    return "".join(_figure(inputs, name) for name in ("click_curves", "cases", "rank_curve", "forgetting"))
+
+
+def errors(job: Any, inputs: Any) -> str:
+    """The qualitative figure and the worst cases."""
+    return _figure(inputs, "fig6") + _figure(inputs, "failures")
 
 
 def claims(job: Any, inputs: Any) -> str:
@@ -146,62 +152,6 @@ def _fixed(value: float, digits: int) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
-COST_COLUMNS = {
-    "run": "Run",
-    "trainable_parameters": "Trainable parameters",
-    "steps": "Steps",
-    "batch": "Batch",
-    "seconds": "Seconds",
-    "peak_memory_gb": "Peak memory, GB",
-    "reported_hours": "Reported hours",
-    "reported_memory_gb": "Reported GB",
-}
-
-
-def cost(job: Any, inputs: Any) -> str:
-    """The training-cost table."""
-    path = inputs.tables_dir / "training_cost.csv"
-    if not path.is_file():
-        return paragraph("No training-cost table.", "note")
-    rows = []
-    for row in pd.read_csv(path).to_dict("records"):
-        run = f'<td><a href="#run-{escape(row["run"])}">{escape(row["run"])}</a></td>'
-        rows.append([run, *(cell(_number(row[name]), "number") for name in list(COST_COLUMNS)[1:])])
-    text = (
-        "Measured in this run, every fine-tune at the same batch size; VCL pretraining is not included. Times are those "
-        "of a shared machine and vary. Reported values are the paper's: 100 epochs at batch 2 on other data."
-    )
-    return paragraph(text, "muted") + table(tuple(COST_COLUMNS.values()), rows)
-
-
-def _number(value: Any) -> str:
-    if pd.isna(value):
-        return "–"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
-
-
-def provenance(job: Any, inputs: Any) -> str:
-    """Hash of every job file: the only configuration that the job of that name read."""
-    intro = (
-        "Every job reads one parameter file and nothing else; its SHA-256 stands for all numbers that come from the job. "
-        "A run's checkpoint is checkpoints/finetune/<run>.safetensors, its scores are scores/<run>.csv."
-    )
-    if inputs.params_dir is None or not Path(inputs.params_dir).is_dir():
-        return paragraph(intro, "muted") + paragraph("No folder of job files was given.", "note")
-    folder, rows = Path(inputs.params_dir), []
-    for path in sorted(folder.rglob("*.json")):
-        name = str(path.relative_to(folder))
-        anchor = f' id="run-{escape(path.stem)}"' if name.startswith("evaluate/") else ""
-        rows.append(
-            [f"<td{anchor}><code>{escape(name)}</code></td>", f"<td><code>{sha256(path)}</code></td>"]
-        )
-    seeds = ", ".join(map(str, job.training_seeds))
-    head = (
-        f"Master seed {job.seed}; training seeds {seeds}; classes {', '.join(map(class_title, job.classes))}."
-    )
-    return paragraph(intro, "muted") + paragraph(head) + table(("Job file", "SHA-256"), rows)
-
-
 SECTIONS: tuple[tuple[str, str, Callable[[Any, Any], str]], ...] = (
     ("overview", "Overview", overview),
     ("cohort", "Cohort", cohort),
@@ -210,6 +160,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Any, Any], str]], ...] = (
     ("training", "Training", training),
     ("tables", "Tables", results),
     ("figures", "Figures", pictures),
+    ("errors", "Errors", errors),
     ("claims", "Claims", claims),
     ("cost", "Cost", cost),
     ("provenance", "Provenance", provenance),

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from uscl_med3d.report.html.page import cell, paragraph, table
+from uscl_med3d.report.html.provenance import Origin, read_origins
 from uscl_med3d.report.tables import TABLES
 from uscl_med3d.report.tables.context import Context
 from uscl_med3d.report.tables.layout import Cell, arrange, value_column
@@ -16,16 +17,18 @@ from uscl_med3d.report.tables.layout import Cell, arrange, value_column
 
 def table_section(job: Any, inputs: Any) -> str:
     """All tables of the registry, with captions."""
-    context = Context.empty(job)
+    context, origins = Context.empty(job), read_origins(inputs.receipts_dir)
     intro = paragraph(
-        "Every cell: our mean and interval, and below it in italics what the paper reports. Hover over a number, or "
-        "follow it, for the run, its patients and its parameters.",
+        "Every cell: our mean and interval, and below it in italics what the paper reports. Hover over a number for its "
+        "patients, run, weights and parameters (first digits of SHA-256), or follow it to the run's row in Provenance.",
         "muted",
     )
-    return intro + "".join(_one(name, context, inputs.tables_dir) for name in TABLES)
+    links = " · ".join(f'<a href="#{name}">{name.removeprefix("table")}</a>' for name in TABLES)
+    listed = f'<p class="muted">Table {links}</p>'
+    return listed + intro + "".join(_one(name, context, inputs.tables_dir, origins) for name in TABLES)
 
 
-def _one(name: str, context: Context, folder: Path) -> str:
+def _one(name: str, context: Context, folder: Path, origins: dict[str, Origin]) -> str:
     path, module = folder / f"{name}.csv", TABLES[name]
     title = f"<h3 id='{name}'>Table {name.removeprefix('table')}. {escape(module.TITLE)}</h3>"
     if not path.is_file():
@@ -33,22 +36,27 @@ def _one(name: str, context: Context, folder: Path) -> str:
     layout = arrange(pd.read_csv(path), module.INDEX, module.COLUMNS, value_column(module))
     rows = []
     for index, cells, records in zip(layout.index, layout.cells, layout.records, strict=True):
-        values = [_cell(one, record, module, context) for one, record in zip(cells, records, strict=True)]
+        values = [
+            _cell(one, record, module, context, origins) for one, record in zip(cells, records, strict=True)
+        ]
         rows.append([*map(cell, index), *values])
     notes = "".join(f"<li>{escape(note)}</li>" for note in layout.notes)
     listed = f'<ol class="caption">{notes}</ol>' if notes else ""
     return title + table(layout.header, rows) + _caption(folder / f"{name}.md") + listed
 
 
-def _cell(one: Cell, record: dict, module: Any, context: Context) -> str:
+def _cell(one: Cell, record: dict, module: Any, context: Context, origins: dict[str, Origin]) -> str:
     mark = f"<sup>{one.note}</sup>" if one.note else ""
     reported = f'<span class="reported">{escape(one.reported)}</span>' if one.reported else ""
     interval = f'<span class="interval">{escape(one.interval)}</span>' if one.interval else ""
     if pd.isna(record[value_column(module)]):
         return f'<td class="number" title="{escape(str(record["reason"]))}">–{mark}{reported}</td>'
     runs = module.source(context, {key: record[key] for key in module.KEYS}).runs
-    hint = f"{record['n_patients']:.0f} patients, {record['n_cases']:.0f} cases; run {', '.join(r.id for r in runs)}"
-    link = f'<a href="#run-{escape(runs[0].id)}">{escape(one.ours)}</a>' if runs else escape(one.ours)
+    hint = f"{record['n_patients']:.0f} patients, {record['n_cases']:.0f} cases"
+    for run in runs:
+        hint += f"\nrun {run.id}" + (f": {origins[run.id].in_words()}" if run.id in origins else "")
+    anchor = f"{'origin' if runs and runs[0].id in origins else 'run'}-{runs[0].id if runs else ''}"
+    link = f'<a href="#{escape(anchor)}">{escape(one.ours)}</a>' if runs else escape(one.ours)
     return f'<td class="number" title="{escape(hint)}">{link}{mark}{interval}{reported}</td>'
 
 
