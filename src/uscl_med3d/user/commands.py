@@ -30,6 +30,12 @@ def add_verbs(verbs: Any) -> None:
     sub.add_argument("--out", type=Path, required=True, help="cohort table to write")
     sub.add_argument("--key-frames", type=int, default=5, help="annotated frames per clip (5)")
     sub.add_argument("--params-file", type=Path, default=Path("params.yaml"), help="whose `classes` are used")
+    sub.add_argument(
+        "--overlay",
+        type=Path,
+        default=Path("workflow/scales/public.yaml"),
+        help="overlay whose `classes` are added",
+    )
 
 
 def segment(a: SimpleNamespace) -> None:
@@ -84,27 +90,35 @@ def import_set(a: SimpleNamespace) -> None:
     """A published ultrasound set as a cohort table."""
     from uscl_med3d.data.public import write_cohort
 
-    classes = _read_params(a.params_file)["classes"]
+    classes = _read_params(a.params_file, a.overlay)["classes"]
     if a.key_frames < 2:
         raise InputError(file="--key-frames", found=str(a.key_frames), expected="at least 2 (first and last)",
                          remedy="give more annotated frames")  # fmt: skip
     write_cohort(a.layout, a.folder, a.out, classes, a.key_frames)
-    print(f"{a.out}: set `cohort: {a.out}` in your parameters (docs/public_sets.md)")
+    print(f"{a.out}: set `cohort: {a.out}` in {a.overlay} and run that scale (docs/public_sets.md)")
 
 
-def _read_params(file: Path) -> dict[str, Any]:
+def _read_params(*files: Path) -> dict[str, Any]:
+    """Values of a parameter file with those of overlays, section by section."""
     import yaml
 
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return {"classes": values["classes"], "ingest": values["ingest"]}
-    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
-        raise InputError(
-            file=file,
-            found=f"{type(error).__name__}: {error}",
-            expected="a parameter file with `classes` and `ingest`",
-            remedy="run from the repository's folder, or name the file by --params-file",
-        ) from None
+    merged: dict[str, Any] = {}
+    for file in files:
+        try:
+            values = yaml.safe_load(file.read_text(encoding="utf-8"))
+            for section, value in values.items():
+                known = merged.get(section)
+                merged[section] = (
+                    known | value if isinstance(known, dict) and isinstance(value, dict) else value
+                )
+        except (OSError, yaml.YAMLError, AttributeError) as error:
+            raise InputError(
+                file=file,
+                found=f"{type(error).__name__}: {error}",
+                expected="a parameter file",
+                remedy="run from the repository's folder, or name the file by --params-file",
+            ) from None
+    return merged
 
 
 def list_prompts(given: list[tuple[str, str]], default: str) -> list[tuple[str, str, list[float], str]]:
