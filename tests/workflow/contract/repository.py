@@ -178,7 +178,7 @@ def merge(values: dict, overlay: dict) -> None:
             values[key] = value
 
 
-class measure:  # noqa: N801  (used as a statement)
+class measure:
     """Keep under a name how long a block takes, and the processor time of the commands in it."""
 
     def __init__(self, name: str) -> None:
