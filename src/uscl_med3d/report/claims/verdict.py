@@ -107,7 +107,8 @@ def _judge(case: _Case, evidence: Evidence) -> tuple[str, str]:
     facts = _describe(case)
     positive = all(difference.mean > 0 for _, difference in case.found)
     against = [label for label, difference in case.found if difference.mean < 0 and difference.high < 0]
-    seeds = len(evidence.context.job.training_seeds)
+    # Seeds that were scored, not those that are planned: a run cut into sittings may have fewer.
+    seeds = min(difference.seeds for _, difference in case.found)
     if case.claim.about_training and seeds == 1:
         return "undecided (one seed)", f"direction seen: {_direction(case)}; {facts}"
     note = " One training seed: holds for these checkpoints." if seeds == 1 and case.trained else ""
