@@ -17,18 +17,19 @@ import yaml
 from checkout import Checkout
 
 from uscl_med3d.core.reporting import FIGURES
+from uscl_med3d.report.claims import COST_CLAIMS
 
 RESULTS = "results/phantom"
 MEASURED = (
-    "benchmarks",
-    "logs",
+    "benchmarks/",
+    "logs/",
     "training_cost.",
     "inference_cost.",
     "claims.",
     "report.html",
-    "receipts/report/",
+    "report/html.json",
 )
-"""Parts of results that hold measured seconds, or the hash of a file that does."""
+"""Parts of results that hold measured seconds, or the hash of a file that does. Of the claims only those about cost do."""
 
 TEXTS = {"tables": 1, "training_cost": 1, "inference_cost": 1, "claims": 1, "html": 1}
 REPORT = TEXTS | {"figure": len(FIGURES)}
@@ -107,11 +108,16 @@ class Repository(Checkout):
         """Every file of the results that must be the same in every run: name -> bytes."""
         files = [path for part in parts or ("",) for path in sorted((self.results / part).rglob("*"))]
         names = {path.relative_to(self.results).as_posix(): path for path in files if path.is_file()}
-        return {
+        found = {
             name: path.read_bytes()
             for name, path in names.items()
             if not any(word in name for word in MEASURED) and "/." not in f"/{name}"
         }
+        if "claims.csv" in names:
+            cost = tuple(f"{claim.id}," for claim in COST_CLAIMS)
+            lines = names["claims.csv"].read_text().splitlines()
+            found["claims.csv"] = "\n".join(line for line in lines if not line.startswith(cost)).encode()
+        return found
 
     def processes(self) -> list[psutil.Process]:
         """Processes that work in this checkout, but for this one."""
