@@ -19,8 +19,8 @@ ENTRIES = tiny_params().methods
 METHODS = [name for name in list_methods() if name in ENTRIES]
 
 
-@pytest.fixture(scope="module")
-def measured(base_weights, cohort, make_job, tmp_path_factory):
+@pytest.fixture
+def measured(base_weights, cohort, make_job, tmp_path_factory, monkeypatch):
     """Name -> what was measured; trained methods and their adapters start fresh."""
     folder = tmp_path_factory.mktemp("cost")
 
@@ -32,6 +32,7 @@ def measured(base_weights, cohort, make_job, tmp_path_factory):
             run = next(r.id for r in list_runs(ENTRIES, [0]) if r.method == source and r.vcl is False)
         job = make_job("evaluate", run)
         file = folder / f"{name}.json"
+        monkeypatch.setattr(cost, "REPEATS", (1, 2))
         cost.measure_cost(job, cohort.volumes, cohort.splits, base_weights(entry.base), None, None, file)
         return json.loads(file.read_text())
 
@@ -81,8 +82,9 @@ def test_a_cohort_without_annotation_still_has_a_subject(cohort, make_job, tmp_p
     assert subject.case == "s_e3" and subject.key_frames is None and 0 < subject.target.mean() < 0.5
 
 
-def test_slow_methods_are_repeated_less(monkeypatch):
-    clock = iter(np.arange(0, 1000, 50.0))
+@pytest.mark.parametrize(("seconds", "passes"), [(0.01, 30), (0.5, 7), (20.0, 3), (50.0, 2)])
+def test_quick_methods_are_repeated_more(seconds, passes, monkeypatch):
+    clock = iter(np.arange(1000) * seconds)
     monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     calls = []
-    assert len(list(cost.repeat(lambda: calls.append(1)))) == 2 and len(calls) == 1
+    assert len(list(cost.repeat(lambda: calls.append(1)))) == passes and len(calls) == 1
