@@ -64,6 +64,7 @@ verify: env
 
 bench: env
 	$(BIN)/uscl-med3d bench
+	$(BIN)/uscl-med3d bench --fastsam3d
 
 readme: env
 	$(BIN)/uscl-med3d readme

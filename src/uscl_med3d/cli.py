@@ -159,7 +159,7 @@ def bench(a: SimpleNamespace) -> None:
     """Time the encoder against the padded reference, into results/bench/."""
     from uscl_med3d.bench import main
 
-    main(["--quick"] if a.quick else [])
+    main([f"--{name}" for name in ("quick", "fastsam3d") if getattr(a, name)])
 
 
 def trace(a: SimpleNamespace) -> None:
@@ -301,6 +301,7 @@ def build_parser() -> argparse.ArgumentParser:
     for tool in (bench, readme, trace, audit, regenerate, compare):
         verbs.add_parser(tool.__name__, help=(tool.__doc__ or "").strip()).set_defaults(function=tool)
     verbs.choices["bench"].add_argument("--quick", action="store_true", help="small sizes only")
+    verbs.choices["bench"].add_argument("--fastsam3d", action="store_true", help="FastSAM3D's encoder instead")
     verbs.choices["trace"].add_argument("cells", nargs="+", help="table1, then key=value of the wanted cells")
     verbs.choices["compare"].add_argument("folders", nargs=2, type=Path, help="folders of tables")
     verbs.choices["compare"].add_argument("--tolerance", type=float, required=True, help="in Dice points")
