@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
@@ -80,12 +79,12 @@ def test_regenerate_needs_no_torch(finished, tmp_path):
     assert "0 differ" in fresh.run("uscl-med3d", "regenerate")
 
 
-def test_one_core_in_another_clone_gives_the_same_bytes(finished, unmade, tmp_path):
-    """The whole run once more, on one core, elsewhere: results alike; `uscl-med3d compare` agrees, and can fail."""
-    shutil.copytree(unmade.folder, tmp_path / "elsewhere", symlinks=True)
+def test_verify_on_one_core_in_another_clone_gives_the_same_bytes(finished, tmp_path):
+    """`make verify`: the whole run once more, on one core, elsewhere. Same bytes; `uscl-med3d compare` can fail."""
     other = Repository(tmp_path / "elsewhere")
-    with measure("full run by `snakemake --cores 1`"):
-        other.run("snakemake", "--cores", "1")
+    with measure("`make verify` on one core"):
+        output = finished.run(*finished.make("verify", f"FOLDER={other.folder}", "CORES=1", "TOLERANCE=0"))
+    assert " 0 differ" in output
     assert equal(finished.contents(), other.contents()) == []
     assert len(other.contents("checkpoints")) >= 5 and len(other.contents("figures")) == 2 * len(FIGURES)
     tables = str(other.results / "tables")

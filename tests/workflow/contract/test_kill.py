@@ -90,7 +90,6 @@ def test_plain_snakemake_needs_no_unlock_after_a_kill(copy):
     assert list((copy.folder / ".snakemake/locks").iterdir())
     # The lock of a living scheduler stays.
     assert "cannot be locked" in copy.run("snakemake", "--cores", "2", ok=False)
-    assert find(copy, "finetune")
     kill(find(copy, "snakemake"))
     run.wait(60)
     wait_until(lambda: not copy.processes(), 30, "processes of the killed run end")
