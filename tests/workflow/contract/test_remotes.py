@@ -110,12 +110,10 @@ def s3(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, plugins: Path) 
                                    stdout=stream, stderr=stream)  # fmt: skip
     wait_for(port, process, log)
     url = f"http://127.0.0.1:{port}"
-    client = (
-        f"boto3.client('s3', endpoint_url='{url}', aws_access_key_id='key', aws_secret_access_key='secret')"
-    )
-    code = f"import boto3; {client}.create_bucket(Bucket='uscl')"
-    subprocess.run([str(plugins / "python"), "-c", code], check=True, timeout=60,
-                   env=os.environ | {"AWS_DEFAULT_REGION": "us-east-1"})  # fmt: skip
+    keys = "aws_access_key_id='key', aws_secret_access_key='secret', region_name='us-east-1'"
+    client = f"botocore.session.get_session().create_client('s3', endpoint_url='{url}', {keys})"
+    code = f"import botocore.session; {client}.create_bucket(Bucket='uscl')"
+    subprocess.run([str(plugins / "python"), "-c", code], check=True, timeout=300)
     yield {"url": "s3://uscl/store", "endpointurl": url, "access_key_id": "key", "secret_access_key": "secret",
            "region": "us-east-1"}  # fmt: skip
     process.terminate()
