@@ -36,8 +36,15 @@ def test_cost_adds_up_per_stage(tmp_path):
 
 def test_only_the_last_clicks_are_kept():
     table = "**T**\n\n| Method | Clicks | a |\n| --- | --- | --- |\n| x | 1 | 5 |\n| x | 10 | 6 |\n\ncaption"
-    assert keep_last_clicks(table).splitlines()[2:5] == ["| Method | Clicks | a |", "| --- | --- | --- |", "| x | 10 | 6 |"]
-    assert keep_last_clicks("| Method | a |\n| --- | --- |\n| x | 5 |") == "| Method | a |\n| --- | --- |\n| x | 5 |"
+    assert keep_last_clicks(table).splitlines()[2:5] == [
+        "| Method | Clicks | a |",
+        "| --- | --- | --- |",
+        "| x | 10 | 6 |",
+    ]
+    assert (
+        keep_last_clicks("| Method | a |\n| --- | --- |\n| x | 5 |")
+        == "| Method | a |\n| --- | --- |\n| x | 5 |"
+    )
 
 
 @pytest.mark.parametrize("name", ["table1", "table4"])
@@ -45,5 +52,7 @@ def test_the_readme_shows_the_committed_table(name):
     table = ROOT / f"results/phantom/tables/{name}.md"
     if not table.is_file():
         pytest.skip("no results of the default scale in this checkout")
-    shown = re.search(rf"<!-- begin {name} -->\n(.*?)<!-- end {name} -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    shown = re.search(
+        rf"<!-- begin {name} -->\n(.*?)<!-- end {name} -->", (ROOT / "README.md").read_text(), re.DOTALL
+    )
     assert shown.group(1).strip() == keep_last_clicks(table.read_text()).strip(), "run `make readme`"
