@@ -289,3 +289,29 @@ def test_masks_return_to_the_input_where_they_were_clicked(here, clips):
         centre = np.array([axis.mean() for axis in np.nonzero(mask)])
         assert dice > 0.75, dice
         np.testing.assert_allclose(centre, [12, 32, 40], atol=0.5)
+
+
+REAL = {
+    "us_dicom_multiframe_pydicom/examples_ybr_color.dcm": "150,120,10",
+    "us_tracked_spine_phantom_plus/SpinePhantomFreehand.igs.mha": "300,250,10",
+    "us_tracked_spine_phantom_plus/SpinePhantomFreehandReconstructed.mha": "40,40,40",
+    "us_video_lung_pocus/Vir_prospective_file1.mp4": "150,150,40",
+    "us3d_trus_mr_deepreg_dummy/case000000_trus_image.nii.gz": "30,30,20",
+    "mr_pyradiomics_tumour/brain1_image.nrrd": "100,100,10",
+    "mr_spinalcord_sct/t2.nii.gz": "30,30,30",
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_files_give_a_mask_on_their_own_grid(name, shared, here, run, tmp_path):
+    source = shared / "data/real" / name
+    done = run("segment", source, "--point", REAL[name], "-o", tmp_path / "mask.mha")
+    assert done.code == 0, done.err
+    mask = SimpleITK.ReadImage(str(tmp_path / "mask.mha"))
+    if source.suffix in (".mha", ".nrrd", ".gz"):
+        image = SimpleITK.ReadImage(str(source))
+        assert mask.GetSize() == image.GetSize()
+        far = tuple(length - 1 for length in image.GetSize())
+        np.testing.assert_allclose(
+            mask.TransformIndexToPhysicalPoint(far), image.TransformIndexToPhysicalPoint(far), atol=1e-2
+        )
