@@ -56,9 +56,10 @@ def test_named_values_are_those_of_the_code(rows):
 def test_the_example_gives_the_cell_of_the_table(run, monkeypatch, capsys):
     code = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
     (path,) = (one for one in run.scores if one.stem == "full_tuning")
-    read = pd.read_csv
-    monkeypatch.setattr(pd, "read_csv", lambda name: read(path))
-    exec(code, {})
+    frame = pd.read_csv(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(pd, "read_csv", lambda name: frame)
+        exec(code, {})
     table = build_table("table4", Context.of(run.job, read_scores(run.scores)))
     cell = table[(table["method"] == "full_tuning") & (table["dataset"] == "3dus")].iloc[0]
     assert float(capsys.readouterr().out) == pytest.approx(cell["dice"])

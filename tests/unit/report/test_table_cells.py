@@ -88,9 +88,8 @@ def test_a_new_method_gets_its_row_without_new_code(run, tmp_path):
     extra = frame[frame["run"] == "sam_med3d"].assign(run="fastsam3d", method="fastsam3d")
     table = build_table("table1", Context.of(job, pd.concat([frame, extra])))
     assert table.loc[table["method"] == "FastSAM3D", "dice"].notna().all()
-    assert list(dict.fromkeys(table["method"])) == [
-        "FastSAM3D", "SAM-Med3D", "USCL-Med3D", "full tuning", "AdaptFormer",
-    ]  # fmt: skip
+    shown = list(dict.fromkeys(table["method"]))
+    assert shown[:3] == ["FastSAM3D", "SAM-Med3D", "USCL-Med3D"] and shown.count("FastSAM3D") == 1
 
 
 def test_held_out_key_frames_are_used_where_there_are_no_true_masks(run):
@@ -156,7 +155,7 @@ def test_a_score_file_without_a_column_is_refused(tmp_path):
 def test_markdown_and_latex_show_value_interval_reported_and_reason(context):
     layout = arrange(build_table("table2", context), ("method",), ("dataset", "points"))
     markdown = to_markdown(layout, "Title", "Caption.")
-    assert "(74.2)" in markdown and "<sup>1</sup> no method SAM in params.yaml: methods" in markdown
+    assert "(74.2)" in markdown and "<sup>1</sup> no method FastSAM3D in params.yaml: methods" in markdown
     assert markdown.count("\n| ") == 2 + len(layout.index)
     latex = to_latex(layout, "Title", "100% of_it", "table2")
     assert r"100\% of\_it" in latex and latex.count(r"\\") == 1 + len(layout.index)
