@@ -143,10 +143,10 @@ class Context:
         if not rows["class"].isin(classes).any():
             return _empty(self._explain(source, classes))
         report = self.job.report
-        # The stream names the number, not the table: the same cell has the same interval wherever it is
-        # shown.
+        # The stream names the data, not the run or the table: all methods meet the same resampled patients, so
+        # equal scores have equal intervals, and a cell has the same interval wherever it is shown.
         other = [] if source.reference in (None, self.reference) else [source.reference]
-        names = [source.runs[0].id, source.dataset, source.click, *classes, *other]
+        names = [source.dataset, source.click, *classes, *other]
         rng = seeds.rng(self.job.seed, "report", *names)
         made = estimate(rows, classes, report.confidence, report.n_boot, rng)
         reason = f"mean without {', '.join(made.missing)}: no scored case" if made.missing else ""
