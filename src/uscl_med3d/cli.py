@@ -297,11 +297,24 @@ def build_parser() -> argparse.ArgumentParser:
     ).add_argument("--name", required=True)
     add(annotation, several=["scores", "pseudolabels"], outputs=["out"])
     add(claims, "tables", "pseudolabels", several=["scores"], outputs=["out"])
-    add(html, "tables", "figures", "claims", "pseudolabels", "gate", "splits", "jobs", "receipts", outputs=["out"])
+    add(
+        html,
+        "tables",
+        "figures",
+        "claims",
+        "pseudolabels",
+        "gate",
+        "splits",
+        "jobs",
+        "receipts",
+        outputs=["out"],
+    )
     for tool in (bench, readme, trace, audit, regenerate, compare):
         verbs.add_parser(tool.__name__, help=(tool.__doc__ or "").strip()).set_defaults(function=tool)
     verbs.choices["bench"].add_argument("--quick", action="store_true", help="small sizes only")
-    verbs.choices["bench"].add_argument("--fastsam3d", action="store_true", help="FastSAM3D's encoder instead")
+    verbs.choices["bench"].add_argument(
+        "--fastsam3d", action="store_true", help="FastSAM3D's encoder instead"
+    )
     verbs.choices["trace"].add_argument("cells", nargs="+", help="table1, then key=value of the wanted cells")
     verbs.choices["compare"].add_argument("folders", nargs=2, type=Path, help="folders of tables")
     verbs.choices["compare"].add_argument("--tolerance", type=float, required=True, help="in Dice points")

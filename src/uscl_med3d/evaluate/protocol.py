@@ -93,7 +93,12 @@ def _next_click(simulator: Any, item: Item, region: Region, random: np.random.Ge
 
 
 def _make_predictor(
-    method: ClickMethod, items: Sequence[Item], first: Sequence[Click], setting: Setting, evaluate: Any, size: int
+    method: ClickMethod,
+    items: Sequence[Item],
+    first: Sequence[Click],
+    setting: Setting,
+    evaluate: Any,
+    size: int,
 ) -> Callable[[list[list[Click | None]]], list[Region]]:
     if setting.crop == "sliding":
         windows = [SlidingPrediction(method, item.image, size, evaluate.sliding_overlap) for item in items]

@@ -166,7 +166,9 @@ class _ClickTraining:
         return torch.cat(parts)
 
 
-def _fingerprint(job: Any, base_weights: Path | None, vcl_weights: Path | None, pseudolabels_dir: Path) -> str:
+def _fingerprint(
+    job: Any, base_weights: Path | None, vcl_weights: Path | None, pseudolabels_dir: Path
+) -> str:
     """What an unfinished training must belong to: the job, its weights, its labels."""
     labels = {path.name: sha256(path) for path in sorted(Path(pseudolabels_dir).glob("*.nii.gz"))}
     content = [

@@ -124,6 +124,14 @@ def test_the_parameters_of_a_run_have_the_hash_that_trace_prints(tmp_path):
     assert read_origins(tmp_path / "none") == {}
 
 
+def test_only_runs_are_listed(write, tmp_path):
+    write_json(tmp_path / "receipts" / "gate-check.json", receipt_of("gate-check") | {"outputs": {}})
+    text = write()
+    assert "origin-gate-check" not in text
+    for link in re.findall(r'href="#(origin-[^"]*)"', text):
+        assert f'id="{link}"' in text
+
+
 def test_every_table_and_figure_has_its_place(write):
     checker = Checker()
     text = write()

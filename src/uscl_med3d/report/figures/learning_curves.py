@@ -16,10 +16,13 @@ from uscl_med3d.report.style import DASHES, MUTED, method_colours, new_figure, s
 TITLE = "Learning curves"
 CAPTION = (
     "Training loss (top) and the measure on validation patients (bottom) of every training in this run. "
-    "Losses of different stages have different units; nothing here is a test result."
+    "Losses of different stages and of different base models have different units; base models that only learn a "
+    "teacher's features have no validation Dice. Nothing here is a test result."
 )
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
+BASES = {"seggpt": "SegGPT"}
+"""Base models whose method has another name."""
 VALIDATION = ("validation_dice", "dice_two_prompts", "validation_accuracy")
 LABELS = {
     "validation_dice": "Dice, validation",
@@ -38,7 +41,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
             "no learning curve: nothing was trained in this run (official weights, or not yet)",
         )
         return figure
-    figure = new_figure(4.3)
+    figure = new_figure(5.2)
     axes = figure.subplots(2, len(groups), squeeze=False)
     for column, (title, curves) in enumerate(groups.items()):
         _column(axes[0, column], axes[1, column], title, curves, job)
@@ -52,7 +55,7 @@ def group_curves(job: Any, paths: Sequence[Path]) -> dict[str, dict[str, pd.Data
         frame = pd.read_csv(path)
         if frame.empty or "step" not in frame or "loss" not in frame:
             continue
-        groups.setdefault(_group(job, path.stem), {})[path.stem] = frame
+        groups.setdefault(_group(job, path), {})[path.stem] = frame
     return dict(sorted(groups.items(), key=lambda item: _GROUPS.index(item[0])))
 
 
@@ -64,8 +67,9 @@ def _order(stem: str) -> tuple:
     return (*map(int, digits[:1]), stem) if stem.startswith("r") else (0, stem)
 
 
-def _group(job: Any, stem: str) -> str:
-    if stem in ("sam_med3d", "seggpt"):
+def _group(job: Any, path: Path) -> str:
+    stem = path.stem
+    if path.parent.name == "foundation":
         return "base models"
     if stem.startswith("r") and stem[1:].isdigit():
         return "VCL pretraining"
@@ -79,6 +83,8 @@ def _column(top: Axes, bottom: Axes, title: str, curves: dict[str, pd.DataFrame]
     measure = next((name for name in VALIDATION for frame in curves.values() if name in frame), None)
     for position, (name, frame) in enumerate(curves.items()):
         colour, dash, label = _look(name, position, job)
+        if title == "base models":
+            colour, label = PALETTE[position % len(PALETTE)], BASES.get(name, label)
         trained = frame[frame["loss"].notna()]
         top.plot(trained["step"], trained["loss"], color=colour, ls=dash, lw=1.0, label=label)
         for column in VALIDATION:
@@ -95,7 +101,11 @@ def _column(top: Axes, bottom: Axes, title: str, curves: dict[str, pd.DataFrame]
     _chance(bottom, curves)
     handles, labels = top.get_legend_handles_labels()
     shown = dict(zip(labels, handles, strict=True))
-    top.legend(shown.values(), shown.keys(), fontsize=6, handlelength=1.8, labelspacing=0.25)
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.24)}
+    bottom.legend(shown.values(), shown.keys(), fontsize=6, handlelength=1.8, labelspacing=0.25, **place)
+    if title == "base models":
+        # Their losses differ by orders of magnitude: segmentation, masked images, distances of features.
+        top.set_yscale("log")
 
 
 def _chance(axes: Axes, curves: dict[str, pd.DataFrame]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from uscl_med3d.report.html.page import cell, paragraph, table
+from uscl_med3d.report.html.provenance import read_origins
 from uscl_med3d.report.tables.inference_cost import TABLE as INFERENCE
 
 TRAINING = {
@@ -30,31 +31,31 @@ TRAINING_NOTE = (
 
 def cost(job: Any, inputs: Any) -> str:
     """The tables of training cost and of inference cost."""
-    training = _table(inputs.tables_dir / "training_cost.csv", TRAINING, "No training-cost table.")
-    inference = _table(
-        inputs.tables_dir / "inference_cost.csv", INFERENCE.columns, "No inference-cost table."
-    )
+    folder, known = inputs.tables_dir, set(read_origins(inputs.receipts_dir))
+    training = _table(folder / "training_cost.csv", TRAINING, known, "No training-cost table.")
+    inference = _table(folder / "inference_cost.csv", INFERENCE.columns, known, "No inference-cost table.")
     return (
         f'<h3 id="training_cost">Training</h3>{paragraph(TRAINING_NOTE, "muted")}{training}'
         f'<h3 id="inference_cost">Inference</h3>{paragraph(INFERENCE.caption, "muted")}{inference}'
     )
 
 
-def _table(path: Path, columns: Mapping[str, str], missing: str) -> str:
+def _table(path: Path, columns: Mapping[str, str], known: set[str], missing: str) -> str:
     if not path.is_file():
         return paragraph(missing, "note")
     frame = pd.read_csv(path)
-    rows = [_row(record, columns) for record in frame.to_dict("records")]
+    rows = [_row(record, columns, known) for record in frame.to_dict("records")]
     reasons = frame["reason"].dropna() if "reason" in frame else []
     notes = dict.fromkeys(part for text in reasons for part in str(text).split("; ") if part)
     listed = paragraph(f"–: {'; '.join(notes)}.", "caption") if notes else ""
     return table(tuple(columns.values()), rows) + listed
 
 
-def _row(record: dict[str, Any], columns: Mapping[str, str]) -> list[str]:
-    """The first cell leads to the run; texts stay texts, numbers are numbers."""
+def _row(record: dict[str, Any], columns: Mapping[str, str], known: set[str]) -> list[str]:
+    """The first cell leads to the run where its receipt is `known`; texts stay texts, numbers are numbers."""
     first, *others = columns
-    link = f'<td><a href="#run-{escape(str(record["run"]))}">{escape(str(record[first]))}</a></td>'
+    run, name = str(record["run"]), escape(str(record[first]))
+    link = f'<td><a href="#origin-{escape(run)}">{name}</a></td>' if run in known else f"<td>{name}</td>"
     return [link, *(_value(record.get(name)) for name in others)]
 
 

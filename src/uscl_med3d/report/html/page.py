@@ -47,6 +47,7 @@ td a { color: inherit; text-decoration: none; border-bottom: 1px dotted var(--mu
 table.claims { width: 100%; } td .muted { font-size: inherit; }
 .claims th:nth-child(1) { width: 22%; } .claims th:nth-child(2) { width: 12%; } .claims th:nth-child(3) { width: 9%; }
 .claims th:nth-child(4) { width: 34%; } .claims th:nth-child(5) { width: 23%; }
+td.hashes { white-space: nowrap; } td.hashes code { overflow-wrap: normal; }
 code { font-size: .9em; background: var(--soft); padding: 0 .2em; border-radius: 3px; overflow-wrap: anywhere; }
 footer { color: var(--muted); font-size: .85rem; padding-bottom: 3rem; margin-top: 3rem; }
 @media (max-width: 40rem) { figure img { width: 44rem; max-width: none; } body { font-size: 15px; }

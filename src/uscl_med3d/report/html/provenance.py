@@ -46,7 +46,9 @@ def read_origins(folder: Path | None) -> dict[str, Origin]:
     """Run -> its origin, from the folder with the receipts of `evaluate`; empty where there is none."""
     if folder is None or not Path(folder).is_dir():
         return {}
-    return {path.stem: _read(path) for path in sorted(Path(folder).glob("*.json"))}
+    found = [_read(path) for path in sorted(Path(folder).glob("*.json"))]
+    # The gate writes its receipt there, too: it makes no scores and is no run.
+    return {origin.run: origin for origin in found if origin.scores}
 
 
 def short(digest: str) -> str:
@@ -91,10 +93,11 @@ def _runs(inputs: Any) -> str:
             f"<code>{escape(Path(path).name)}</code> <code>{short(value)}</code>"
             for path, value in origin.checkpoints.items()
         )
+        others = (origin.parameters, origin.scores, origin.code)
         rows.append([
             f'<td id="origin-{escape(origin.run)}"><b>{escape(origin.run)}</b></td>',
-            f"<td>{weights or 'none'}</td>",
-            *(f"<td><code>{short(value)}</code></td>" for value in (origin.parameters, origin.scores, origin.code)),
+            f'<td class="hashes">{weights or "none"}</td>',
+            *(f'<td class="hashes"><code>{short(value)}</code></td>' for value in others),
         ])  # fmt: skip
     return title + paragraph(intro, "muted") + table(("Run", "Weights", "Parameters", "Scores", "Code"), rows)
 

@@ -82,9 +82,11 @@ def _slices(frame: pd.DataFrame, context: Context) -> str:
     means = rows.dropna(subset=["volume_clicks"]).groupby("method", sort=False)["volume_clicks"].mean()
     if means.empty:
         return ""
+    low, high = f"{means.min():.0f}", f"{means.max():.0f}"
+    number = low if low == high else f"{low} to {high}"
     return (
         f"2D methods ({', '.join(means.index)}) get their clicks in every slice that shows the object: "
-        f"{context.last_point} per slice are {means.min():.0f} to {means.max():.0f} per volume on average."
+        f"{context.last_point} per slice are {number} per volume on average."
     )
 
 
