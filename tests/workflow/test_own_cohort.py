@@ -16,7 +16,16 @@ cohort: mine/cohort.csv
 foundation:
   sam_med3d: {weights: results/smoke/checkpoints/foundation/sam_med3d.safetensors, source: the smoke run}
 gate: {required: true}
-methods: {uscl_med3d: {grid: {ranks: [32], modules: [both], without_vcl: false}}}
+methods:                      # those of the paper's own tables are enough here
+  uscl_med3d: {grid: {ranks: [32], modules: [both], without_vcl: false}}
+  sam: null
+  mobile_sam: null
+  tinysam: null
+  sam_med2d: null
+  fastsam3d: null
+  swin_unetr: null
+  seggpt: null
+  shape_interpolation: null
 """
 
 

@@ -6,6 +6,10 @@ import csv
 import hashlib
 
 import pytest
+import yaml
+
+from uscl_med3d.core.foundations import FOUNDATIONS
+from uscl_med3d.core.plan import Plan
 
 pytestmark = pytest.mark.workflow
 
@@ -57,11 +61,11 @@ def test_parameters_of_one_run_rerun_that_run_only(pristine):
     jobs = pristine.planned()
     assert jobs.pop("pretrain") == 1
     assert jobs.pop("finetune") == jobs.pop("evaluate") == 3
-    assert set(jobs) == {"all", "tables", "training_cost", "claims", "figure", "html"}
+    assert set(jobs) == {"all", "tables", "training_cost", "inference_cost", "claims", "figure", "html"}
 
 
 def test_source_edit_reruns_only_rules_that_import_it(pristine):
-    with open(pristine.folder / "src/uscl_med3d/report/claims.py", "a") as stream:
+    with open(pristine.folder / "src/uscl_med3d/report/claims/build.py", "a") as stream:
         stream.write("\n# a remark\n")
     assert set(pristine.planned()) == {"all", "claims", "html"}
 
@@ -74,7 +78,9 @@ def test_unknown_parameter_is_named(pristine):
 
 def test_paper_scale_has_a_complete_dag(smoke):
     jobs = smoke.planned(scale="workflow/scales/paper.yaml")
-    assert jobs["finetune"] == 17 and jobs["pretrain"] == 4 and jobs["evaluate"] == 18
+    plan = Plan(yaml.safe_load((smoke.folder / "params.yaml").read_text()))
+    assert jobs["finetune"] == len(plan.trained) and jobs["pretrain"] == 4
+    assert jobs["evaluate"] == len(plan.runs) and jobs["foundation"] == len(FOUNDATIONS)
 
 
 def test_paper_scale_says_what_to_put_where_before_any_work(smoke):
