@@ -5,24 +5,24 @@ KEY_FRAMES = PLAN.params.annotation.key_frames
 
 
 wildcard_constraints:
-    count="[0-9]+",
+    number="[0-9]+",
 
 
 rule annotation_pseudolabel:
     input:
-        params=PLAN.job_file("annotation", "k{count}"),
+        params=PLAN.job_file("annotation", "k{number}"),
         code=rules.pseudolabel.input.code,
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
         seggpt=rules.pseudolabel.input.seggpt,
     output:
-        labels=directory(f"{ANNOTATION}/k{{count}}/pseudolabels"),
+        labels=directory(f"{ANNOTATION}/k{{number}}/pseudolabels"),
     log:
-        f"{RESULTS}/logs/annotation/pseudolabel_k{{count}}.log",
+        f"{RESULTS}/logs/annotation/pseudolabel_k{{number}}.log",
     resources:
         gpu=PLAN.gpus,
     message:
-        "annotation: pseudo-labels from {wildcards.count} key frames"
+        "annotation: pseudo-labels from {wildcards.number} key frames"
     shell:
         "uscl-med3d pseudolabel --params {input.params} --volumes {input.volumes} --splits {input.splits}"
         " --seggpt {input.seggpt} --out {output.labels} > {log} 2>&1"
@@ -38,16 +38,16 @@ rule annotation_finetune:
         base=PLAN.base_weights(PLAN.annotation_run),
         vcl=PLAN.vcl_weights(PLAN.annotation_run),
     output:
-        weights=f"{ANNOTATION}/k{{count}}/weights.safetensors",
-        curve=f"{ANNOTATION}/k{{count}}/curve.csv",
-        info=f"{ANNOTATION}/k{{count}}/info.json",
-        cost=f"{ANNOTATION}/k{{count}}/cost.json",
+        weights=f"{ANNOTATION}/k{{number}}/weights.safetensors",
+        curve=f"{ANNOTATION}/k{{number}}/curve.csv",
+        info=f"{ANNOTATION}/k{{number}}/info.json",
+        cost=f"{ANNOTATION}/k{{number}}/cost.json",
     log:
-        f"{RESULTS}/logs/annotation/finetune_k{{count}}.log",
+        f"{RESULTS}/logs/annotation/finetune_k{{number}}.log",
     resources:
         gpu=PLAN.gpus,
     message:
-        "annotation: fine-tuning on {wildcards.count} key frames"
+        "annotation: fine-tuning on {wildcards.number} key frames"
     shell:
         "uscl-med3d finetune --params {input.params} --volumes {input.volumes} --splits {input.splits}"
         " --pseudolabels {input.pseudolabels} --base {input.base} --vcl {input.vcl}"
@@ -65,16 +65,16 @@ rule annotation_evaluate:
         checkpoint=rules.annotation_finetune.output.weights,
         vcl=PLAN.vcl_weights(PLAN.annotation_run),
     output:
-        scores=f"{ANNOTATION}/k{{count}}/scores.csv",
-        predictions=directory(f"{ANNOTATION}/k{{count}}/predictions"),
+        scores=f"{ANNOTATION}/k{{number}}/scores.csv",
+        predictions=directory(f"{ANNOTATION}/k{{number}}/predictions"),
     log:
-        f"{RESULTS}/logs/annotation/evaluate_k{{count}}.log",
+        f"{RESULTS}/logs/annotation/evaluate_k{{number}}.log",
     resources:
         gpu=PLAN.gpus,
     params:
         general=PLAN.general_folders,
     message:
-        "annotation: scores of {wildcards.count} key frames"
+        "annotation: scores of {wildcards.number} key frames"
     shell:
         "uscl-med3d evaluate --params {input.params} --volumes {input.volumes} --splits {input.splits}"
         " --general {params.general} --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl}"
@@ -85,9 +85,9 @@ rule annotation:
     input:
         params=PLAN.job_file("annotation"),
         code=list_sources("uscl_med3d.report.annotation"),
-        scores=expand(rules.annotation_evaluate.output.scores, count=KEY_FRAMES),
+        scores=expand(rules.annotation_evaluate.output.scores, number=KEY_FRAMES),
         pseudolabels=expand(
-            rules.annotation_pseudolabel.output.labels, count=KEY_FRAMES
+            rules.annotation_pseudolabel.output.labels, number=KEY_FRAMES
         ),
     output:
         expand(
