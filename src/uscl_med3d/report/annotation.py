@@ -34,7 +34,8 @@ TABLE = PlainTable(
     caption=(
         "Dice (0-100) with interval (bootstrap over patients). Pseudo-labels: training sweeps, the frames of the "
         "reference, before the gate, mean over classes. Accepted: share of frames that the gate lets into training. "
-        "Model: trained on these pseudo-labels, test patients, after the last click."
+        "Model: trained on these pseudo-labels, test patients, after the last click. One key frame is the middle one; "
+        "from two on the first and the last are among them. One training seed."
     ),
     label=NAME,
     columns={
