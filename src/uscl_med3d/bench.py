@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--repeats", type=int, default=3, help="least timed runs after the first")
     parser.add_argument(
-        "--quick", action="store_true", help="small network only: a minute instead of half an hour"
+        "--quick", action="store_true", help="small network only: a minute instead of a quarter of an hour"
     )
     parser.add_argument(
         "--fastsam3d", action="store_true", help="FastSAM3D's encoder against SAM-Med3D's instead (minutes)"
