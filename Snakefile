@@ -29,7 +29,7 @@ rule all:
         rules.inference_cost.output,
         rules.claims.output,
         rules.gate.output,
-        expand(rules.figure.output.png, figure=FIGURES),
+        expand(rules.figure.output.png, figure=PLAN.figures),
 
 
 onstart:

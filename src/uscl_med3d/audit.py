@@ -20,7 +20,6 @@ from uscl_med3d.core.params import SLICES, validate
 from uscl_med3d.core.params.methods import MethodEntry
 from uscl_med3d.core.plan import Plan
 from uscl_med3d.core.receipts import find_maker, hash_tree, read_receipts
-from uscl_med3d.core.reporting import FIGURES
 from uscl_med3d.core.runs import list_runs
 
 _LOCK = Path("dvc.lock")
@@ -79,7 +78,7 @@ def list_planned(plan: Plan) -> list[str]:
     names += [f"pretrain/r{rank}" for rank in plan.ranks]
     names += [f"finetune/{run}" for run in plan.trained] + [f"evaluate/{run}" for run in plan.runs]
     names += [f"report/{name}" for name in ("tables", "training_cost", "inference_cost", "claims", "html")]
-    return sorted(names + [f"report/figures/{name}" for name in FIGURES])
+    return sorted(names + [f"report/figures/{name}" for name in plan.figures])
 
 
 def _check_made(results: Path, receipts: Mapping[str, Any]) -> Iterator[InputError]:

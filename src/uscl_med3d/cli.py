@@ -92,7 +92,7 @@ def measure(a: SimpleNamespace) -> None:
     """What one run costs at inference."""
     from uscl_med3d.evaluate.cost import measure_cost
 
-    measure_cost(load_job("evaluate", a.params), a.volumes, a.splits, a.base, a.checkpoint, a.vcl, a.cost)
+    measure_cost(load_job("measure", a.params), a.volumes, a.splits, a.base, a.checkpoint, a.vcl, a.cost)
 
 
 def inference_cost(a: SimpleNamespace) -> None:

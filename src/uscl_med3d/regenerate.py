@@ -15,7 +15,6 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params import load_job
 from uscl_med3d.core.plan import Plan
-from uscl_med3d.core.reporting import FIGURES
 from uscl_med3d.report.claims import build_claims
 from uscl_med3d.report.figures import FigureInputs, draw
 from uscl_med3d.report.metrics import write_metrics
@@ -103,7 +102,7 @@ def _list_outputs(plan: Plan, out: Path) -> Iterator[tuple[str, Callable[[], Non
     yield "training cost", lambda: build_training_cost(job, info, cost, out / "tables/training_cost.csv")
     yield "inference cost", lambda: build_inference_cost(job, inference, out / "tables/inference_cost.csv")
     yield "claims", make_claims
-    for name in FIGURES:
+    for name in plan.figures:
         own = load_job("figure", results / f"params/figure/{name}.json")
         yield f"figure {name}", lambda name=name, own=own: draw(name, own, inputs, out / "figures")
     yield "report.html", lambda: _require(None)

@@ -20,7 +20,7 @@ METHODS = [name for name in list_methods() if name in ENTRIES]
 
 
 @pytest.fixture
-def measured(base_weights, cohort, make_job, tmp_path_factory, monkeypatch):
+def measured(base_weights, cohort, make_job, tmp_path_factory):
     """Name -> what was measured; trained methods and their adapters start fresh."""
     folder = tmp_path_factory.mktemp("cost")
 
@@ -30,9 +30,8 @@ def measured(base_weights, cohort, make_job, tmp_path_factory, monkeypatch):
         if entry.weights_of or (entry.grid and next(r for r in list_runs(ENTRIES, [0]) if r.id == run).vcl):
             source = entry.weights_of or name
             run = next(r.id for r in list_runs(ENTRIES, [0]) if r.method == source and r.vcl is False)
-        job = make_job("evaluate", run)
+        job = make_job("measure", run, measure__least_passes=1, measure__most_passes=2)
         file = folder / f"{name}.json"
-        monkeypatch.setattr(cost, "REPEATS", (1, 2))
         cost.measure_cost(job, cohort.volumes, cohort.splits, base_weights(entry.base), None, None, file)
         return json.loads(file.read_text())
 
@@ -67,7 +66,7 @@ def test_operations_are_counted():
 
 
 def test_subject_is_the_longest_target_of_the_first_test_sweep(cohort, make_job):
-    job = make_job("evaluate", "sam_med3d")
+    job = make_job("measure", "sam_med3d")
     subject = cost.choose_subject(job, cohort.volumes, cohort.splits)
     assert subject.case == "s_e1" and subject.name in ("liver", "spleen")
     clicks = cost.make_clicks(subject, job)
@@ -78,13 +77,14 @@ def test_a_cohort_without_annotation_still_has_a_subject(cohort, make_job, tmp_p
     lines = cohort.splits.read_text().splitlines()
     splits = tmp_path / "splits.csv"
     splits.write_text("\n".join([lines[0], *(line for line in lines if "s_e3" in line)]) + "\n")
-    subject = cost.choose_subject(make_job("evaluate", "sam_med3d"), cohort.volumes, splits)
+    subject = cost.choose_subject(make_job("measure", "sam_med3d"), cohort.volumes, splits)
     assert subject.case == "s_e3" and subject.key_frames is None and 0 < subject.target.mean() < 0.5
 
 
 @pytest.mark.parametrize(("seconds", "passes"), [(0.01, 30), (0.5, 7), (20.0, 3), (50.0, 2)])
-def test_quick_methods_are_repeated_more(seconds, passes, monkeypatch):
+def test_quick_methods_are_repeated_more(seconds, passes, make_job, monkeypatch):
     clock = iter(np.arange(1000) * seconds)
     monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     calls = []
-    assert len(list(cost.repeat(lambda: calls.append(1)))) == passes and len(calls) == 1
+    settings = make_job("measure", "sam_med3d").measure
+    assert len(list(cost.repeat(lambda: calls.append(1), settings))) == passes and len(calls) == 1

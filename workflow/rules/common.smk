@@ -4,7 +4,7 @@ from os.path import dirname
 from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.plan import Plan
-from uscl_med3d.core.reporting import FIGURES, TABLES
+from uscl_med3d.core.reporting import TABLES
 from uscl_med3d.core.watchdog import announce, drop_dead_lock, hold_lock
 
 try:

@@ -49,10 +49,10 @@ rule gate:
         " --scores {input.scores} --result {output.result} > {log} 2>&1"
 
 
-# What a method costs at inference. Every job takes all cores, so that nothing else runs beside it.
+# What a method costs at inference. With `measure.alone` a job takes all cores, so that nothing else runs beside it.
 rule measure:
     input:
-        params=PLAN.job_file("evaluate", "{run}"),
+        params=PLAN.job_file("measure", "{run}"),
         code=lambda wildcards: PLAN.code("uscl_med3d.evaluate.cost", wildcards.run),
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
@@ -64,7 +64,7 @@ rule measure:
     log:
         f"{RESULTS}/logs/measure/{{run}}.log",
     priority: -1
-    threads: workflow.cores
+    threads: workflow.cores if PLAN.params.measure.alone else 1
     resources:
         gpu=PLAN.gpus,
     message:

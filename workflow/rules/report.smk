@@ -128,7 +128,7 @@ rule html:
         code=list_sources("uscl_med3d.report.html", *PLAN.figure_modules),
         tables=rules.tables.output,
         cost=[*rules.training_cost.output, *rules.inference_cost.output],
-        figures=expand(rules.figure.output.png, figure=FIGURES),
+        figures=expand(rules.figure.output.png, figure=PLAN.figures),
         claims=rules.claims.output.csv,
         pseudolabels=rules.pseudolabel.output.labels,
         gate=rules.gate.output.result,

@@ -10,6 +10,7 @@ from typing import Any
 
 from uscl_med3d.core import params as parameters
 from uscl_med3d.core.closure import list_sources
+from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.foundations import FOUNDATIONS, list_needed
 from uscl_med3d.core.io import read_json, write_text
 from uscl_med3d.core.params.methods import Run
@@ -23,6 +24,7 @@ class Plan:
     """Paths and lists of one scale. Every path is relative to the repository."""
 
     def __init__(self, config: Mapping[str, Any], file: str = "params.yaml") -> None:
+        self.file = file
         self.params = parameters.validate(dict(config), file)
         self.scale = self.params.scale
         self.results = f"results/{self.scale}"
@@ -42,13 +44,15 @@ class Plan:
         """Write every job file whose content changed (an unchanged file keeps its time, so nothing re-runs)."""
         folder = Path(self.results, "params")
         wanted = {f"{stage}.json": parameters.slice_job(self.params, stage) for stage in parameters.SLICES
-                  if stage not in ("finetune", "evaluate", "figure") and not self._is_idle(stage)}  # fmt: skip
-        wanted |= {f"figure/{name}.json": parameters.slice_figure(self.params, name) for name in FIGURES}
+                  if stage not in ("finetune", "evaluate", "measure", "figure") and not self._is_idle(stage)}  # fmt: skip
+        wanted |= {f"figure/{name}.json": parameters.slice_figure(self.params, name) for name in self.figures}
         for run in self.runs.values():
             stages = ["evaluate"] + ["finetune"] * self.params.methods[run.method].trained
             wanted |= {
                 f"{stage}/{run.id}.json": parameters.slice_job(self.params, stage, run) for stage in stages
             }
+        for name in self.main_runs.values():
+            wanted[f"measure/{name}.json"] = parameters.slice_job(self.params, "measure", self.runs[name])
         for count in self.params.annotation.key_frames:
             fewer = self.params.pseudolabel.model_copy(update={"key_frames": count})
             changed = self.params.model_copy(update={"pseudolabel": fewer})
@@ -208,9 +212,25 @@ class Plan:
         return self.main_runs[self.params.annotation.method]
 
     @property
+    def figures(self) -> list[str]:
+        """Names of the figures that are drawn, in the order of the registry.
+
+        Raises:
+            InputError: if the parameters name a figure that there is none of.
+        """
+        drawn = self.params.figures.drawn
+        unknown = set() if drawn == "all" else set(drawn or ()) - set(FIGURES)
+        if unknown:
+            raise InputError(
+                file=self.file, found=f"figures.drawn: {', '.join(sorted(unknown))}",
+                expected=f"`all`, or a list of {', '.join(FIGURES)}", remedy="correct the names",
+            )  # fmt: skip
+        return [name for name in FIGURES if drawn == "all" or name in (drawn or ())]
+
+    @property
     def figure_modules(self) -> list[str]:
-        """Modules of all figures, which are found by name."""
-        return [f"uscl_med3d.report.figures.{name}" for name in FIGURES]
+        """Modules of these figures, which are found by name."""
+        return [f"uscl_med3d.report.figures.{name}" for name in self.figures]
 
     def figure_code(self, name: str) -> list[str]:
         """Source files of one figure."""

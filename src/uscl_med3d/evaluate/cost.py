@@ -23,6 +23,7 @@ import torch
 
 from uscl_med3d.clicks.crops import centre_crop_on, cut
 from uscl_med3d.core.io import write_json
+from uscl_med3d.core.params.measure import Measure
 from uscl_med3d.core.seeds import prepare_torch, rng
 from uscl_med3d.data.sweeps import load_sweep, read_splits
 from uscl_med3d.evaluate.cases import Item, list_sweep_items
@@ -30,12 +31,6 @@ from uscl_med3d.evaluate.predict import CropPrediction
 from uscl_med3d.evaluate.slices import SliceEmbeddings
 from uscl_med3d.methods.base import ClickMethod, Method, SliceMethod, WholeMethod
 from uscl_med3d.methods.registry import find_method
-
-REPEATS = (3, 30)  # timed passes after an untimed one, at least and at most
-ENOUGH_SECONDS = (
-    3.0  # of timed passes: after these only the least number is made up, because short passes scatter
-)
-TOO_MANY_SECONDS = 60.0  # not even that
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,7 @@ def measure_cost(
     job: Any, volumes_dir: Path, splits_csv: Path, base_weights: Path | None, checkpoint: Path | None,
     vcl_weights: Path | None, cost_json: Path,
 ) -> None:  # fmt: skip
-    """Measure the run of `job` (stage `evaluate`) in this process, which must have done nothing else before.
+    """Measure the run of `job` (slice `measure`) in this process, which must have done nothing else before.
 
     Peak memory is the highest resident memory of the whole process, Python, torch and volume included; nothing
     is subtracted, but what was resident before the method was loaded is written beside it.
@@ -76,7 +71,7 @@ def measure_cost(
     clicks = make_clicks(subject, job)
     gflop = count_gflop(_make_encoding(method, subject, clicks, job))
     run = _make_pass(method, subject, clicks, job)
-    passes = [run() for _ in repeat(run)]
+    passes = [run() for _ in repeat(run, job.measure)]
     peak_mb = peak_memory_mb()
     on_gpu = job.device == "cuda"
     write_json(
@@ -125,15 +120,15 @@ def make_clicks(subject: Subject, job: Any) -> list[tuple[int, int, int, int]]:
     return [(int(d), int(h), int(w), 1) for d, h, w in chosen]
 
 
-def repeat(run: Callable[[], Pass]) -> Iterator[int]:
-    """How often to measure: many times if it is quick; an untimed pass goes before."""
+def repeat(run: Callable[[], Pass], settings: Measure) -> Iterator[int]:
+    """How often to measure: many times if it is quick, because short passes scatter; an untimed pass goes before."""
     run()
     begun = time.perf_counter()
-    least, most = REPEATS
-    for index in range(most):
+    for index in range(settings.most_passes):
         yield index
         spent = time.perf_counter() - begun
-        if spent > TOO_MANY_SECONDS or (spent > ENOUGH_SECONDS and index + 1 >= least):
+        enough = spent > settings.enough_seconds and index + 1 >= settings.least_passes
+        if enough or spent > settings.most_seconds:
             return
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from checkout import Checkout
+from checkout import ROOT, Checkout
 
-from uscl_med3d.core.reporting import FIGURES
+from uscl_med3d.core.params.report import SHOWN_IN
 from uscl_med3d.report.claims import COST_CLAIMS
 
 RESULTS = "results/phantom"
@@ -32,7 +32,13 @@ MEASURED = (
 """Parts of results that hold measured seconds, or the hash of a file that does. Of the claims only those about cost do."""
 
 TEXTS = {"tables": 1, "training_cost": 1, "inference_cost": 1, "claims": 1, "html": 1}
-REPORT = TEXTS | {"figure": len(FIGURES)}
+DRAWN = yaml.safe_load((ROOT / "workflow/scales/contract.yaml").read_text())["figures"]["drawn"]
+"""Figures of the small scale."""
+
+COLOURED = {"figure": len(set(DRAWN) & set(SHOWN_IN["colours"])), "html": 1}
+"""Jobs after a changed colour: rule -> count."""
+
+REPORT = TEXTS | {"figure": len(DRAWN)}
 """Jobs of the stage `report`: rule -> count."""
 
 SECONDS: dict[str, tuple[float, float]] = {}

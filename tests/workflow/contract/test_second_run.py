@@ -5,11 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from repository import REPORT, count_started, measure
-
-from uscl_med3d.core.params.report import SHOWN_IN
-
-COLOURED = {"figure": len(SHOWN_IN["colours"]), "html": 1}
+from repository import COLOURED, REPORT, count_started, measure
 
 CHANGES = {
     "a rank added": (

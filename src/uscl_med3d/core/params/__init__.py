@@ -21,6 +21,7 @@ from uscl_med3d.core.params.finetune import Finetune
 from uscl_med3d.core.params.foundation import Foundation
 from uscl_med3d.core.params.general import GeneralReading
 from uscl_med3d.core.params.ingest import Ingest
+from uscl_med3d.core.params.measure import Measure
 from uscl_med3d.core.params.methods import MethodEntry, Run
 from uscl_med3d.core.params.model import Model
 from uscl_med3d.core.params.pretrain import Pretrain
@@ -52,6 +53,7 @@ class Params(Section):
     pretrain: Pretrain
     finetune: Finetune
     evaluate: Evaluate
+    measure: Measure
     gate: Gate
     annotation: Annotation
     report: Report
@@ -110,6 +112,7 @@ SLICES: dict[str, tuple[str, ...]] = {
     "pretrain": ("seed", "threads", "device", "precision", "model", "pretrain"),
     "finetune": ("seed", "threads", "device", "precision", "classes", "model", "prompts", "finetune"),
     "evaluate": ("seed", "threads", "device", "classes", "model", "prompts", "general_reading", "evaluate"),
+    "measure": ("seed", "threads", "device", "classes", "model", "prompts", "evaluate", "measure"),
     "gate": ("classes", "evaluate", "gate"),
     "annotation": ("scale", "seed", "training_seeds", "classes", "evaluate", "report", "figures", "methods", "annotation"),
     "report": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
@@ -169,7 +172,7 @@ def slice_figure(params: Params, name: str) -> dict[str, Any]:
     """The values that one figure may depend on: those of the report, and what of `figures` it shows."""
     values = slice_job(params, "figure")
     foreign = {key: None for key, figures in SHOWN_IN.items() if name not in figures}
-    return values | {"figures": values["figures"] | foreign}
+    return values | {"figures": values["figures"] | foreign | {"drawn": None}}
 
 
 def load_job(stage: str, path: str | Path) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -29,6 +29,7 @@ class Report(Section):
 class Figures(Section):
     """See params.yaml, section `figures`. A figure's job file holds only what the figure shows; the rest is null."""
 
+    drawn: Literal["all"] | tuple[str, ...] | None
     dpi: int = Field(ge=72, le=300)
     example_sweeps: int | None = Field(ge=1)
     vcl_crops_drawn: int | None = Field(ge=1)
@@ -40,4 +41,4 @@ SHOWN_IN: dict[str, tuple[str, ...]] = {
     "vcl_crops_drawn": ("fig5",),
     "colours": ("fig1", "fig2", "fig3", "fig6", "failures"),
 }
-"""Value of the section `figures`: the figures that it changes. `dpi` changes all."""
+"""Value of the section `figures`: the figures that it changes. `dpi` changes all, `drawn` none."""
