@@ -185,7 +185,8 @@ def _score(job: Any, prediction: Prediction, setting: Setting) -> list[dict[str,
             int((predicted & item.truth[outside]).sum()), int(predicted.sum()), int(item.truth.sum()), rule
         )
         row = common | {"reference": item.reference, "dice": dice}
-        if prediction.number in (0, *job.evaluate.surface_at):
+        # A method that is given no clicks has one prediction, number 0.
+        if job.evaluate.surface_at and prediction.number in (0, *job.evaluate.surface_at):
             tolerance = job.evaluate.nsd_tolerance
             row["nsd"], row["hd95"] = surface_scores(
                 fill_volume(prediction.region, item.truth.shape).astype(bool), item.truth, item.distance,
