@@ -23,6 +23,7 @@ include: "workflow/rules/annotation.smk"
 rule all:
     default_target: True
     input:
+        rules.complete.output.complete,
         rules.html.output.page,
         rules.tables.output,
         rules.training_cost.output,

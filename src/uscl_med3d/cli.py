@@ -47,7 +47,7 @@ def ingest(a: SimpleNamespace) -> None:
     """Sweep videos and key frames to volumes."""
     from uscl_med3d.data.ingest import ingest
 
-    ingest(load_job("ingest", a.params), a.cohort, a.volumes, a.splits)
+    ingest(load_job("ingest", a.params), a.cohort, a.volumes, a.splits, a.failures)
 
 
 def foundation(a: SimpleNamespace) -> None:
@@ -152,7 +152,14 @@ def html(a: SimpleNamespace) -> None:
     from uscl_med3d.report.html import build_report
 
     build_report(load_job("report", a.params), a.tables, a.figures, a.claims, a.pseudolabels, a.gate, a.splits,
-                 a.jobs, a.receipts, a.out)  # fmt: skip
+                 a.jobs, a.receipts, a.out, a.failures)  # fmt: skip
+
+
+def complete(a: SimpleNamespace) -> None:
+    """Has every sweep of the cohort been used? The last step of a run; an error names those left out."""
+    from uscl_med3d.data.failures import confirm_complete
+
+    confirm_complete(a.failures, a.splits, a.out)
 
 
 def bench(a: SimpleNamespace) -> None:
@@ -264,7 +271,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(check)
     add(simulate_cohort, outputs=["out"])
     add(simulate_general, outputs=["out"])
-    add(ingest, "cohort", outputs=["volumes", "splits"])
+    add(ingest, "cohort", outputs=["volumes", "splits", "failures"])
     add(foundation, optional=["teacher"], several=["general"], outputs=trained).add_argument(
         "--model", required=True, choices=sorted(FOUNDATIONS)
     )
@@ -307,8 +314,10 @@ def build_parser() -> argparse.ArgumentParser:
         "splits",
         "jobs",
         "receipts",
+        "failures",
         outputs=["out"],
     )
+    add(complete, "failures", "splits", outputs=["out"])
     for tool in (bench, readme, trace, audit, regenerate, compare):
         verbs.add_parser(tool.__name__, help=(tool.__doc__ or "").strip()).set_defaults(function=tool)
     verbs.choices["bench"].add_argument("--quick", action="store_true", help="small sizes only")

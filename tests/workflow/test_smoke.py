@@ -61,13 +61,13 @@ def test_parameters_of_one_run_rerun_that_run_only(pristine):
     jobs = pristine.planned()
     assert jobs.pop("pretrain") == 1
     assert jobs.pop("finetune") == jobs.pop("evaluate") == 3
-    assert set(jobs) == {"all", "tables", "training_cost", "inference_cost", "claims", "figure", "html"}
+    assert set(jobs) == {"all", "tables", "training_cost", "inference_cost", "claims", "figure", "html", "complete"}
 
 
 def test_source_edit_reruns_only_rules_that_import_it(pristine):
     with open(pristine.folder / "src/uscl_med3d/report/claims/build.py", "a") as stream:
         stream.write("\n# a remark\n")
-    assert set(pristine.planned()) == {"all", "claims", "html"}
+    assert set(pristine.planned()) == {"all", "claims", "html", "complete"}
 
 
 def test_unknown_parameter_is_named(pristine):

@@ -10,6 +10,7 @@ rule ingest:
     output:
         volumes=directory(f"{RESULTS}/volumes"),
         splits=f"data/splits/{PLAN.scale}.csv",
+        failures=f"{RESULTS}/failures.csv",
         receipt=f"{RESULTS}/receipts/ingest/ingest.json",
     log:
         f"{RESULTS}/logs/ingest.log",
@@ -21,4 +22,5 @@ rule ingest:
         "ingest: videos and key frames to volumes"
     shell:
         "uscl-med3d ingest --params {input.params} --receipt {output.receipt} --cohort {input.cohort}"
-        " --volumes {output.volumes} --splits {output.splits} > {log} 2>&1"
+        " --volumes {output.volumes} --splits {output.splits}"
+        " --failures {output.failures} > {log} 2>&1"

@@ -133,6 +133,7 @@ rule html:
         pseudolabels=rules.pseudolabel.output.labels,
         gate=rules.gate.output.result,
         splits=rules.ingest.output.splits,
+        failures=rules.ingest.output.failures,
         receipts=expand(rules.evaluate.output.receipt, run=PLAN.runs),
     output:
         page=f"{RESULTS}/report.html",
@@ -150,7 +151,27 @@ rule html:
         "uscl-med3d html --params {input.params} --receipt {output.receipt}"
         " --tables {params.tables} --figures {params.figures}"
         " --claims {input.claims} --pseudolabels {input.pseudolabels} --gate {input.gate} --splits {input.splits}"
-        " --jobs {params.jobs} --receipts {params.receipts} --out {output.page} > {log} 2>&1"
+        " --jobs {params.jobs} --receipts {params.receipts} --failures {input.failures} --out {output.page} > {log} 2>&1"
+
+
+# The last job: an error where sweeps were left out, when everything else is made.
+rule complete:
+    input:
+        params=PLAN.job_file("report"),
+        code=list_sources("uscl_med3d.data.failures"),
+        failures=rules.ingest.output.failures,
+        splits=rules.ingest.output.splits,
+        page=rules.html.output.page,
+    output:
+        complete=f"{RESULTS}/complete.json",
+    log:
+        f"{RESULTS}/logs/complete.log",
+    priority: -10
+    message:
+        "report: complete"
+    shell:
+        "uscl-med3d complete --params {input.params} --failures {input.failures} --splits {input.splits}"
+        " --out {output.complete} > {log} 2>&1"
 
 
 rule report_all:
@@ -160,3 +181,4 @@ rule report_all:
         rules.inference_cost.output,
         rules.claims.output,
         rules.html.output.page,
+        rules.complete.output.complete,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from uscl_med3d.core.errors import InputError, InputErrors
 from uscl_med3d.core.foundations import list_needed
 from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params.weights import Weights
-from uscl_med3d.data.cohort import read_cohort
+from uscl_med3d.data.cohort import CohortRow, read_cohort
+from uscl_med3d.data.failures import find_gaps, plan_splits
 from uscl_med3d.data.general import LAYOUTS, find_problems
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # names inside a folder in the layout of a model hub
@@ -19,7 +21,9 @@ WITH_CONFIG = ("seggpt",)  # base models whose architecture is in a config.json 
 def check(job: Any) -> None:
     """Raise one `InputErrors` that lists every missing or wrong external file and what to put where.
 
-    Paths are relative to the working directory, those inside cohort.csv to cohort.csv.
+    Paths are relative to the working directory, those inside cohort.csv to cohort.csv. With
+    `ingest.bad_sweeps: leave_out` a sweep without its files is no error as long as the others are enough; it is
+    named on standard error.
     """
     errors = _check_device(job.device)
     base_models = {name: getattr(job.foundation, name) for name in type(job.foundation).model_fields}
@@ -27,7 +31,7 @@ def check(job: Any) -> None:
     for name in list_needed(job.methods, trained_here):
         errors += _check_weights(name, base_models[name])
     if job.cohort != "simulate":
-        errors += _check_cohort(Path(job.cohort))
+        errors += _check_cohort(Path(job.cohort), job)
     for name, folder in job.general.items():
         if folder != "simulate":
             errors += _check_general(name, Path(folder))
@@ -83,7 +87,7 @@ def _check_weights(name: str, weights: Weights) -> list[InputError]:
     return errors
 
 
-def _check_cohort(path: Path) -> list[InputError]:
+def _check_cohort(path: Path, job: Any) -> list[InputError]:
     if not path.is_file():
         return [
             InputError(
@@ -97,25 +101,43 @@ def _check_cohort(path: Path) -> list[InputError]:
         rows, errors = read_cohort(path)
     except InputError as error:
         return [error]
-    for row in rows:
-        wanted = [
-            ("video", row.video, "the clip"),
-            ("key_frames", row.key_frames, "the annotated key frames"),
-        ]
-        wanted.append(("reference", row.reference, "the reference label map"))
-        for column, file, what in wanted:
-            if file is None:
-                continue
-            if not (file.exists() if column == "key_frames" else file.is_file()):
-                errors.append(
-                    InputError(
-                        file=file,
-                        found="missing",
-                        expected=f"{what} of sweep {row.sweep} ({path}, line {row.line})",
-                        remedy=f"put it there, or correct the column {column}",
-                    )
-                )
-    return errors
+    missing = {row.sweep: _list_missing(row, path) for row in rows}
+    failed = {sweep: found for sweep, found in missing.items() if found}
+    if failed and not errors and job.ingest.bad_sweeps == "leave_out":
+        manifest = plan_splits(rows, job.ingest, job.seed)
+        errors = find_gaps(rows, manifest, failed, path)
+        if not errors:
+            _warn(failed, len(rows))
+            return []
+    return errors + [error for found in failed.values() for error in found]
+
+
+def _list_missing(row: CohortRow, table: Path) -> list[InputError]:
+    """Files of a sweep that are not there; the annotations may be a folder."""
+    named = [
+        ("video", row.video, "the clip"),
+        ("key_frames", row.key_frames, "the annotated key frames"),
+        ("reference", row.reference, "the reference label map"),
+    ]
+    return [
+        InputError(
+            file=file,
+            found="missing",
+            expected=f"{what} of sweep {row.sweep} ({table}, line {row.line})",
+            remedy=f"put it there, or correct the column {column}",
+        )
+        for column, file, what in named
+        if file is not None and not (file.exists() if column == "key_frames" else file.is_file())
+    ]
+
+
+def _warn(failed: dict[str, list[InputError]], sweeps: int) -> None:
+    listing = "\n".join(f"- {error}" for found in failed.values() for error in found)
+    print(
+        f"warning: {len(failed)} of {sweeps} sweeps lack files and will be left out: {', '.join(sorted(failed))}\n"
+        f"{listing}\nThe run goes on without them and ends with an error; ingest.bad_sweeps: stop would stop here.",
+        file=sys.stderr,
+    )
 
 
 def _check_general(name: str, folder: Path) -> list[InputError]:

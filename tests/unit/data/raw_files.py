@@ -31,6 +31,9 @@ SETTINGS: dict[str, Any] = {
         "min_motion": 0.3,
         "max_labels_outside": 0.2,
     },
+    "tracked": "stack",
+    "reconstruction": {"spacing_mm": 1.0, "interpolation": "nearest", "fill_mm": 2.0, "max_off_plane_mm": 2.0},
+    "bad_sweeps": "stop",
     "workers": 1,
 }
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from raw_files import Cohort
+from raw_files import SETTINGS, Cohort
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.foundation import Weights
+from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.data.check import check
 
 
@@ -35,6 +36,8 @@ def job(**changes) -> SimpleNamespace:
         "general": {"amos": "simulate"},
         "device": "cpu",
         "methods": {},
+        "seed": 7,
+        "ingest": Ingest(**SETTINGS),
     }
     return SimpleNamespace(**(values | changes), foundation=foundation)
 

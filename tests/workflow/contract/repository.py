@@ -31,11 +31,11 @@ MEASURED = (
 )
 """Parts of results that hold measured seconds, or the hash of a file that does. Of the claims only those about cost do."""
 
-TEXTS = {"tables": 1, "training_cost": 1, "inference_cost": 1, "claims": 1, "html": 1}
+TEXTS = {"tables": 1, "training_cost": 1, "inference_cost": 1, "claims": 1, "html": 1, "complete": 1}
 DRAWN = yaml.safe_load((ROOT / "workflow/scales/contract.yaml").read_text())["figures"]["drawn"]
 """Figures of the small scale."""
 
-COLOURED = {"figure": len(set(DRAWN) & set(SHOWN_IN["colours"])), "html": 1}
+COLOURED = {"figure": len(set(DRAWN) & set(SHOWN_IN["colours"])), "html": 1, "complete": 1}
 """Jobs after a changed colour: rule -> count."""
 
 REPORT = TEXTS | {"figure": len(DRAWN)}
@@ -154,6 +154,7 @@ def count_started(output: str) -> dict[str, int]:
         "simulate: ultrasound": "simulate", "simulate: general": "simulate_general", "evaluate: gate": "gate",
         "evaluate: cost of": "measure", "report: tables": "tables", "report: training cost": "training_cost",
         "report: inference cost": "inference_cost", "report: claims": "claims", "report: page": "html",
+        "report: complete": "complete",
         "report: ": "figure",
     }  # fmt: skip
     started: Counter[str] = Counter()

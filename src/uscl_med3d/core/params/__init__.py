@@ -95,7 +95,7 @@ class Params(Section):
 # What a job of each stage may depend on; "foundation.seggpt" becomes the job's field `seggpt`.
 # `run` and `method` are added per run.
 SLICES: dict[str, tuple[str, ...]] = {
-    "check": ("scale", "cohort", "general", "foundation", "device", "methods"),
+    "check": ("scale", "seed", "cohort", "general", "ingest", "foundation", "device", "methods"),
     "simulate_cohort": ("seed", "classes", "simulate.cohort"),
     "simulate_general": ("seed", "simulate.general"),
     "ingest": ("seed", "classes", "ingest"),

@@ -20,6 +20,15 @@ class Fan(Section):
     max_labels_outside: float = Field(ge=0, le=1)
 
 
+class Reconstruction(Section):
+    """How a tracked sweep becomes a volume, where `tracked` is `reconstruct`."""
+
+    spacing_mm: float = Field(gt=0)
+    interpolation: Literal["nearest", "linear"]
+    fill_mm: float = Field(ge=0)
+    max_off_plane_mm: float = Field(gt=0)
+
+
 class SplitFractions(Section):
     """Shares of the patients without a split in cohort.csv, within each group."""
 
@@ -45,4 +54,7 @@ class Ingest(Section):
     held_out_key_frames: int = Field(ge=0)
     split_fractions: SplitFractions
     fan: Fan
+    tracked: Literal["stack", "reconstruct"]
+    reconstruction: Reconstruction
+    bad_sweeps: Literal["leave_out", "stop"]
     workers: int = Field(ge=1)

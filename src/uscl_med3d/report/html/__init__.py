@@ -25,12 +25,13 @@ class ReportInputs:
     splits_csv: Path | None
     params_dir: Path | None
     receipts_dir: Path | None
+    failures_csv: Path | None
 
 
 def build_report(
     job: Any, tables_dir: Path, figures_dir: Path, claims_csv: Path, pseudolabels_dir: Path | None,
     gate_json: Path | None, splits_csv: Path | None, params_dir: Path | None, receipts_dir: Path | None,
-    out_html: Path,
+    out_html: Path, failures_csv: Path | None = None,
 ) -> None:  # fmt: skip
     """Write the report.
 
@@ -45,10 +46,11 @@ def build_report(
         params_dir: the job files of this run.
         receipts_dir: the receipts of `evaluate`; weights and parameters of every run, the provenance of its numbers.
         out_html: the page.
+        failures_csv: what was wrong with the sweeps that were left out.
     """
     inputs = ReportInputs(
         Path(tables_dir), Path(figures_dir), Path(claims_csv), pseudolabels_dir, gate_json, splits_csv, params_dir,
-        receipts_dir,
+        receipts_dir, failures_csv,
     )  # fmt: skip
     parts = [(name, title, build(job, inputs)) for name, title, build in sections.SECTIONS]
     write_text(out_html, page(f"USCL-Med3D: report of the run “{job.scale}”", parts))

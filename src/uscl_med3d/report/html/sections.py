@@ -13,6 +13,7 @@ from uscl_med3d.core.io import read_json
 from uscl_med3d.report.claims import explain
 from uscl_med3d.report.figures import find_figure
 from uscl_med3d.report.html.cost import cost
+from uscl_med3d.report.html.left_out import left_out
 from uscl_med3d.report.html.page import cell, facts, figure, paragraph, table
 from uscl_med3d.report.html.provenance import provenance
 from uscl_med3d.report.html.pseudolabels import pseudolabels
@@ -64,9 +65,9 @@ def gate(inputs: Any) -> str:
 
 
 def cohort(job: Any, inputs: Any) -> str:
-    """Patients and sweeps by group and split, and Figure 1."""
+    """Patients and sweeps by group and split, what was left out, and Figures 1 and 3."""
     if inputs.splits_csv is None or not Path(inputs.splits_csv).is_file():
-        return paragraph("No split file.", "note") + _figure(inputs, "fig1")
+        return paragraph("No split file.", "note") + left_out(inputs) + _figure(inputs, "fig1")
     splits = pd.read_csv(inputs.splits_csv, dtype=str)
     counts = splits.groupby(["group", "split"]).agg(
         patients=("patient", "nunique"), sweeps=("sweep", "nunique")
@@ -85,6 +86,7 @@ def cohort(job: Any, inputs: Any) -> str:
         ]),
         table(("Group", "Split", "Patients", "Sweeps"), rows),
         paragraph("Splits are by patient; the same file governs every stage.", "muted"),
+        left_out(inputs),
         _figure(inputs, "fig1"),
         _figure(inputs, "fig3"),
     ]  # fmt: skip
