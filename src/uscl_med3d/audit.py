@@ -75,7 +75,7 @@ def list_planned(plan: Plan) -> list[str]:
     names = ["simulate/cohort"] * plan.simulated + ["simulate/general"] * bool(plan.simulated_sets)
     names += ["ingest/ingest", "pseudolabel/pseudolabel", "evaluate/gate-check"]
     names += [f"foundation/{model}" for model in plan.foundations]
-    names += [f"pretrain/r{rank}" for rank in plan.ranks]
+    names += [f"pretrain/{name}" for name in plan.pretrainings]
     names += [f"finetune/{run}" for run in plan.trained] + [f"evaluate/{run}" for run in plan.runs]
     names += [f"report/{name}" for name in ("tables", "training_cost", "inference_cost", "claims", "html")]
     return sorted(names + [f"report/figures/{name}" for name in plan.figures])

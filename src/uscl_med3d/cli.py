@@ -69,7 +69,7 @@ def pretrain(a: SimpleNamespace) -> None:
     """VCL pretraining of the encoder's LoRA layers."""
     from uscl_med3d.train.pretrain import pretrain
 
-    pretrain(load_job("pretrain", a.params), a.rank, a.volumes, a.splits, a.base, a.weights, a.curve)
+    pretrain(load_job("pretrain", a.params), a.rank, a.training_seed, a.volumes, a.splits, a.base, a.weights, a.curve)
 
 
 def finetune(a: SimpleNamespace) -> None:
@@ -84,8 +84,8 @@ def evaluate(a: SimpleNamespace) -> None:
     """Score one run per case, class, click and seed."""
     from uscl_med3d.evaluate.score import evaluate
 
-    evaluate(load_job("evaluate", a.params), a.volumes, a.splits, _by_name(a.general), a.base, a.checkpoint, a.vcl,
-             a.scores, a.predictions)  # fmt: skip
+    evaluate(load_job("evaluate", a.params), a.volumes, a.splits, a.pseudolabels, _by_name(a.general), a.base,
+             a.checkpoint, a.vcl, a.scores, a.predictions)  # fmt: skip
 
 
 def measure(a: SimpleNamespace) -> None:
@@ -276,9 +276,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--model", required=True, choices=sorted(FOUNDATIONS)
     )
     add(pseudolabel, "volumes", "splits", "seggpt", outputs=["out"])
-    add(pretrain, "volumes", "splits", "base", outputs=trained).add_argument(
-        "--rank", type=int, required=True
-    )
+    pretraining = add(pretrain, "volumes", "splits", "base", outputs=trained)
+    pretraining.add_argument("--rank", type=int, required=True)
+    pretraining.add_argument("--training-seed", type=int, required=True)
     add(
         finetune,
         "volumes",
@@ -287,7 +287,7 @@ def build_parser() -> argparse.ArgumentParser:
         optional=["base", "vcl"],
         outputs=[*trained, "info", "cost"],
     )
-    add(evaluate, "volumes", "splits", optional=["base", "checkpoint", "vcl"], several=["general"],
+    add(evaluate, "volumes", "splits", "pseudolabels", optional=["base", "checkpoint", "vcl"], several=["general"],
         outputs=["scores", "predictions"])  # fmt: skip
     add(measure, "volumes", "splits", "cost", optional=["base", "checkpoint", "vcl"])
     add(inference_cost, several=["cost"], outputs=["out"])

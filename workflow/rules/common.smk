@@ -19,6 +19,6 @@ RESULTS = PLAN.results
 
 wildcard_constraints:
     run="[a-z0-9_]+",
-    rank="[0-9]+",
+    pretraining="r[0-9]+(_s[0-9]+)?",
     model="[a-z0-9_]+",
     figure="[a-z0-9_]+",

@@ -1,4 +1,4 @@
-# VCL on the encoder's LoRA layers: once per rank, shared by every run of that rank.
+# VCL on the encoder's LoRA layers: once per rank and training seed, shared by every run of these.
 
 
 rule pretrain:
@@ -9,23 +9,25 @@ rule pretrain:
         splits=rules.ingest.output.splits,
         base=PLAN.foundation_weights("sam_med3d"),
     output:
-        weights=f"{RESULTS}/checkpoints/pretrain/r{{rank}}.safetensors",
-        curve=f"{RESULTS}/curves/pretrain/r{{rank}}.csv",
-        receipt=f"{RESULTS}/receipts/pretrain/r{{rank}}.json",
+        weights=f"{RESULTS}/checkpoints/pretrain/{{pretraining}}.safetensors",
+        curve=f"{RESULTS}/curves/pretrain/{{pretraining}}.csv",
+        receipt=f"{RESULTS}/receipts/pretrain/{{pretraining}}.json",
     log:
-        f"{RESULTS}/logs/pretrain/r{{rank}}.log",
+        f"{RESULTS}/logs/pretrain/{{pretraining}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/pretrain/r{{rank}}.tsv"
+        f"{RESULTS}/benchmarks/pretrain/{{pretraining}}.tsv"
     resources:
         gpu=PLAN.gpus,
+    params:
+        run=lambda wildcards: PLAN.pretrainings[wildcards.pretraining],
     message:
-        "pretrain: VCL at rank {wildcards.rank}"
+        "pretrain: VCL, {wildcards.pretraining}"
     shell:
         "uscl-med3d pretrain --params {input.params} --receipt {output.receipt}"
-        " --rank {wildcards.rank} --volumes {input.volumes}"
+        " --rank {params.run.rank} --training-seed {params.run.training_seed} --volumes {input.volumes}"
         " --splits {input.splits} --base {input.base} --weights {output.weights} --curve {output.curve} > {log} 2>&1"
 
 
 rule pretrain_all:
     input:
-        expand(rules.pretrain.output.weights, rank=PLAN.ranks),
+        expand(rules.pretrain.output.weights, pretraining=PLAN.pretrainings),

@@ -15,7 +15,7 @@ from uscl_med3d.core.foundations import FOUNDATIONS, list_needed
 from uscl_med3d.core.io import read_json, write_text
 from uscl_med3d.core.params.methods import Run
 from uscl_med3d.core.reporting import FIGURES
-from uscl_med3d.core.runs import list_runs, main_run
+from uscl_med3d.core.runs import list_runs, main_run, pretraining
 
 GENERAL_SETS = ("amos", "totalsegmentator", "brats")
 
@@ -187,9 +187,13 @@ class Plan:
         return [run.id for run in self.runs.values() if self.params.methods[run.method].trained]
 
     @property
-    def ranks(self) -> list[int]:
-        """Ranks that need a VCL pretraining: one for each rank, shared by all runs of that rank."""
-        return sorted({run.rank for run in self.runs.values() if run.vcl})
+    def pretrainings(self) -> dict[str, Run]:
+        """VCL pretrainings: name -> one of the runs that share it. One for each rank and training seed."""
+        found: dict[str, Run] = {}
+        for run in sorted(self.runs.values(), key=lambda run: run.rank or 0):
+            if name := pretraining(run):
+                found.setdefault(name, run)
+        return found
 
     def code(self, module: str, run: str) -> list[str]:
         """Source files of a job of one run: the stage's, and those of the run's own method, which is found by name."""
@@ -203,8 +207,8 @@ class Plan:
 
     def vcl_weights(self, run: str) -> list[str]:
         """The VCL-pretrained encoder adapter that a run starts from."""
-        rank = self.runs[run].rank if self.runs[run].vcl else None
-        return [f"{self.results}/checkpoints/pretrain/r{rank}.safetensors"] if rank else []
+        name = pretraining(self.runs[run])
+        return [f"{self.results}/checkpoints/pretrain/{name}.safetensors"] if name else []
 
     @property
     def annotation_run(self) -> str:
@@ -240,7 +244,7 @@ class Plan:
     def curves(self) -> list[str]:
         """Learning curves of everything that is trained."""
         foundation = [f"{self.results}/curves/foundation/{model}.csv" for model in self.foundations]
-        pretrain = [f"{self.results}/curves/pretrain/r{rank}.csv" for rank in self.ranks]
+        pretrain = [f"{self.results}/curves/pretrain/{name}.csv" for name in self.pretrainings]
         return foundation + pretrain + [f"{self.results}/curves/finetune/{run}.csv" for run in self.trained]
 
 

@@ -36,6 +36,15 @@ def cell_id(name: str, rank: int, modules: str, vcl: bool) -> str:
     return f"{name}_r{rank}_{modules}_{'vcl' if vcl else 'novcl'}"
 
 
+def pretraining(run: Run) -> str | None:
+    """Name of the VCL pretraining that a run starts from, `r<rank>[_s<seed>]`; None without VCL.
+
+    All runs of one rank and training seed share one; the first training seed has no suffix, as in the runs' ids.
+    """
+    suffix = f"_s{run.training_seed}"
+    return f"r{run.rank}{suffix if run.id.endswith(suffix) else ''}" if run.vcl else None
+
+
 def _cells(name: str, entry: MethodEntry, methods: Mapping[str, MethodEntry]) -> list[Run]:
     if entry.weights_of is not None:
         source = entry.weights_of

@@ -21,6 +21,11 @@ def derive(seed: int, *names: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 
+def derive_training(seed: int, training_seed: int) -> int:
+    """Master seed of what is random in one repetition of a training: the start of what it learns, order, crops."""
+    return derive(seed, "training_seed", training_seed)
+
+
 def rng(seed: int, *names: str | int) -> np.random.Generator:
     """NumPy generator of the stream `names`."""
     return np.random.default_rng(derive(seed, *names))

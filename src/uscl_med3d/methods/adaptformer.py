@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.core.seeds import torch_generator
+from uscl_med3d.core.seeds import derive_training, torch_generator
 from uscl_med3d.methods.base import Card, torch_device
 from uscl_med3d.methods.sam_med3d import SamMed3DMethod, load_base
 from uscl_med3d.nets.adaptformer import add_adaptformer
@@ -49,7 +49,7 @@ class AdaptFormerMethod(SamMed3DMethod):
         options, network = cls.read_options(job), load_base(job, base_weights)
         adapters = add_adaptformer(
             network.image_encoder, options.bottleneck, options.scale, options.dropout,
-            torch_generator(job.seed, "adaptformer"),
+            torch_generator(derive_training(job.seed, job.run.training_seed), "adaptformer"),
         )  # fmt: skip
         method = cls(network, job.prompts, torch_device(job.device))
         method.adapters, method.options, method.base_sha256 = adapters, options, sha256(base_weights)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params.base import Section
+from uscl_med3d.core.seeds import derive_training
 from uscl_med3d.methods.base import Card, torch_device
 from uscl_med3d.methods.sam_med3d import SamMed3DMethod, load_base
 from uscl_med3d.nets import lora
@@ -50,9 +51,10 @@ class UsclMed3DMethod(SamMed3DMethod):
             raise ValueError(f"run {run.id}: vcl is {run.vcl}, but the pretrained adapter is {vcl_weights}")
         network, base_sha256 = load_base(job, base_weights), sha256(base_weights)
         alpha = lora.lora_alpha(options.alpha_rule, run.rank)
+        seed = derive_training(job.seed, run.training_seed)
         for part in ("encoder", "decoder"):
             if run.modules in (part, "both") or (part == "encoder" and run.vcl):
-                lora.add_lora(network, part, run.rank, alpha, options.dropout, job.seed)
+                lora.add_lora(network, part, run.rank, alpha, options.dropout, seed)
         if vcl_weights is not None:
             tensors = lora.read_lora(vcl_weights, run.rank, alpha, base_sha256)
             lora.load_lora_state(network, tensors, "encoder")

@@ -17,7 +17,7 @@ from torch import Tensor
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic, sha256, write_csv
 from uscl_med3d.core.params.pretrain import Pretrain
-from uscl_med3d.core.seeds import derive, prepare_torch, rng, torch_generator
+from uscl_med3d.core.seeds import derive, derive_training, prepare_torch, rng, torch_generator
 from uscl_med3d.nets.lora import add_lora, freeze_all_but_lora, lora_alpha, lora_state, save_lora
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, load_checkpoint
 from uscl_med3d.nets.vcl_head import VclHead
@@ -30,6 +30,7 @@ from uscl_med3d.train.vcl_sweeps import SweepImages
 def pretrain(
     job: Any,
     rank: int,
+    training_seed: int,
     volumes_dir: str | Path,
     splits_csv: str | Path,
     base_weights: str | Path,
@@ -45,6 +46,8 @@ def pretrain(
     Args:
         job: job file of the stage (seed, threads, device, precision, model, pretrain).
         rank: LoRA rank r.
+        training_seed: which repetition; all that is random in the training depends on it, but not the crops of
+            validation patients.
         volumes_dir: folder with one folder per sweep.
         splits_csv: split manifest.
         base_weights: SAM-Med3D checkpoint, which stays frozen.
@@ -57,7 +60,7 @@ def pretrain(
     """
     prepare_torch(job.seed, job.threads, "pretrain")
     sweeps = SweepImages(volumes_dir, splits_csv)
-    trainer = Trainer(job, rank, sweeps, Path(base_weights), Path(out_weights))
+    trainer = Trainer(job, rank, training_seed, sweeps, Path(base_weights), Path(out_weights))
     trainer.run()
     tensors = lora_state(trainer.model, "encoder")
     write_csv(curve_csv, pd.DataFrame(trainer.rows))
@@ -68,8 +71,11 @@ def pretrain(
 class Trainer:
     """State of one run; `run` trains on from the last checkpoint, or from the start."""
 
-    def __init__(self, job: Any, rank: int, sweeps: SweepImages, base: Path, out: Path) -> None:
+    def __init__(
+        self, job: Any, rank: int, training_seed: int, sweeps: SweepImages, base: Path, out: Path
+    ) -> None:
         self.job, self.rank, self.sweeps = job, rank, sweeps
+        self.seed = derive_training(job.seed, training_seed)
         self.settings: Pretrain = job.pretrain
         self.device = _find_device(job.device)
         self.alpha, self.base_sha256 = lora_alpha(self.settings.alpha_rule, rank), sha256(base)
@@ -78,7 +84,7 @@ class Trainer:
         self.step, self.rows, self.pending = 0, [], []
 
     def _build(self, base: Path) -> None:
-        settings, seed = self.settings, self.job.seed
+        settings, seed = self.settings, self.seed
         config = SamMed3DConfig(**self.job.model.model_dump())
         self.model = build_sam_med3d(config)
         load_checkpoint(self.model, base)
@@ -109,10 +115,10 @@ class Trainer:
     def _whiten(self) -> None:
         """Start the head from the base encoder's features of training crops (new adapters change nothing)."""
         settings, sweeps = self.settings, self.sweeps.train
-        chosen = rng(self.job.seed, "pretrain", "whitening").permutation(len(sweeps))
+        chosen = rng(self.seed, "pretrain", "whitening").permutation(len(sweeps))
         features = []
         for index in chosen[: settings.whitening_sweeps]:
-            stream = rng(self.job.seed, "pretrain", "whitening", sweeps[index])
+            stream = rng(self.seed, "pretrain", "whitening", sweeps[index])
             random, base, _ = self._draw(sweeps[index], settings.random_crops, stream)
             features.append(self.student.pool(torch.cat([random, base])))
         self.student.head.whiten(torch.cat(features))
@@ -141,7 +147,7 @@ class Trainer:
     def _train_step(self) -> list[float]:
         settings = self.settings
         # Dropout draws from the global generator: one stream per step, so that a resumed run repeats it.
-        torch.manual_seed(derive(self.job.seed, "pretrain", "dropout", self.step))
+        torch.manual_seed(derive(self.seed, "pretrain", "dropout", self.step))
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, group["peak"], settings.warmup_steps, settings.steps)
         self.student.train()
@@ -166,7 +172,7 @@ class Trainer:
 
     def _training_batch(self, step: int) -> Batch:
         """Crops of the step's sweeps; every sweep once per epoch, in an order of the epoch's own."""
-        settings, seed, sweeps = self.settings, self.job.seed, self.sweeps.train
+        settings, seed, sweeps = self.settings, self.seed, self.sweeps.train
         parts = []
         for position in range(step * settings.batch_size, (step + 1) * settings.batch_size):
             epoch, place = divmod(position, len(sweeps))

@@ -11,6 +11,7 @@ from uscl_med3d.core.io import read_json
 from uscl_med3d.core.params import job_model, load_job
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.core.params.methods import Run
+from uscl_med3d.core.runs import pretraining
 
 HOW_TO_GET_ONE = (
     "run the pipeline (make reproduce) or fetch its outputs (make pull), or name weights by --weights"
@@ -86,7 +87,7 @@ def choose_run(run: str, scale: str, must_exist: bool = True) -> Choice | None:
     weights = results / "checkpoints"
     base = weights / f"foundation/{job.method.base}.safetensors"
     checkpoint = weights / f"finetune/{run}.safetensors" if job.method.trained else None
-    vcl = weights / f"pretrain/r{job.run.rank}.safetensors" if job.run.vcl else None
+    vcl = weights / f"pretrain/{pretraining(job.run)}.safetensors" if job.run.vcl else None
     missing = [str(path) for path in (base, checkpoint, vcl) if path is not None and not path.is_file()]
     if missing:
         return _refuse(must_exist, missing[0], "no such file", f"the weights of {run}")

@@ -85,7 +85,7 @@ def test_own_cohort_lists_key_frames_of_every_format(config, tmp_path, monkeypat
 
 
 def test_one_pretraining_per_rank(config):
-    assert Plan(config).ranks == [8, 16, 32, 64]
+    assert list(Plan(config).pretrainings) == ["r8", "r16", "r32", "r64"]
     assert Plan(config).vcl_weights("uscl_med3d_r32_both_novcl") == []
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from uscl_med3d.core.params.methods import Grid, MethodEntry
-from uscl_med3d.core.runs import list_runs, main_run
+from uscl_med3d.core.runs import list_runs, main_run, pretraining
 
 GRID = Grid(rank=32, ranks=(8, 16, 32, 64), modules=("encoder", "decoder", "both"), without_vcl=True)
 
@@ -41,3 +41,11 @@ def test_a_method_with_the_weights_of_another_runs_as_its_main_cell():
         if r.method == "off"
     ]  # fmt: skip
     assert (run.id, run.rank, run.modules, run.vcl, run.datasets) == ("off", 32, "both", True, ("us", "amos"))
+
+
+def test_runs_of_one_rank_and_training_seed_share_a_pretraining():
+    runs = list_runs({"lora": entry(GRID)}, [3, 5])
+    names = {run.id: pretraining(run) for run in runs}
+    assert names["lora_r8_encoder_vcl"] == names["lora_r8_both_vcl"] == "r8"
+    assert names["lora_r8_encoder_vcl_s5"] == names["lora_r8_both_vcl_s5"] == "r8_s5"
+    assert names["lora_r32_both_novcl"] is None

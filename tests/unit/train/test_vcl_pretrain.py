@@ -70,7 +70,7 @@ def inputs(tmp_path_factory):
 
 def run(inputs: Path, out: Path, rank: int = 4, **changes):
     paths = inputs / "volumes", inputs / "splits.csv", inputs / "base.safetensors"
-    stage.pretrain(make_job(**changes), rank, *paths, out / f"r{rank}.safetensors", out / f"r{rank}.csv")
+    stage.pretrain(make_job(**changes), rank, 0, *paths, out / f"r{rank}.safetensors", out / f"r{rank}.csv")
     return (out / f"r{rank}.safetensors").read_bytes(), (out / f"r{rank}.csv").read_text()
 
 
@@ -162,7 +162,7 @@ def test_training_draws_from_training_sweeps_only(inputs, tmp_path, monkeypatch)
 def test_runs_without_validation_patients(inputs, tmp_path):
     write_splits(tmp_path / "splits.csv", {name: "train" for name in "abc"})
     paths = inputs / "volumes", tmp_path / "splits.csv", inputs / "base.safetensors"
-    stage.pretrain(make_job(), 4, *paths, tmp_path / "r4.safetensors", tmp_path / "r4.csv")
+    stage.pretrain(make_job(), 4, 0, *paths, tmp_path / "r4.safetensors", tmp_path / "r4.csv")
     curve = pd.read_csv(tmp_path / "r4.csv")
     assert curve["validation_loss"].isna().all() and np.isfinite(curve["loss"].iloc[-1])
 
@@ -196,3 +196,15 @@ def test_learning_rate_warms_up_and_falls_to_zero():
     rates = [stage.learning_rate(step, 1.0, 4, 20) for step in range(20)]
     assert rates[:4] == [0.25, 0.5, 0.75, 1.0] and rates[4] == 1.0
     assert all(a > b for a, b in pairwise(rates[4:])) and 0 < rates[-1] < 0.02
+
+
+def test_training_seeds_differ_and_are_measured_on_the_same_crops(inputs, tmp_path):
+    paths = inputs / "volumes", inputs / "splits.csv", inputs / "base.safetensors"
+    made = {}
+    for seed in (0, 1):
+        files = tmp_path / f"s{seed}.safetensors", tmp_path / f"s{seed}.csv"
+        stage.pretrain(make_job(), 4, seed, *paths, *files)
+        made[seed] = files[0].read_bytes(), pd.read_csv(files[1])
+    assert made[0][0] != made[1][0]
+    same = ["validation_chance", "validation_constant_prediction_loss"]
+    pd.testing.assert_frame_equal(made[0][1][same], made[1][1][same])

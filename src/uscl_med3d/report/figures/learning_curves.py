@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def _group(job: Any, path: Path) -> str:
     stem = path.stem
     if path.parent.name == "foundation":
         return "base models"
-    if stem.startswith("r") and stem[1:].isdigit():
+    if re.fullmatch(r"r[0-9]+(_s[0-9]+)?", stem):
         return "VCL pretraining"
     sweeps = [name for name, entry in job.methods.items() if entry.grid is not None]
     return "LoRA fine-tunes" if stem.startswith(tuple(f"{name}_r" for name in sweeps)) else "other fine-tunes"
@@ -81,7 +82,12 @@ def _column(top: Axes, bottom: Axes, title: str, curves: dict[str, pd.DataFrame]
     top.set_title(title)
     top.set_ylabel("training loss")
     measure = next((name for name in VALIDATION for frame in curves.values() if name in frame), None)
-    for position, (name, frame) in enumerate(curves.items()):
+    # Repetitions with another training seed (`_s<seed>`) are drawn like the first, under one entry of the legend.
+    first = {stem: re.sub(r"_s[0-9]+$", "", stem) for stem in curves}
+    positions = {name: position for position, name in enumerate(dict.fromkeys(first.values()))}
+    for stem, frame in curves.items():
+        name = first[stem]
+        position = positions[name]
         colour, dash, label = _look(name, position, job)
         if title == "base models":
             colour, label = PALETTE[position % len(PALETTE)], BASES.get(name, label)
