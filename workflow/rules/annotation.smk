@@ -60,6 +60,7 @@ rule annotation_evaluate:
         code=PLAN.code("uscl_med3d.evaluate.score", PLAN.annotation_run),
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
+        pseudolabels=rules.annotation_pseudolabel.output.labels,
         general=PLAN.general_inputs,
         base=PLAN.base_weights(PLAN.annotation_run),
         checkpoint=rules.annotation_finetune.output.weights,
@@ -77,6 +78,7 @@ rule annotation_evaluate:
         "annotation: scores of {wildcards.number} key frames"
     shell:
         "uscl-med3d evaluate --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        " --pseudolabels {input.pseudolabels}"
         " --general {params.general} --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl}"
         " --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
 

@@ -7,6 +7,7 @@ rule evaluate:
         code=lambda wildcards: PLAN.code("uscl_med3d.evaluate.score", wildcards.run),
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
+        pseudolabels=rules.pseudolabel.output.labels,
         general=PLAN.general_inputs,
         base=lambda wildcards: PLAN.base_weights(wildcards.run),
         checkpoint=lambda wildcards: PLAN.weights(wildcards.run),
@@ -27,7 +28,7 @@ rule evaluate:
         "evaluate: {wildcards.run}"
     shell:
         "uscl-med3d evaluate --params {input.params} --receipt {output.receipt}"
-        " --volumes {input.volumes} --splits {input.splits}"
+        " --volumes {input.volumes} --splits {input.splits} --pseudolabels {input.pseudolabels}"
         " --general {params.general} --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl}"
         " --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
 

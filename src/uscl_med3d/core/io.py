@@ -88,6 +88,23 @@ def write_csv(path: str | Path, frame: Any, float_format: str = "%.6g") -> None:
         frame.to_csv(temporary, index=False, float_format=float_format, lineterminator="\n")
 
 
+def write_packed_csv(path: str | Path, frame: Any) -> None:
+    """Write a pandas data frame of whole numbers and text as `.csv.gz`, as `write_csv` would."""
+    with packed(path, 9) as stream:
+        stream.write(frame.to_csv(index=False, lineterminator="\n").encode())
+
+
+@contextlib.contextmanager
+def packed(path: str | Path, level: int) -> Iterator[gzip.GzipFile]:
+    """A gzip file to write to, atomic; without time and name inside, so that equal content gives equal bytes."""
+    with (
+        atomic(path) as temporary,
+        open(temporary, "wb") as stream,
+        gzip.GzipFile(filename="", mode="wb", fileobj=stream, compresslevel=level, mtime=0) as made,
+    ):
+        yield made
+
+
 def save_volume(path: str | Path, array_dhw: np.ndarray, spacing_dhw: tuple[float, float, float]) -> None:
     """Write a (d, h, w) array as NIfTI (.nii.gz), atomically and without a time stamp.
 
@@ -100,13 +117,8 @@ def save_volume(path: str | Path, array_dhw: np.ndarray, spacing_dhw: tuple[floa
     affine = np.diag([spacing_w, spacing_h, spacing_d, 1.0])
     image = nibabel.Nifti1Image(np.ascontiguousarray(array_dhw.transpose(2, 1, 0)), affine)
     image.header.set_xyzt_units("mm")
-    # mtime=0 and no file name inside the gzip header: equal volumes give equal bytes.
-    with (
-        atomic(path) as temporary,
-        open(temporary, "wb") as stream,
-        gzip.GzipFile(filename="", mode="wb", fileobj=stream, compresslevel=4, mtime=0) as packed,
-    ):
-        packed.write(image.to_bytes())
+    with packed(path, 4) as stream:
+        stream.write(image.to_bytes())
 
 
 def load_volume(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float]]:

@@ -12,7 +12,9 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import load_volume, read_json
 from uscl_med3d.data.splits import guard_splits, hash_splits, read_splits
 
-__all__ = ["Sweep", "guard_splits", "hash_splits", "load_pseudolabelled", "load_sweep", "read_splits"]
+__all__ = [
+    "Sweep", "guard_splits", "hash_splits", "load_pseudolabel", "load_pseudolabelled", "load_sweep", "read_splits",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,19 @@ def load_pseudolabelled(
     Raises:
         InputError: where a file is missing or broken, or the labels are of another size.
     """
-    image, file = load_sweep(volumes_dir, sweep).image, Path(pseudolabels_dir) / f"{sweep}.nii.gz"
+    image = load_sweep(volumes_dir, sweep).image
+    return image, load_pseudolabel(pseudolabels_dir, sweep, image.shape)
+
+
+def load_pseudolabel(pseudolabels_dir: str | Path, sweep: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Pseudo-labels (d, h, w) of one sweep of `shape`; 255 on rejected frames. Errors as above."""
+    file = Path(pseudolabels_dir) / f"{sweep}.nii.gz"
     label = load_volume(file)[0]
-    if label.shape != image.shape:
+    if label.shape != shape:
         raise InputError(
             file=file,
             found=f"shape {label.shape}",
-            expected=f"{image.shape}, as its image.nii.gz",
+            expected=f"{shape}, as its image.nii.gz",
             remedy="delete the file, so that `pseudolabel` writes it again for the present volumes",
         )
-    return image, label
+    return label

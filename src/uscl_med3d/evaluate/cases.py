@@ -10,10 +10,11 @@ import numpy as np
 
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.data.general import AS_STORED, Reading, list_cases, load_case
-from uscl_med3d.data.sweeps import Sweep, load_sweep, read_splits
+from uscl_med3d.data.sweeps import Sweep, load_pseudolabel, load_sweep, read_splits
 
 UNANNOTATED = 255
 NO_REFERENCE = "not scored: no reference standard"
+NO_PSEUDO_LABEL = "not scored: no accepted pseudo-label of this sweep"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,14 @@ class Distance:
 
 
 @dataclass(frozen=True)
+class FrameMasks:
+    """Masks of one class on some frames: indices along d (n,), and booleans (n, h, w)."""
+
+    frames: np.ndarray
+    masks: np.ndarray
+
+
+@dataclass(frozen=True)
 class Item:
     """One object in one case.
 
@@ -38,10 +47,11 @@ class Item:
             frames.
         known: boolean (d, h, w), where `truth` is known; None means everywhere.
         reference: name of the volume reference (`true_mask`, `label`), or None where only key frames exist.
-        held_out: frames (indices along d) with a human mask never used as prompt, and that mask (n, h, w), or
-            None.
+        held_out: the frames with a human mask that was never a prompt, or None.
         key_frames: uint8 label map (d, h, w) of all classes, 255 on frames without annotation, for methods
             that are prompted with key frames; None where a case has none by its kind.
+        pseudo_label: the pseudo-label's accepted frames (none at all where the gate rejected the sweep), to be
+            compared with beside the truth; None where pseudo-labels are not made (test patients, other sets).
     """
 
     dataset: str
@@ -53,9 +63,10 @@ class Item:
     truth: np.ndarray
     known: np.ndarray | None
     reference: str | None
-    held_out: tuple[np.ndarray, np.ndarray] | None
+    held_out: FrameMasks | None
     distance: Distance
     key_frames: np.ndarray | None = None
+    pseudo_label: FrameMasks | None = None
 
 
 @dataclass(frozen=True)
@@ -70,16 +81,23 @@ class Unscored:
 
 
 def list_sweep_items(
-    volumes_dir: Path, splits_csv: Path, splits: Sequence[str], classes: Mapping[str, int], min_voxels: int,
-    untracked_distance: str,
+    volumes_dir: Path, splits_csv: Path, pseudolabels_dir: Path | None, splits: Sequence[str],
+    classes: Mapping[str, int], min_voxels: int, untracked_distance: str,
 ) -> Iterator[Item | Unscored]:  # fmt: skip
-    """Items of the ultrasound sweeps of `splits`, sorted by patient and sweep, loaded one by one."""
+    """Items of the ultrasound sweeps of `splits`, sorted by patient and sweep, loaded one by one.
+
+    Those of validation patients carry their pseudo-labels, unless `pseudolabels_dir` is None.
+    """
     manifest = read_splits(splits_csv)
     for split in splits:
         rows = manifest[manifest["split"] == split].sort_values(["patient", "sweep"])
         for row in rows.itertuples():
             sweep = load_sweep(volumes_dir, row.sweep)
-            items = _sweep_items(sweep, split, row.patient, classes, min_voxels, untracked_distance)
+            compared = pseudolabels_dir is not None and split == "val"
+            pseudo_label = _read_accepted(pseudolabels_dir, sweep) if compared else None
+            items = _sweep_items(
+                sweep, split, row.patient, classes, min_voxels, untracked_distance, pseudo_label
+            )  # fmt: skip
             yield from items or [Unscored("us", split, row.patient, row.sweep, NO_REFERENCE)]
 
 
@@ -103,8 +121,9 @@ def list_general_items(
 
 
 def _sweep_items(
-    sweep: Sweep, split: str, patient: str, classes: Mapping[str, int], min_voxels: int, untracked: str
-) -> list[Item]:
+    sweep: Sweep, split: str, patient: str, classes: Mapping[str, int], min_voxels: int, untracked: str,
+    pseudo_label: tuple[np.ndarray, np.ndarray] | None,
+) -> list[Item]:  # fmt: skip
     annotated = np.array([entry["index"] for entry in sweep.sidecar["key_frames"]], dtype=int)
     if sweep.reference is None and annotated.size == 0:
         return []
@@ -121,11 +140,25 @@ def _sweep_items(
                 Item(
                     dataset="us", split=split, patient=patient, case=sweep.id, name=name, image=sweep.image,
                     truth=truth, known=known, reference=None if sweep.reference is None else "true_mask",
-                    held_out=(frames, sweep.key_frames[frames] == value) if frames.size else None,
+                    held_out=FrameMasks(frames, sweep.key_frames[frames] == value) if frames.size else None,
                     distance=choose_distance(sweep.spacing_mm, untracked), key_frames=sweep.key_frames,
+                    pseudo_label=_choose_class(pseudo_label, value),
                 )
             )  # fmt: skip
     return items
+
+
+def _read_accepted(pseudolabels_dir: Path, sweep: Sweep) -> tuple[np.ndarray, np.ndarray]:
+    """Frames (n,) that the gate accepted, and their pseudo-labels (n, h, w); empty for a rejected sweep."""
+    if not (Path(pseudolabels_dir) / f"{sweep.id}.nii.gz").is_file():
+        return np.empty(0, dtype=int), np.empty((0, *sweep.image.shape[1:]), dtype=np.uint8)
+    label = load_pseudolabel(pseudolabels_dir, sweep.id, sweep.image.shape)
+    frames = np.flatnonzero((label != UNANNOTATED).any((1, 2)))
+    return frames, label[frames]
+
+
+def _choose_class(labelled: tuple[np.ndarray, np.ndarray] | None, value: int) -> FrameMasks | None:
+    return None if labelled is None else FrameMasks(labelled[0], labelled[1] == value)
 
 
 def choose_distance(spacing_mm: Sequence[float | None], untracked: str) -> Distance:

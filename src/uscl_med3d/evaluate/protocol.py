@@ -38,6 +38,7 @@ class Prediction:
     Attributes:
         click: None where nothing was left to click, and where clicks go to every slice.
         volume_clicks: clicks that the whole volume has cost so far.
+        slice_clicks: where clicks go to every slice: those that are new with this prediction, slice by slice.
     """
 
     item: Item
@@ -45,6 +46,16 @@ class Prediction:
     click: Click | None
     region: Region
     volume_clicks: int
+    slice_clicks: Sequence[Click] = ()
+
+
+@dataclass(frozen=True)
+class NoPrediction:
+    """What a method cannot predict for want of its prompt; `item` has only the references that stay without."""
+
+    item: Item
+    number: int
+    reason: str
 
 
 def click_through(

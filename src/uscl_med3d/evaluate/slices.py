@@ -88,7 +88,8 @@ def _click_through_item(
         volume = np.zeros(item.truth.shape, dtype=bool)
         volume[slices] = masks
         given = int((table[..., 2] >= 0).sum())
-        yield Prediction(item, number, None, Region((0, 0, 0), volume), given)
+        new = [(index, *history[row][-1]) for row, index in enumerate(slices) if clicked[row]]
+        yield Prediction(item, number, None, Region((0, 0, 0), volume), given, new)
 
 
 def _choose_click(

@@ -21,25 +21,31 @@ from typing import Any
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.evaluate.cases import UNANNOTATED, Item
+from uscl_med3d.evaluate.cases import UNANNOTATED, FrameMasks, Item
 from uscl_med3d.evaluate.predict import Region
-from uscl_med3d.evaluate.protocol import Prediction
+from uscl_med3d.evaluate.protocol import NoPrediction, Prediction
 from uscl_med3d.methods.base import WholeMethod
 from uscl_med3d.propagation.key_frames import list_annotated_frames
 
 NUMBER = 0
 """Clicks that these methods are given."""
 
+NO_KEY_FRAMES = "not scored: no key frames"
+NO_INNER_KEY_FRAME = "not scored: no key frame between others"
 
-def predict_whole(method: WholeMethod, items: Iterable[Item], job: Any) -> Iterator[Prediction]:
+
+def predict_whole(
+    method: WholeMethod, items: Iterable[Item], job: Any
+) -> Iterator[Prediction | NoPrediction]:
     """One prediction per item; for a method prompted with key frames one per item and reference.
 
     Args:
         items: the items of a case follow each other; a case that is split over two calls is segmented twice.
         job: has `classes`.
 
-    A prediction's item keeps only the reference that the prediction is meant for. An item without any key frame
-    gets no prediction from a method that needs them, nor one for held-out key frames without an inner one.
+    A prediction's item keeps only the reference that the prediction is meant for. Without any key frame there is
+    no prediction by a method that needs them, nor one of held-out key frames without an inner one: a `NoPrediction`
+    says so.
 
     Raises:
         InputError: if a method that needs key frames meets a data set that has none.
@@ -56,7 +62,7 @@ def predict_whole(method: WholeMethod, items: Iterable[Item], job: Any) -> Itera
 
 def _predict_from_key_frames(
     method: WholeMethod, items: Sequence[Item], classes: Mapping[str, int]
-) -> Iterator[Prediction]:
+) -> Iterator[Prediction | NoPrediction]:
     image, key_frames = items[0].image, items[0].key_frames
     if key_frames is None:
         raise InputError(
@@ -66,6 +72,8 @@ def _predict_from_key_frames(
         )  # fmt: skip
     annotated = list_annotated_frames(key_frames)
     if not annotated:
+        for item in items:
+            yield NoPrediction(item, NUMBER, NO_KEY_FRAMES)
         return
     if any(item.reference is not None for item in items):
         labels = method.segment(image, key_frames, classes, None)
@@ -73,11 +81,15 @@ def _predict_from_key_frames(
             if item.reference is not None:
                 yield _prediction(replace(item, held_out=None), labels, classes)
     inner = np.array(annotated[1:-1], dtype=int)
-    if inner.size:
-        labels = leave_one_out(method, image, key_frames, inner, classes)
-        for item in items:
-            held_out = (inner, key_frames[inner] == classes[item.name])
-            yield _prediction(replace(item, reference=None, held_out=held_out), labels, classes)
+    labels = leave_one_out(method, image, key_frames, inner, classes)
+    for item in items:
+        held_out = FrameMasks(inner, key_frames[inner] == classes[item.name])
+        alone = replace(item, reference=None, held_out=held_out, pseudo_label=None)
+        yield (
+            _prediction(alone, labels, classes)
+            if inner.size
+            else NoPrediction(alone, NUMBER, NO_INNER_KEY_FRAME)
+        )
 
 
 def leave_one_out(

@@ -84,7 +84,7 @@ def test_published_layouts_are_scored_at_the_models_spacing(sets, cohort, make_j
         evaluate__surface_at=[3],
         methods__sam_med3d__datasets=list(sets),
     )  # fmt: skip
-    evaluate(job, cohort.volumes, cohort.splits, sets, cohort.base, None, None,
+    evaluate(job, cohort.volumes, cohort.splits, cohort.pseudolabels, sets, cohort.base, None, None,
              tmp_path / "scores.csv", tmp_path / "masks")  # fmt: skip
     scores = pd.read_csv(tmp_path / "scores.csv")
     assert set(scores["distance_unit"].dropna()) == {"mm"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import nibabel
 import numpy as np
 import pandas as pd
@@ -9,13 +11,14 @@ import pytest
 
 from uscl_med3d.core.io import load_volume, sha256
 from uscl_med3d.evaluate import score as module
-from uscl_med3d.evaluate.cases import Item, choose_distance, list_sweep_items
+from uscl_med3d.evaluate.cases import FrameMasks, Item, choose_distance, list_sweep_items
 from uscl_med3d.evaluate.predict import Region
 from uscl_med3d.evaluate.protocol import Prediction, Setting
+from uscl_med3d.evaluate.rows import score_prediction
 
 
 def run_evaluation(job, cohort, folder, name="scores"):
-    module.evaluate(job, cohort.volumes, cohort.splits, cohort.general, cohort.base, None, None,
+    module.evaluate(job, cohort.volumes, cohort.splits, cohort.pseudolabels, cohort.general, cohort.base, None, None,
                     folder / f"{name}.csv", folder / name)  # fmt: skip
     return pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""])
 
@@ -137,13 +140,13 @@ def test_held_out_frames_are_scored_alone(make_job):
     truth[:, 2:6, 2:6] = True
     frames = np.array([1, 4])
     item = Item("us", "test", "p", "s", "liver", np.ones((6, 8, 8), np.uint8), truth, None, "true_mask",
-                (frames, truth[frames]), choose_distance((None, 1.0, 1.0), "voxel"))  # fmt: skip
+                FrameMasks(frames, truth[frames]), choose_distance((None, 1.0, 1.0), "voxel"))  # fmt: skip
     mask = np.zeros((4, 8, 8), bool)
     mask[1] = truth[2]  # frame 2 of the volume: right, but not held out
     mask[0, 2:6, 2:4] = True  # frame 1: half of the object; frame 4 gets nothing
     prediction = Prediction(item, 1, (1, 3, 3, 1), Region((1, 0, 0), mask), 1)
     job = make_job("evaluate", "sam_med3d")
-    rows = module._score(job, prediction, Setting("first_click", "random_error", 0))
+    rows = score_prediction(job, prediction, Setting("first_click", "random_error", 0))
     assert [row["reference"] for row in rows] == ["true_mask", "held_out_key_frames"]
     assert rows[0]["dice"] == pytest.approx(200 * 24 / (24 + 96))
     assert rows[1]["dice"] == pytest.approx(200 * 8 / (8 + 32))
@@ -158,7 +161,7 @@ def test_distance_never_invents_millimetres():
 
 def test_unannotated_voxels_are_unknown(cohort, make_job):
     job = make_job("evaluate", "sam_med3d")
-    items = list(list_sweep_items(cohort.volumes, cohort.splits, ["test"], job.classes, 1, "voxel"))
+    items = list(list_sweep_items(cohort.volumes, cohort.splits, None, ["test"], job.classes, 1, "voxel"))
     item = next(entry for entry in items if entry.case == "s_e2")
     assert item.known is not None and sorted(np.flatnonzero(item.known.any((1, 2)))) == [4, 9, 14]
     assert not (item.truth & ~item.known).any()
@@ -175,3 +178,27 @@ def test_the_worst_test_case_of_every_class_is_kept(scored):
         rows = rows.sort_values("reference", ascending=False).drop_duplicates("case")
         wanted.add(f"{rows.loc[rows['dice'].idxmin(), 'case']}_{name}.nii.gz")
     assert kept == wanted and kept
+
+
+def test_cases_never_share_a_batch():
+    items = [
+        SimpleNamespace(dataset="us", case=case, name=name)
+        for case, name in zip("aabbbc", "xyxyzx", strict=True)
+    ]
+    made = [[(item.case, item.name) for item in batch] for batch in module._batches(iter(items), 2)]
+    assert made == [[("a", "x"), ("a", "y")], [("b", "x"), ("b", "y")], [("b", "z")], [("c", "x")]]
+
+
+def test_a_case_is_scored_the_same_whatever_else_is_scored(scored, cohort, make_job, tmp_path):
+    _, together = scored
+    job = make_job("evaluate", "sam_med3d", evaluate__splits=["val"], methods__sam_med3d__datasets=["us"],
+                   evaluate__surface_at=[3], evaluate__click_seeds=[0, 1], evaluate__batch_size=5)  # fmt: skip
+    alone = run_evaluation(job, cohort, tmp_path)
+    # Five classes are one batch here, and two there.
+    chosen = together[together["split"] == "val"].reset_index(drop=True)
+    assert len(alone) == len(chosen)
+    np.testing.assert_allclose(alone["dice"], chosen["dice"], atol=0.5)
+    test = make_job("evaluate", "sam_med3d", evaluate__splits=["test"], methods__sam_med3d__datasets=["us"],
+                    evaluate__surface_at=[3], evaluate__click_seeds=[0, 1], evaluate__batch_size=7)  # fmt: skip
+    chosen = together[(together["split"] == "test") & (together["dataset"] == "us")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(run_evaluation(test, cohort, tmp_path, "test"), chosen)

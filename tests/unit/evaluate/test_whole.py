@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.evaluate.cases import Distance, Item
-from uscl_med3d.evaluate.whole import predict_whole
+from uscl_med3d.evaluate.cases import Distance, FrameMasks, Item
+from uscl_med3d.evaluate.protocol import NoPrediction
+from uscl_med3d.evaluate.whole import NO_INNER_KEY_FRAME, NO_KEY_FRAMES, predict_whole
 
 CLASSES = {"liver": 3, "spleen": 4, "kidney": 5}
 JOB = SimpleNamespace(classes=CLASSES)
@@ -39,7 +40,7 @@ def make_item(case: str, name: str, keys=KEYS, reference="true_mask", dataset="u
     values = {
         "dataset": dataset, "split": "test", "patient": "p", "case": case, "name": name,
         "image": np.ones(SHAPE, np.uint8), "truth": key_frames == CLASSES[name], "known": None,
-        "reference": reference, "held_out": (frames, key_frames[frames] == CLASSES[name]),
+        "reference": reference, "held_out": FrameMasks(frames, key_frames[frames] == CLASSES[name]),
         "distance": Distance("voxel", (1.0, 1.0, 1.0)), "key_frames": key_frames,
     }  # fmt: skip
     return Item(**(values | changes))
@@ -68,21 +69,37 @@ def test_key_frames_prompt_the_whole_volume_and_are_left_out_in_turn():
     assert method.asked == [([1, 3, 4, 6], None), ([1, 4, 6], [3]), ([1, 3, 6], [4])]
     assert whole.item.reference == "true_mask" and whole.item.held_out is None
     assert left_out.item.reference is None
-    frames, masks = left_out.item.held_out
-    assert frames.tolist() == [3, 4] and masks[:, 0].all() and not masks[:, 1:].any()
+    held_out = left_out.item.held_out
+    assert held_out.frames.tolist() == [3, 4]
+    assert held_out.masks[:, 0].all() and not held_out.masks[:, 1:].any()
     assert left_out.region.mask.any((1, 2)).tolist() == [frame in (3, 4) for frame in range(8)]
 
 
 def test_without_a_complete_reference_only_key_frames_are_scored():
     method = Recorder("key_frames")
     (prediction,) = predict_whole(method, [make_item("a", "liver", reference=None)], JOB)
-    assert prediction.item.held_out[0].tolist() == [3, 4] and len(method.asked) == 2
+    assert prediction.item.held_out.frames.tolist() == [3, 4] and len(method.asked) == 2
 
 
 def test_two_key_frames_enclose_no_other():
-    (prediction,) = predict_whole(Recorder("key_frames"), [make_item("a", "liver", keys=(1, 6))], JOB)
-    assert prediction.item.reference == "true_mask"
-    assert list(predict_whole(Recorder("key_frames"), [make_item("a", "liver", keys=())], JOB)) == []
+    whole, missing = predict_whole(Recorder("key_frames"), [make_item("a", "liver", keys=(1, 6))], JOB)
+    assert whole.item.reference == "true_mask" and whole.item.held_out is None
+    assert missing == NoPrediction(missing.item, 0, NO_INNER_KEY_FRAME)
+    assert missing.item.reference is None and missing.item.held_out is not None
+
+
+def test_without_key_frames_the_reason_is_given_and_nothing_is_segmented():
+    method = Recorder("key_frames")
+    item = make_item("a", "liver", keys=(), held_out=None)
+    assert list(predict_whole(method, [item], JOB)) == [NoPrediction(item, 0, NO_KEY_FRAMES)]
+    assert method.asked == []
+
+
+def test_only_the_whole_volume_is_compared_with_the_pseudo_label():
+    pseudo_label = FrameMasks(np.array([2]), np.zeros((1, *SHAPE[1:]), bool))
+    item = make_item("a", "liver", split="val", pseudo_label=pseudo_label)
+    whole, left_out = predict_whole(Recorder("key_frames"), [item], JOB)
+    assert whole.item.pseudo_label is pseudo_label and left_out.item.pseudo_label is None
 
 
 def test_a_data_set_without_key_frames_is_an_error():
