@@ -47,7 +47,7 @@ def ingest(a: SimpleNamespace) -> None:
     """Sweep videos and key frames to volumes."""
     from uscl_med3d.data.ingest import ingest
 
-    ingest(load_job("ingest", a.params), a.cohort, a.volumes, a.splits, a.failures)
+    ingest(load_job("ingest", a.params), a.cohort, a.volumes, a.splits, a.failures, a.store)
 
 
 def foundation(a: SimpleNamespace) -> None:
@@ -62,7 +62,7 @@ def pseudolabel(a: SimpleNamespace) -> None:
     """Propagate the key-frame masks through each sweep."""
     from uscl_med3d.pseudolabel.propagate import pseudolabel
 
-    pseudolabel(load_job("pseudolabel", a.params), a.volumes, a.splits, a.seggpt, a.out)
+    pseudolabel(load_job("pseudolabel", a.params), a.volumes, a.splits, a.seggpt, a.out, a.store)
 
 
 def pretrain(a: SimpleNamespace) -> None:
@@ -130,6 +130,13 @@ def annotation(a: SimpleNamespace) -> None:
     from uscl_med3d.report.annotation import build_annotation_cost
 
     build_annotation_cost(load_job("annotation", a.params), a.scores, a.pseudolabels, a.out)
+
+
+def search(a: SimpleNamespace) -> None:
+    """Which training values are best on validation patients, and are they in use?"""
+    from uscl_med3d.report.search import build_search
+
+    build_search(load_job("search", a.params), a.curves, a.out)
 
 
 def figure(a: SimpleNamespace) -> None:
@@ -271,11 +278,11 @@ def build_parser() -> argparse.ArgumentParser:
     add(check)
     add(simulate_cohort, outputs=["out"])
     add(simulate_general, outputs=["out"])
-    add(ingest, "cohort", outputs=["volumes", "splits", "failures"])
+    _add_store(add(ingest, "cohort", outputs=["volumes", "splits", "failures"]))
     add(foundation, optional=["teacher"], several=["general"], outputs=trained).add_argument(
         "--model", required=True, choices=sorted(FOUNDATIONS)
     )
-    add(pseudolabel, "volumes", "splits", "seggpt", outputs=["out"])
+    _add_store(add(pseudolabel, "volumes", "splits", "seggpt", outputs=["out"]))
     pretraining = add(pretrain, "volumes", "splits", "base", outputs=trained)
     pretraining.add_argument("--rank", type=int, required=True)
     pretraining.add_argument("--training-seed", type=int, required=True)
@@ -302,6 +309,7 @@ def build_parser() -> argparse.ArgumentParser:
         several=["scores", "curves", "predictions"],
         outputs=["out"],
     ).add_argument("--name", required=True)
+    add(search, several=["curves"], outputs=["out"])
     add(annotation, several=["scores", "pseudolabels"], outputs=["out"])
     add(claims, "tables", "pseudolabels", several=["scores"], outputs=["out"])
     add(
@@ -331,6 +339,11 @@ def build_parser() -> argparse.ArgumentParser:
         verbs.choices[name].add_argument("--scale", default="phantom", help="whose results")
     add_verbs(verbs)
     return parser
+
+
+def _add_store(sub: argparse.ArgumentParser) -> None:
+    """No input and no output: results are the same without it."""
+    sub.add_argument("--store", type=Path, help="folder that keeps the results of single sweeps between runs")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

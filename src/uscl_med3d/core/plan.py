@@ -15,7 +15,8 @@ from uscl_med3d.core.foundations import FOUNDATIONS, list_needed
 from uscl_med3d.core.io import read_json, write_text
 from uscl_med3d.core.params.methods import Run
 from uscl_med3d.core.reporting import FIGURES
-from uscl_med3d.core.runs import list_runs, main_run, pretraining
+from uscl_med3d.core.runs import cell_id, list_runs, main_run, pretraining
+from uscl_med3d.core.search import apply, list_candidates
 
 GENERAL_SETS = ("amos", "totalsegmentator", "brats")
 
@@ -57,6 +58,9 @@ class Plan:
             fewer = self.params.pseudolabel.model_copy(update={"key_frames": count})
             changed = self.params.model_copy(update={"pseudolabel": fewer})
             wanted[f"annotation/k{count}.json"] = parameters.slice_job(changed, "pseudolabel")
+        for name, (_, values) in self.candidates.items():
+            job = parameters.slice_job(self.params, "finetune", self.runs[self.candidate_run(name)])
+            wanted[f"search/{name}.json"] = apply(job, values, self.file)
         # No job reads this one; it says with what the results of the scale were made.
         wanted["all.json"] = self.params.model_dump(mode="json")
         for name, values in wanted.items():
@@ -152,8 +156,9 @@ class Plan:
     def teacher(self, model: str) -> list[str]:
         """Weights of the base model that a base model learns from."""
         needs = FOUNDATIONS[model]
-        wanted = needs.teacher and (needs.part_of_it or self._trains(model))
-        return [self.foundation_weights(needs.teacher)] if wanted else []
+        if needs.teacher and (needs.part_of_it or self._trains(model)):
+            return [self.foundation_weights(needs.teacher)]
+        return []
 
     def official_checkpoint(self, model: str) -> list[str]:
         """The file that a base model is loaded from, if it is there; nothing where the model is trained."""
@@ -214,6 +219,25 @@ class Plan:
     def annotation_run(self) -> str:
         """The run that is trained anew on the pseudo-labels of fewer key frames."""
         return self.main_runs[self.params.annotation.method]
+
+    @property
+    def candidates(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Candidates of the search for training values: name -> method and values.
+
+        Those of methods that an overlay leaves out, or whose run for the search it does not train, are left out too.
+        """
+        found = list_candidates(self.params.search.candidates)
+        return {name: one for name, one in found.items() if self._searched_run(one[0]) in self.trained}
+
+    def candidate_run(self, candidate: str) -> str:
+        """The run that a candidate trains with its own values."""
+        return self._searched_run(self.candidates[candidate][0])
+
+    def _searched_run(self, method: str) -> str:
+        """A method's main run, without VCL, whose own values are another question."""
+        entry = self.params.methods.get(method)
+        grid = entry.grid if entry else None
+        return cell_id(method, grid.rank, "both", False) if grid else method
 
     @property
     def figures(self) -> list[str]:

@@ -45,7 +45,7 @@ def test_new_rank_touches_its_own_jobs_and_the_report(config, tmp_path, monkeypa
     new = [f"uscl_med3d_r4_{modules}_vcl" for modules in ("encoder", "decoder", "both")]
     figures = {f"figure/{name}.json" for name in FIGURES}
     expected = (
-        {"all.json", "annotation.json", "check.json", "report.json"}
+        {"all.json", "annotation.json", "check.json", "report.json", "search.json"}
         | figures
         | {f"{stage}/{run}.json" for stage in ("finetune", "evaluate") for run in new}
     )
@@ -128,3 +128,21 @@ def test_a_plot_setting_touches_its_own_figures_only(config, tmp_path, monkeypat
     assert changed(config, draw_more_crops, tmp_path) == {"all.json", "annotation.json", "figure/fig5.json"}
     names = {"all.json", "annotation.json", *(f"figure/{name}.json" for name in SHOWN_IN["colours"])}
     assert changed(config, recolour, tmp_path) == names
+
+
+def test_search_trains_main_runs_without_vcl_and_only_what_is_there(config):
+    plan = Plan(config)
+    assert {plan.candidate_run(name) for name in plan.candidates} == {
+        "uscl_med3d_r32_both_novcl", "full_tuning", "adaptformer",
+    }  # fmt: skip
+    config["methods"]["adaptformer"] = None
+    config["methods"]["uscl_med3d"]["grid"]["without_vcl"] = False
+    assert {name.partition("-")[0] for name in Plan(config).candidates} == {"full_tuning"}
+
+
+def test_job_of_a_candidate_does_not_depend_on_the_values_in_use(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    edit = lambda c: c["methods"]["full_tuning"]["options"].update(learning_rate=0.03)  # noqa: E731
+    names = changed(config, edit, tmp_path)
+    assert "finetune/full_tuning.json" in names and "search.json" in names
+    assert not {name for name in names if name.startswith("search/")}

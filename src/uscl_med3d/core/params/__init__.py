@@ -28,6 +28,7 @@ from uscl_med3d.core.params.pretrain import Pretrain
 from uscl_med3d.core.params.prompts import Prompts
 from uscl_med3d.core.params.pseudolabel import Pseudolabel
 from uscl_med3d.core.params.report import SHOWN_IN, Figures, Report
+from uscl_med3d.core.params.search import Search
 from uscl_med3d.core.params.simulate import Simulate
 
 
@@ -56,6 +57,7 @@ class Params(Section):
     measure: Measure
     gate: Gate
     annotation: Annotation
+    search: Search
     report: Report
     figures: Figures
     methods: dict[str, MethodEntry]
@@ -115,6 +117,7 @@ SLICES: dict[str, tuple[str, ...]] = {
     "measure": ("seed", "threads", "device", "classes", "model", "prompts", "evaluate", "measure"),
     "gate": ("classes", "evaluate", "gate"),
     "annotation": ("scale", "seed", "training_seeds", "classes", "evaluate", "report", "figures", "methods", "annotation"),
+    "search": ("methods", "finetune", "search"),
     "report": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
                "report", "methods"),
     "figure": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
@@ -140,9 +143,11 @@ def job_model(stage: str) -> type[Section]:
     """The typed class of one stage's job file."""
     fields: dict[str, Any] = {}
     for name in SLICES[stage]:
-        field = Params.model_fields[name.split(".")[0]]
-        if "." in name:
-            field = field.annotation.model_fields[name.split(".")[1]]
+        section, _, part = name.partition(".")
+        field = Params.model_fields[section]
+        if part:
+            model: Any = field.annotation
+            field = model.model_fields[part]
         fields[name.split(".")[-1]] = (field.annotation, field)
     fields["run"] = (Run | None, None)
     fields["method"] = (MethodEntry | None, None)
