@@ -111,6 +111,7 @@ class Plan:
                     named = [base / cell for cell in cells if cell]
                     for path in named:
                         files += [str(path)] if path.is_file() else _list_annotations(path)
+                    files += _list_calibrations(named[0]) if named else []
         return files
 
     def general_folder(self, name: str) -> str:
@@ -270,6 +271,13 @@ class Plan:
         foundation = [f"{self.results}/curves/foundation/{model}.csv" for model in self.foundations]
         pretrain = [f"{self.results}/curves/pretrain/{name}.csv" for name in self.pretrainings]
         return foundation + pretrain + [f"{self.results}/curves/finetune/{run}.csv" for run in self.trained]
+
+
+def _list_calibrations(sweep: Path) -> list[str]:
+    """Files beside a tracked sweep that say where its image lies (`data.tracked.calibration`)."""
+    stem = sweep.name.split(".")[0]
+    found = sweep.parent.glob("*.calibration.*") if sweep.parent.is_dir() else []
+    return [str(path) for path in sorted(found) if path.name.startswith(stem)]
 
 
 def _list_annotations(folder: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Inspection:
     """What the first look learned of one sweep.
 
     fan: bool (h, w) on the clip's grid. labels_outside: share of the key frames' labelled pixels outside the
-    fan. masks: key frame -> label map uint8 (h, w) on the clip's grid.
+    fan. masks: key frame -> label map uint8 (h, w) on the clip's grid. tracking: facts of a sweep with poses.
     """
 
     row: CohortRow
@@ -41,6 +42,7 @@ class Inspection:
     labels_outside: float
     errors: tuple[InputError, ...]
     masks: Mapping[int, np.ndarray] = field(default_factory=dict)
+    tracking: Mapping[str, Any] | None = None
 
 
 def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspection:

@@ -53,4 +53,5 @@ def describe_sweep(
             "labels_outside": round(inspection.labels_outside, 6),
         },
         "has_reference": row.reference is not None,
+        **({} if inspection.tracking is None else {"tracking": inspection.tracking}),
     }

@@ -15,8 +15,9 @@ DEFAULT_SCALE = "phantom"
 
 
 def add_verbs(verbs: Any) -> None:
-    """Add `segment`, `export`, `audit-phi` and `import_set` to the subparsers of the command line."""
+    """Add `segment`, `reconstruct`, `export`, `audit-phi` and `import_set` to the subparsers of the command line."""
     _add_segment(verbs)
+    _add_reconstruct(verbs)
     _add_export(verbs)
     sub = _add(verbs, "audit-phi", audit_phi)
     sub.add_argument("folder", type=Path, help="folder with raw files or results")
@@ -64,6 +65,23 @@ def segment(a: SimpleNamespace) -> None:
     written = segmenter.save(a.output)
     for name, value in written["labels"].items():
         print(f"{value} {name}: {written['voxels'][name]} voxels")
+
+
+def reconstruct(a: SimpleNamespace) -> None:
+    """A volume in millimetres from a tracked sweep, whose header has a pose for every frame."""
+    from uscl_med3d.core.params.ingest import Fan
+    from uscl_med3d.user.reconstruct import describe, reconstruct_file
+
+    if not (0 < a.spacing_mm < float("inf") and 0 <= a.fill_mm < float("inf")):
+        raise InputError(file="--spacing-mm and --fill-mm", found=f"{a.spacing_mm:g} and {a.fill_mm:g}",
+                         expected="a spacing above zero, a distance of at least zero",
+                         remedy="correct the command")  # fmt: skip
+    fan = None if a.whole_frame else Fan.model_validate(_read_params(a.params_file)["ingest"]["fan"])
+    made = reconstruct_file(
+        a.sweep, a.output, spacing_mm=a.spacing_mm, calibration=a.calibration, axes=a.axes,
+        interpolation=a.interpolation, fill_mm=a.fill_mm, fan=fan,
+    )  # fmt: skip
+    print(describe(a.output, made))
 
 
 def export(a: SimpleNamespace) -> None:
@@ -220,6 +238,23 @@ def _add_segment(verbs: Any) -> None:
         "-o", "--output", type=Path, required=True, help="mask: .nii.gz, .nii, .nrrd, .mha or .npy"
     )
     _add_weights(sub)
+
+
+def _add_reconstruct(verbs: Any) -> None:
+    sub = _add(verbs, "reconstruct", reconstruct)
+    sub.add_argument("sweep", type=Path, help="PLUS sequence file with poses: .igs.mha, .igs.nrrd")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="volume: .nii.gz, .nii, .nrrd or .mha")
+    sub.add_argument("--spacing-mm", type=float, required=True, help="voxel size along all axes")
+    sub.add_argument("--calibration", type=Path, help="PLUS configuration, or text with the 16 numbers of ImageToProbe; "
+                                                      "default: NAME.calibration.xml or .txt beside the sweep")  # fmt: skip
+    sub.add_argument("--axes", choices=("sweep", "world"), default="sweep",
+                     help="sweep: slices are like frames (default); world: those of the poses")  # fmt: skip
+    sub.add_argument("--interpolation", choices=("nearest", "linear"), default="nearest")
+    sub.add_argument("--fill-mm", type=float, default=1.0, help="gaps are filled so far from what was seen (1)")
+    sub.add_argument("--whole-frame", action="store_true", help="do not look for the ultrasound image region")
+    sub.add_argument(
+        "--params-file", type=Path, default=Path("params.yaml"), help="whose `ingest.fan` is used"
+    )
 
 
 def _add_export(verbs: Any) -> None:
