@@ -18,9 +18,11 @@ rule ingest:
         f"{RESULTS}/benchmarks/ingest.tsv"
     priority: 20
     threads: 2
+    params:
+        store=f"{RESULTS}/.store/ingest",
     message:
         "ingest: videos and key frames to volumes"
     shell:
         "uscl-med3d ingest --params {input.params} --receipt {output.receipt} --cohort {input.cohort}"
         " --volumes {output.volumes} --splits {output.splits}"
-        " --failures {output.failures} > {log} 2>&1"
+        " --failures {output.failures} --store {params.store} > {log} 2>&1"

@@ -18,9 +18,11 @@ rule pseudolabel:
     priority: 5
     resources:
         gpu=PLAN.gpus,
+    params:
+        store=f"{RESULTS}/.store/pseudolabel",
     message:
         "pseudolabel: SegGPT propagates the key-frame masks"
     shell:
         "uscl-med3d pseudolabel --params {input.params} --receipt {output.receipt}"
         " --volumes {input.volumes} --splits {input.splits}"
-        " --seggpt {input.seggpt} --out {output.labels} > {log} 2>&1"
+        " --seggpt {input.seggpt} --out {output.labels} --store {params.store} > {log} 2>&1"

@@ -7,8 +7,11 @@ Parameter classes (`core.params`) are left out: what they decide reaches a job t
 from __future__ import annotations
 
 import ast
+import hashlib
 from functools import cache
 from pathlib import Path
+
+from uscl_med3d.core.io import sha256
 
 PACKAGE = "uscl_med3d"
 SOURCE = Path(__file__).resolve().parents[2]
@@ -32,6 +35,14 @@ def list_sources(*modules: str) -> list[str]:
         found[name] = path
         waiting += _imports(path, name)
     return sorted(str(path.relative_to(SOURCE.parent)) for path in found.values())
+
+
+def hash_sources(*modules: str) -> str:
+    """SHA-256 over names and contents of the files of `list_sources`."""
+    total = hashlib.sha256()
+    for file in list_sources(*modules):
+        total.update(f"{file} {sha256(SOURCE.parent / file)}\n".encode())
+    return total.hexdigest()
 
 
 def _find(name: str) -> Path | None:

@@ -15,6 +15,7 @@ from typing import Any
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic, write_csv
 from uscl_med3d.core.params.ingest import Ingest
+from uscl_med3d.core.store import Store, describe_code, fingerprint, hash_files
 from uscl_med3d.core.watchdog import watch_parent
 from uscl_med3d.data.cohort import CohortRow, raise_all, read_cohort
 from uscl_med3d.data.convert import convert_sweep
@@ -29,12 +30,14 @@ def ingest(
     volumes_dir: str | Path,
     splits_csv: str | Path,
     failures_csv: str | Path | None = None,
+    store_dir: str | Path | None = None,
 ) -> None:
     """Convert a cohort to `volumes_dir`/<sweep>/, write the manifest `splits_csv` and the list `failures_csv`.
 
     Every row, clip and mask is checked. Sweeps that cannot be used are left out of volumes and manifest and
     listed (`ingest.bad_sweeps: leave_out`); splits are assigned before, so that no other patient changes its
-    split. `volumes_dir` appears (or is replaced) as a whole when all sweeps are done.
+    split. `volumes_dir` appears (or is replaced) as a whole when all sweeps are done. With `store_dir`, sweeps
+    of which nothing has changed are taken from there (`core.store`); the result is the same without.
 
     Raises:
         InputErrors: all problems together, and then nothing is written: where the table itself is wrong,
@@ -42,44 +45,107 @@ def ingest(
     """
     rows, errors = read_cohort(cohort_csv)
     manifest = None if errors else plan_splits(rows, job.ingest, job.seed)
+    store = Store(store_dir)
     with atomic(volumes_dir) as folder, _pool(min(job.ingest.workers, len(rows))) as run:
         folder.mkdir()
         # With errors in the table the sweeps are still inspected, so that all problems come in one message.
         splits = {} if manifest is None else dict(zip(manifest["sweep"], manifest["split"], strict=True))
-        work = partial(
-            _ingest_sweep, splits=splits, job=_Job(job.seed, job.classes, job.ingest), folder=folder
-        )
-        found = [(row.sweep, problems) for row, problems in zip(rows, run(work, rows), strict=True)]
-        failed = {sweep: problems for sweep, problems in found if problems}
+        common = _Common(job.seed, job.classes, job.ingest, splits, folder, store, describe_code(__name__))
+        outcomes = list(run(partial(_ingest_sweep, common=common), rows))
+        failed = {row.sweep: out.errors for row, out in zip(rows, outcomes, strict=True) if out.errors}
         if not errors and job.ingest.bad_sweeps == "leave_out":
             errors = find_gaps(rows, manifest, failed, cohort_csv)
         if errors or job.ingest.bad_sweeps == "stop":
-            raise_all(cohort_csv, errors + [error for _, problems in found for error in problems])
-    for sweep, problems in failed.items():
-        listing = "\n".join(f"- {error}" for error in problems)
-        print(f"ingest: sweep {sweep} is left out\n{listing}", file=sys.stderr)
+            raise_all(cohort_csv, errors + [error for out in outcomes for error in out.errors])
     write_csv(splits_csv, manifest[~manifest["sweep"].isin(failed)])
     if failures_csv is not None:
         write_failures(failures_csv, manifest, failed)
+    store.keep_only({out.fingerprint for out in outcomes})
+    _report(outcomes, failed)
 
 
 @dataclass(frozen=True)
-class _Job:
-    """What a worker process needs of the job (its class is made at run time and cannot be pickled)."""
+class _Common:
+    """What a worker process needs beside its sweep (the job's own class is made at run time, no pickle takes it)."""
 
     seed: int
     classes: dict[str, int]
     ingest: Ingest
+    splits: dict[str, str]
+    folder: Path
+    store: Store
+    code: dict[str, Any]
 
 
-def _ingest_sweep(
-    row: CohortRow, *, splits: dict[str, str], job: _Job, folder: Path
-) -> tuple[InputError, ...]:
-    """Inspect one sweep, and convert it if it is in order; returns its problems."""
-    inspection = follow_poses(inspect_sweep(row, job.ingest.fan, job.classes), job.ingest)
-    if not inspection.errors and splits:
-        convert_sweep(inspection, splits[row.sweep], job.ingest, job.seed, folder / row.sweep)
-    return inspection.errors
+@dataclass(frozen=True)
+class _Outcome:
+    """Of one sweep: its problems, the name of its entry in the store, and whether it was there already."""
+
+    errors: tuple[InputError, ...]
+    fingerprint: str = ""
+    unchanged: bool = False
+
+
+class _Unusable(Exception):
+    """The sweep has these problems."""
+
+    def __init__(self, errors: tuple[InputError, ...]) -> None:
+        super().__init__()
+        self.errors = errors
+
+
+def _ingest_sweep(row: CohortRow, *, common: _Common) -> _Outcome:
+    """Inspect one sweep, and convert it if it is in order and has a split."""
+
+    def make(folder: Path) -> None:
+        inspection = inspect_sweep(row, common.ingest.fan, common.classes)
+        inspection = follow_poses(inspection, common.ingest)
+        if inspection.errors:
+            raise _Unusable(inspection.errors)
+        if common.splits:
+            convert_sweep(inspection, common.splits[row.sweep], common.ingest, common.seed, folder)
+
+    store = common.store if common.splits else Store(None)
+    try:
+        key = _fingerprint(row, common)
+        return _Outcome((), key, store.fill(common.folder / row.sweep, key, make))
+    except _Unusable as unusable:
+        return _Outcome(unusable.errors)
+    except InputError as error:
+        return _Outcome((error,))
+    except PermissionError as error:
+        file, expected = error.filename or row.video, "a file that this user may read"
+        remedy = "change the file's permissions"
+        return _Outcome((InputError(file=file, found=str(error.strerror), expected=expected, remedy=remedy),))
+
+
+def _fingerprint(row: CohortRow, common: _Common) -> str:
+    """Of everything that the files of one sweep depend on."""
+    values = {name: value for name, value in vars(row).items() if name != "line"}
+    return fingerprint(
+        {
+            "row": values,
+            "files": hash_files(value for value in values.values() if isinstance(value, Path)),
+            "split": common.splits.get(row.sweep),
+            "seed": common.seed,
+            "classes": common.classes,
+            "ingest": common.ingest.model_dump(exclude={"split_fractions", "bad_sweeps", "workers"}),
+            "code": common.code,
+        }
+    )
+
+
+def _report(outcomes: list[_Outcome], failed: dict[str, tuple[InputError, ...]]) -> None:
+    """To the log: every problem, then how many sweeps were converted."""
+    for sweep, problems in failed.items():
+        listing = "\n".join(f"- {error}" for error in problems)
+        print(f"ingest: sweep {sweep} is left out\n{listing}", file=sys.stderr)
+    unchanged = sum(outcome.unchanged for outcome in outcomes)
+    computed = len(outcomes) - len(failed) - unchanged
+    out = f", {len(failed)} left out" if failed else ""
+    print(
+        f"ingest: {computed} of {len(outcomes)} sweeps computed, {unchanged} unchanged{out}", file=sys.stderr
+    )
 
 
 Runner = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from uscl_med3d.core.io import save_volume, write_csv, write_json
+from uscl_med3d.core.io import read_json, save_volume, write_csv, write_json
 from uscl_med3d.core.seeds import prepare_torch
+from uscl_med3d.core.store import Store, describe_code, fingerprint, hash_files
 from uscl_med3d.data.sweeps import Sweep, load_sweep, read_splits
 from uscl_med3d.nets.seggpt import load_seggpt
 from uscl_med3d.propagation.alternatives import copy_nearest_key_frame, interpolate_shapes
@@ -37,15 +41,26 @@ SWEEP_COLUMNS = ["sweep", "patient", "split", "key_frames", "frames", "frames_ac
                  "true_dice_accepted_frames", "true_dice_rejected_frames"]  # fmt: skip
 QUALITY_COLUMNS = ["sweep", "patient", "split", "class", "frame", "method", "reference", "dice"]
 
+ACCEPTED, PROPOSED, SHEET, RECORD = "labels.nii.gz", "proposed.nii.gz", "sheet.png", "record.json"
+PLACES = {ACCEPTED: "{sweep}.nii.gz", PROPOSED: "review/{sweep}.nii.gz", SHEET: "review/{sweep}.png"}
+"""Files of one sweep, and where in the results they lie."""
+
 
 def pseudolabel(
-    job: Any, volumes_dir: str | Path, splits_csv: str | Path, seggpt_weights: str | Path, out_dir: str | Path
+    job: Any,
+    volumes_dir: str | Path,
+    splits_csv: str | Path,
+    seggpt_weights: str | Path,
+    out_dir: str | Path,
+    store_dir: str | Path | None = None,
 ) -> None:
     """Write `<sweep>.nii.gz` of every accepted sweep (rejected frames are 255), and the record of how it
     came about.
 
     `job` is the slice `pseudolabel`. Only sweeps of the splits train and val are read. Beside the labels:
-    frames.csv, sweeps.csv, quality.csv, summary.json, review/<sweep>.png.
+    frames.csv, sweeps.csv, quality.csv, summary.json, review/<sweep>.png and review/<sweep>.nii.gz (the labels
+    before the gate). With `store_dir`, sweeps of which nothing has changed are taken from there
+    (`core.store`), also after an interruption; the result is the same without.
 
     Raises:
         InputError: the manifest, a volume or the weights are missing or unusable.
@@ -54,25 +69,69 @@ def pseudolabel(
     prepare_torch(job.seed, job.threads, "pseudolabel")
     manifest = read_splits(splits_csv)
     manifest = manifest[manifest["split"].isin(["train", "val"])].sort_values("sweep")
-    model, embedding_type = load_seggpt(seggpt_weights)
-    model.to(job.device)
+    model, store = _Model(seggpt_weights, job.device), Store(store_dir)
+    common = {
+        "job": [job.seed, job.threads, job.device, job.classes, job.pseudolabel.model_dump(mode="json")],
+        "weights": hash_files([Path(seggpt_weights)]),
+        "code": describe_code(__name__),
+    }
     frames: list[dict[str, Any]] = []
     sweeps: list[dict[str, Any]] = []
     quality: list[dict[str, Any]] = []
+    keys: dict[str, bool] = {}
+    out_dir.parent.mkdir(parents=True, exist_ok=True)
     for row in tqdm(list(manifest.itertuples()), desc="pseudolabel", unit="sweep", file=sys.stderr):
         who = {"sweep": row.sweep, "patient": row.patient, "split": row.split}
-        sweep = load_sweep(volumes_dir, row.sweep)
-        chosen = spread(sorted(sweep.key_frame_indices("prompt")), job.pseudolabel.key_frames)
-        key_masks = {index: sweep.key_frames[index] for index in chosen}
-        if not key_masks:
-            nothing = {"key_frames": 0, "frames": len(sweep.image), "frames_accepted": 0}
-            sweeps.append(who | nothing | {"accepted": False, "reason": "no key frames"})
-            continue
-        result = _propagate(job, sweep, key_masks, model, embedding_type)
-        frames += [who | entry for entry in _list_frames(result.verdicts, job.classes)]
-        quality += [who | entry for entry in result.quality]
-        sweeps.append(who | _finish(job, sweep, key_masks, result, out_dir))
+        key = fingerprint(common | who | {"files": hash_files([Path(volumes_dir) / row.sweep])})
+        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=out_dir.parent) as temporary:
+            made = Path(temporary) / row.sweep
+            keys[key] = store.fill(made, key, partial(_make, job, volumes_dir, row.sweep, model))
+            record = read_json(made / RECORD)
+            for name, place in PLACES.items():
+                if (made / name).is_file():
+                    target = out_dir / place.format(sweep=row.sweep)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(made / name, target)
+        frames += [who | entry for entry in record["frames"]]
+        quality += [who | entry for entry in record["quality"]]
+        sweeps.append(who | record["sweep"])
     _write(out_dir, job, frames, sweeps, quality)
+    store.keep_only(keys)
+    unchanged = sum(keys.values())
+    print(
+        f"pseudolabel: {len(keys) - unchanged} of {len(keys)} sweeps computed, {unchanged} unchanged",
+        file=sys.stderr,
+    )
+
+
+class _Model:
+    """SegGPT, loaded when the first sweep needs it."""
+
+    def __init__(self, weights: str | Path, device: str) -> None:
+        self.weights, self.device = weights, device
+
+    @cached_property
+    def loaded(self) -> tuple[Any, str]:
+        """The model and its kind of embedding."""
+        model, embedding_type = load_seggpt(self.weights)
+        return model.to(self.device), embedding_type
+
+
+def _make(job: Any, volumes_dir: str | Path, name: str, model: _Model, folder: Path) -> None:
+    """Files of one sweep into `folder`: those of `PLACES`, and its rows of the tables."""
+    sweep = load_sweep(volumes_dir, name)
+    chosen = spread(sorted(sweep.key_frame_indices("prompt")), job.pseudolabel.key_frames)
+    key_masks = {index: sweep.key_frames[index] for index in chosen}
+    record: dict[str, Any] = {"frames": [], "quality": []}
+    if key_masks:
+        result = _propagate(job, sweep, key_masks, *model.loaded)
+        record["frames"] = _list_frames(result.verdicts, job.classes)
+        record["quality"] = result.quality
+        record["sweep"] = _finish(job, sweep, key_masks, result, folder)
+    else:
+        nothing = {"key_frames": 0, "frames": len(sweep.image), "frames_accepted": 0}
+        record["sweep"] = nothing | {"accepted": False, "reason": "no key frames"}
+    write_json(folder / RECORD, record)
 
 
 class _Result:
@@ -104,22 +163,24 @@ def _propagate(
 
 
 def _finish(
-    job: Any, sweep: Sweep, key_masks: dict[int, np.ndarray], result: _Result, out_dir: Path
+    job: Any, sweep: Sweep, key_masks: dict[int, np.ndarray], result: _Result, folder: Path
 ) -> dict[str, Any]:
-    """Apply the gate, write label volume and review sheet, return the row of sweeps.csv."""
+    """Apply the gate, write label volumes and review sheet, return the row of sweeps.csv."""
     settings = job.pseudolabel
     rejected = {verdict.frame for verdict in result.verdicts if not verdict.accepted}
     accepted = [frame not in rejected for frame in range(len(sweep.image))]
     enters, reason = judge_sweep(accepted, settings.gate)
+    spacing_mm = tuple(value or 1.0 for value in sweep.spacing_mm)
+    save_volume(folder / PROPOSED, result.labels, spacing_mm)
     if enters:
         gated = result.labels.copy()
         gated[~np.array(accepted)] = IGNORE
-        save_volume(out_dir / f"{sweep.id}.nii.gz", gated, tuple(value or 1.0 for value in sweep.spacing_mm))
+        save_volume(folder / ACCEPTED, gated, spacing_mm)
     state = "accepted" if enters else f"rejected: {reason}"
     counts = f"{sum(accepted)} of {len(accepted)} frames accepted"
     title = f"{sweep.id}   {counts}   sweep {state}   method {settings.method}"
     draw_review(
-        out_dir / "review" / f"{sweep.id}.png", title, sweep.image, result.labels, result.verdicts,
+        folder / SHEET, title, sweep.image, result.labels, result.verdicts,
         sorted(key_masks), job.classes, settings.review,
     )  # fmt: skip
     propagated = np.array([frame not in key_masks for frame in range(len(accepted))])

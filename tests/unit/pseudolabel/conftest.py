@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -97,4 +98,4 @@ def cohort(tmp_path: Path) -> SimpleNamespace:
     rows = [("a", "train"), ("b", "val"), ("bare", "train"), ("t", "test")]
     lines = [f"p_{name},{name},abdomen,abdomen_right,{split}" for name, split in rows]
     write_text(splits, "\n".join(["patient,sweep,group,view,split", *lines]) + "\n")
-    return SimpleNamespace(volumes=volumes, splits=splits)
+    return SimpleNamespace(volumes=volumes, splits=splits, write=partial(write_sweep, volumes))

@@ -85,6 +85,50 @@ def test_equal_inputs_give_equal_bytes(job, cohort, weights, out: Path, tmp_path
         assert filecmp.cmp(out / file, again / file, shallow=False), file
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_only_a_changed_sweep_is_computed_again(
+    job, cohort, weights, out: Path, tmp_path: Path, capfd
+) -> None:
+    def run(name: str) -> str:
+        pseudolabel(job, cohort.volumes, cohort.splits, weights, tmp_path / name, tmp_path / "store")
+        return capfd.readouterr().err
+
+    assert "pseudolabel: 3 of 3 sweeps computed, 0 unchanged" in run("first")
+    assert "pseudolabel: 0 of 3 sweeps computed, 3 unchanged" in run("second")
+    assert contents(tmp_path / "first") == contents(tmp_path / "second") == contents(out)
+    cohort.write("a", "train", [1, 5, 6], [4])
+    assert "pseudolabel: 1 of 3 sweeps computed, 2 unchanged" in run("third")
+    pseudolabel(job, cohort.volumes, cohort.splits, weights, tmp_path / "without")
+    assert contents(tmp_path / "third") == contents(tmp_path / "without") != contents(out)
+    assert len(list((tmp_path / "store").iterdir())) == 3
+    job.pseudolabel = job.pseudolabel.model_copy(update={"score_threshold": 0.4})
+    assert "pseudolabel: 3 of 3 sweeps computed" in run("fourth")
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_an_interrupted_run_goes_on(job, cohort, weights, out: Path, tmp_path: Path, capfd) -> None:
+    kept = cohort.volumes / "bare/image.nii.gz"
+    kept.rename(tmp_path / "kept")
+    with pytest.raises(InputError):
+        pseudolabel(job, cohort.volumes, cohort.splits, weights, tmp_path / "first", tmp_path / "store")
+    (tmp_path / "kept").rename(kept)
+    capfd.readouterr()
+    pseudolabel(job, cohort.volumes, cohort.splits, weights, tmp_path / "second", tmp_path / "store")
+    assert "pseudolabel: 1 of 3 sweeps computed, 2 unchanged" in capfd.readouterr().err
+    assert contents(tmp_path / "second") == contents(out)
+
+
+def test_labels_before_the_gate_are_kept_for_review(out: Path) -> None:
+    for name in ("a", "b"):
+        proposed = load_volume(out / "review" / f"{name}.nii.gz")[0]
+        assert not (proposed == 255).any()
+        accepted = load_volume(out / f"{name}.nii.gz")[0]
+        np.testing.assert_array_equal(accepted[accepted != 255], proposed[accepted != 255])
+
+
 def test_method_chooses_the_training_labels(job, cohort, weights, tmp_path: Path) -> None:
     gate = job.pseudolabel.gate.model_copy(update={"min_consistency": 0.0, "max_frames_outside": 9})
     job.pseudolabel = job.pseudolabel.model_copy(update={"method": "nearest_key_frame", "gate": gate})
