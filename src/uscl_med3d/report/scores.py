@@ -37,6 +37,9 @@ REQUIRED = (
 HUMAN_REFERENCES = ("true_mask", "held_out_key_frames")
 """What an ultrasound score may rest on, in order of preference; never a pseudo-label."""
 
+PSEUDO_LABEL, SAME_FRAMES = "pseudo_label", "true_mask_same_frames"
+"""Rows that compare predictions with pseudo-labels, and with the truth on the same frames: for `pseudolabel_gap` alone."""
+
 _TEXT = (
     "run",
     "method",
@@ -90,11 +93,23 @@ def _read(path: Path) -> pd.DataFrame:
 def choose_protocol(scores: pd.DataFrame, crop: str, click_simulator: str, split: str) -> pd.DataFrame:
     """Rows of one split under one crop and one click simulator; the other rows are other protocols.
 
-    Methods that work slice by slice or without clicks have no choice of crop or simulator, and stay.
+    Methods that work slice by slice or without clicks have no choice of crop or simulator, and stay. Rows of the
+    comparison with pseudo-labels never do.
     """
+    compared = scores["reference"].isin([PSEUDO_LABEL, SAME_FRAMES])
+    return scores[_choose(scores, crop, click_simulator, split) & ~compared]
+
+
+def choose_comparison(scores: pd.DataFrame, crop: str, click_simulator: str) -> pd.DataFrame:
+    """Rows that compare the predictions on validation sweeps with pseudo-labels, under one protocol."""
+    compared = scores["reference"].isin([PSEUDO_LABEL, SAME_FRAMES])
+    return scores[compared & _choose(scores, crop, click_simulator, "val")]
+
+
+def _choose(scores: pd.DataFrame, crop: str, click_simulator: str, split: str) -> pd.Series:
     crops = scores["crop"].isin([crop, "slice", "whole"])
     simulators = scores["click_simulator"].isin([click_simulator, "none"])
-    return scores[crops & simulators & (scores["split"] == split)]
+    return crops & simulators & (scores["split"] == split)
 
 
 def choose_reference(ultrasound: pd.DataFrame) -> str:

@@ -158,14 +158,20 @@ def load_method(choice: Choice) -> Any:
 
 
 def read_validation_dice(results: Path, run: str) -> float | None:
-    """Mean Dice (0..100) of a run over validation cases of ultrasound at the last click; None without scores."""
+    """Mean Dice (0..100) of a run over validation cases of ultrasound at the last click; None without scores.
+
+    On the human reference with the most scored patients, never on pseudo-labels.
+    """
     import pandas as pd
+
+    from uscl_med3d.report.scores import choose_reference
 
     file = results / f"scores/{run}.csv"
     if not file.is_file():
         return None
-    scores = pd.read_csv(file, usecols=["dataset", "split", "click", "dice"])
+    scores = pd.read_csv(file, usecols=["dataset", "split", "patient", "reference", "click", "dice"])
     scores = scores[(scores["dataset"] == "us") & (scores["split"] == "val")].dropna(subset=["dice"])
+    scores = scores[scores["reference"] == choose_reference(scores)]
     if scores.empty:
         return None
     return float(scores.loc[scores["click"] == scores["click"].max(), "dice"].mean())

@@ -71,13 +71,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 value.data.add_(0.02 * torch.randn_like(value))
             method.save(folder / f"checkpoints/finetune/{name}.safetensors")
         rows = [
-            f"us,val,1,{dice - 30}",
-            f"us,val,3,{dice - 1}",
-            f"us,val,3,{dice + 1}",
-            "us,val,3,",
-            "us,test,3,99",
+            f"us,val,p,true_mask,1,{dice - 30}",
+            f"us,val,p,true_mask,3,{dice - 1}",
+            f"us,val,p,true_mask,3,{dice + 1}",
+            "us,val,p,true_mask,3,",
+            "us,val,p,pseudo_label,3,90",
+            "us,val,p,true_mask_same_frames,3,90",
+            "us,test,p,true_mask,3,99",
         ]
-        write_text(folder / f"scores/{name}.csv", "\n".join(["dataset,split,click,dice", *rows]) + "\n")
+        header = "dataset,split,patient,reference,click,dice"
+        write_text(folder / f"scores/{name}.csv", "\n".join([header, *rows]) + "\n")
     label = params.methods["uscl_med3d"].label
     write_text(folder / "tables/table1.csv", "method,points,class,dice,ci_low,ci_high,n_patients,n_cases,reported,reason\n"
                f"{label},1,liver,51.25,40.5,62.75,24,24,16.5,\nOther,1,liver,11,10,12,24,24,16.5,\n")  # fmt: skip

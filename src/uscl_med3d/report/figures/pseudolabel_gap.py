@@ -1,8 +1,8 @@
-"""What scoring against pseudo-labels would hide: their own error, beside the models' scores on human references.
+"""What scoring against pseudo-labels hides: their own error, and how much of it the models have learned.
 
-No score against a pseudo-label enters anything in this project, so the circular score of a model is not known. What
-is known: a pseudo-label scored against itself has Dice 100, whatever it is worth. Its Dice against human or true
-masks of the same sweeps is therefore the size of the error that a score against pseudo-labels cannot see.
+No score against a pseudo-label enters any table or claim. Above: a pseudo-label scored against itself has Dice 100,
+whatever it is worth, so its Dice against human or true masks is the size of the error that a score against
+pseudo-labels cannot see. Below: the same predictions on validation sweeps against the pseudo-label and against the truth.
 """
 
 from __future__ import annotations
@@ -16,21 +16,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from uscl_med3d.core import seeds
+from uscl_med3d.core.params.methods import Run
+from uscl_med3d.report.comparison import Gap, judge_gap
 from uscl_med3d.report.figures.inputs import FigureInputs
 from uscl_med3d.report.figures.pseudolabel_quality import read_quality
 from uscl_med3d.report.scores import explain_missing, read_scores
 from uscl_med3d.report.statistics import Estimate, estimate
-from uscl_med3d.report.style import INK, MUTED, class_title, new_figure, say, share_legend
+from uscl_med3d.report.style import INK, MUTED, class_title, new_figure, say, share_legend, wrap
 from uscl_med3d.report.tables.context import Context
 
 TITLE = "What scores against pseudo-labels would hide"
 CAPTION = (
-    "Left: the pseudo-labels of the training sweeps, before the gate. Against themselves they have Dice 100 "
+    "Above, left: the pseudo-labels of the training sweeps, before the gate. Against themselves they have Dice 100 "
     "by definition; against held-out human key frames and complete masks of the same sweeps they have less. The number "
-    "is the gap to the complete masks: the error that a score against pseudo-labels cannot see. Right: models after "
-    "the last click on test sweeps, which have human references only, and the pseudo-labels' mean again as a bar: "
-    "a model below the bar is worse than its teacher, on other sweeps. No model is scored against pseudo-labels here, "
-    "so its own gap is not known. Bars are 95 % intervals over patients."
+    "is the gap to the complete masks: the error that a score against pseudo-labels cannot see. Right of it: models "
+    "after the last click on test sweeps, which have human references only, and the pseudo-labels' mean again as a bar: "
+    "a model below the bar is worse than its teacher, on other sweeps. Below: each trained method and the base model on "
+    "validation sweeps, the same predictions on the same accepted frames against the pseudo-labels and against the true "
+    "masks, mean over classes; the number is the first minus the second. A positive one means that scores against "
+    "pseudo-labels flatter the model: it makes errors that they make. The base model never saw a pseudo-label. "
+    "Bars and brackets are intervals over patients, of which validation has few."
 )
 
 REFERENCES = {
@@ -43,16 +48,20 @@ _LOOK = {"capsize": 2, "ls": "none", "ms": 4.5, "lw": 1.1}
 
 
 def build(job: Any, inputs: FigureInputs) -> Figure:
-    """The pseudo-labels' panel, and one panel for each of the main models."""
-    context = Context.of(job, read_scores(inputs.scores))
-    quality = read_quality(inputs.pseudolabels_dir)
-    labels = judge_labels(context, quality)
+    """Above, the pseudo-labels' panel and one panel for each of the main models; below, every method's own gap."""
+    scores = read_scores(inputs.scores)
+    context = Context.of(job, scores)
+    labels = judge_labels(context, read_quality(inputs.pseudolabels_dir))
     models = shown_methods(context)
-    figure = new_figure(3.3)
-    panels = figure.subplots(1, 1 + max(len(models), 1), sharey=True, squeeze=False)[0]
+    figure = new_figure(5.6)
+    columns = 1 + max(len(models), 1)
+    grid = figure.add_gridspec(2, columns, height_ratios=[3, 2])
+    first = figure.add_subplot(grid[0, 0])
+    panels = [first, *(figure.add_subplot(grid[0, n], sharey=first) for n in range(1, columns))]
     _labels_panel(panels[0], context, labels)
     rows = context.scores[context.scores["dataset"] == "us"]
     for panel, (label, name) in zip(panels[1:], models, strict=False):
+        panel.tick_params(labelleft=False)
         panel.set_title(f"{label}, test sweeps")
         made = judge_model(context, name)
         if made:
@@ -63,8 +72,24 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     if not models:
         say(panels[1], "no method that learns from pseudo-labels", 28)
     panels[0].set_ylabel("Dice")
-    share_legend(figure, panels, columns=2)
+    below = figure.add_subplot(grid[1, :])
+    _gaps_panel(
+        below, {label: judge_gap(job, scores, *of) for label, of in compared_methods(context).items()}
+    )
+    share_legend(figure, [*panels, below], columns=2)
     return figure
+
+
+def compared_methods(context: Context) -> dict[str, tuple[list[Run], int]]:
+    """Runs and clicks of the methods trained on pseudo-labels and of the base models they start from, by label."""
+    methods = context.job.methods
+    trained = {name: entry for name, entry in methods.items() if entry.trained}
+    started_from = {entry.base for entry in trained.values()}
+    base = {name: entry for name, entry in methods.items() if name in started_from and not entry.trained}
+    return {
+        entry.label: (context.main_runs(name), context.last_point if entry.prompt == "clicks" else 0)
+        for name, entry in (base | trained).items()
+    }
 
 
 def shown_methods(context: Context) -> list[tuple[str, str]]:
@@ -125,12 +150,8 @@ def _points(axes: Axes, context: Context, made: dict[tuple[str, str], Estimate])
     for shift, (kind, (words, colour, marker)) in zip((-0.13, 0.13), REFERENCES.items(), strict=True):
         found = [(x, made[kind, name]) for x, name in enumerate(context.classes) if (kind, name) in made]
         if found:
-            x = np.array([x for x, _ in found]) + shift
-            mean, low, high = (
-                np.array([getattr(one, part) for _, one in found]) for part in ("mean", "low", "high")
-            )
-            axes.errorbar(x, mean, yerr=[mean - low, high - mean], color=colour, marker=marker,
-                          label=f"against {words}", **_LOOK)  # fmt: skip
+            x, values = [x + shift for x, _ in found], [one for _, one in found]
+            _bars(axes, x, values, f"against {words}", colour, marker)
     _finish(axes, context.classes)
 
 
@@ -149,3 +170,39 @@ def _finish(axes: Axes, classes: Sequence[str]) -> None:
     )
     axes.set_xlim(-0.6, len(classes) - 0.4)
     axes.set_ylim(0, 105)
+
+
+def _gaps_panel(axes: Axes, gaps: dict[str, Gap]) -> None:
+    axes.set_title("validation sweeps, accepted frames only: the same predictions against both")
+    found = {label: gap for label, gap in gaps.items() if gap.difference is not None}
+    if not found:
+        say(axes, "; ".join(dict.fromkeys(gap.reason for gap in gaps.values())) or "no trained method", 90)
+        return
+    kinds = (
+        ("pseudo_label", "pseudo-labels", INK, "D"),
+        ("truth", "complete masks, same frames", "#009E73", "^"),
+    )
+    for shift, (name, words, colour, marker) in zip((-0.1, 0.1), kinds, strict=True):
+        x = [number + shift for number, label in enumerate(gaps) if label in found]
+        _bars(axes, x, [getattr(gap, name) for gap in found.values()], f"against {words}", colour, marker)
+    for number, gap in enumerate(gaps.values()):
+        axes.text(number + 0.2, 4, _describe(gap), fontsize=6.5, va="bottom", ha="left", color=INK)
+    axes.set_xticks(range(len(gaps)), list(gaps))
+    axes.set_xlim(-0.5, len(gaps) - 0.2)
+    axes.set_ylim(0, 105)
+    axes.set_ylabel("Dice")
+
+
+def _describe(gap: Gap) -> str:
+    if gap.difference is None:
+        return wrap(f"– {gap.reason}", 16)
+    one = gap.difference
+    interval = "" if np.isnan(one.low) else f"\n[{one.low:+.1f}, {one.high:+.1f}]"
+    return f"{one.mean:+.1f}{interval}\n{one.n_patients} patients"
+
+
+def _bars(
+    axes: Axes, x: Sequence[float], values: Sequence[Estimate], label: str, colour: str, marker: str
+) -> None:
+    mean, low, high = (np.array([getattr(one, part) for one in values]) for part in ("mean", "low", "high"))
+    axes.errorbar(x, mean, yerr=[mean - low, high - mean], color=colour, marker=marker, label=label, **_LOOK)
