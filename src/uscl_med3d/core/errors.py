@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -16,7 +16,7 @@ class InputError(Exception):
         self.file, self.found, self.expected, self.remedy = str(file), found, expected, remedy
         super().__init__(f"{file}\n  found:    {found}\n  expected: {expected}\n  remedy:   {remedy}")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., InputError], tuple[str, str, str, str]]:
         # Keyword-only arguments do not survive pickling by default, and worker processes pickle their errors.
         return _rebuild, (self.file, self.found, self.expected, self.remedy)
 
@@ -34,7 +34,7 @@ class InputErrors(InputError):
             remedy=remedy,
         )
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., InputError], tuple[str, str, str, str]]:
         return _rebuild, (self.file, self.found, self.expected, self.remedy)
 
 

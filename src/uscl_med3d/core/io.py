@@ -127,7 +127,7 @@ def load_volume(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float
     import numpy as np
 
     try:
-        image = nibabel.load(path)
+        image: Any = nibabel.load(path)
         array = np.asanyarray(image.dataobj)
     except Exception as error:
         raise InputError(

@@ -111,7 +111,7 @@ class Plan:
                     named = [base / cell for cell in cells if cell]
                     for path in named:
                         files += [str(path)] if path.is_file() else _list_annotations(path)
-                    files += _list_calibrations(named[0]) if named else []
+                    files += _list_parts(named[0]) if named else []
         return files
 
     def general_folder(self, name: str) -> str:
@@ -273,8 +273,10 @@ class Plan:
         return foundation + pretrain + [f"{self.results}/curves/finetune/{run}.csv" for run in self.trained]
 
 
-def _list_calibrations(sweep: Path) -> list[str]:
-    """Files beside a tracked sweep that say where its image lies (`data.tracked.calibration`)."""
+def _list_parts(sweep: Path) -> list[str]:
+    """Further files of a clip: those of a DICOM folder, or the calibration beside a tracked sweep (`data.tracked`)."""
+    if sweep.is_dir():
+        return [str(path) for path in sorted(sweep.iterdir()) if path.is_file()]
     stem = sweep.name.split(".")[0]
     found = sweep.parent.glob("*.calibration.*") if sweep.parent.is_dir() else []
     return [str(path) for path in sorted(found) if path.name.startswith(stem)]

@@ -86,9 +86,9 @@ def _hash_code() -> dict[str, Any]:
     """The modules of this package that were loaded, as one hash."""
     package = __name__.split(".")[0]
     files = {
-        name: Path(module.__file__)
+        name: Path(file)
         for name, module in list(sys.modules.items())
-        if name.split(".")[0] == package and getattr(module, "__file__", None)
+        if name.split(".")[0] == package and (file := getattr(module, "__file__", None))
     }
     total = hashlib.sha256()
     for name in sorted(files):

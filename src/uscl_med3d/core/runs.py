@@ -53,8 +53,10 @@ def _cells(name: str, entry: MethodEntry, methods: Mapping[str, MethodEntry]) ->
         return [cell.model_copy(update={"id": name, "method": name, "datasets": entry.datasets})]
     grid = entry.grid
     if grid is None:
-        whole = {"rank": None, "modules": None, "vcl": None, "training_seed": 0}
-        return [Run(id=name, method=name, datasets=entry.datasets, **whole)]
+        cell_free = Run(
+            id=name, method=name, rank=None, modules=None, vcl=None, training_seed=0, datasets=entry.datasets
+        )
+        return [cell_free]
     wanted = [(rank, modules, True) for rank in grid.ranks for modules in grid.modules]
     if grid.without_vcl:
         wanted += [(grid.rank, modules, False) for modules in grid.modules]

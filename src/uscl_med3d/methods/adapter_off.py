@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from uscl_med3d.methods.uscl_med3d import UsclMed3DMethod
 from uscl_med3d.nets import lora
@@ -15,7 +15,7 @@ class AdapterOffMethod(UsclMed3DMethod):
     @classmethod
     def load(
         cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> AdapterOffMethod:
+    ) -> Self:
         """See `Method.load`."""
         method = super().load(job, base_weights, checkpoint, vcl_weights)
         for layer in lora.lora_layers(method.network).values():

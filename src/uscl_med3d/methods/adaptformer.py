@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.seeds import derive_training, torch_generator
-from uscl_med3d.methods.base import Card, torch_device
+from uscl_med3d.methods.base import Card, need_base, torch_device
 from uscl_med3d.methods.sam_med3d import SamMed3DMethod, load_base
-from uscl_med3d.nets.adaptformer import add_adaptformer
+from uscl_med3d.nets.adaptformer import BottleneckAdapter, add_adaptformer
 from uscl_med3d.nets.tensors import read_tensors, save_tensors
 
 
@@ -38,14 +38,18 @@ class AdaptFormerMethod(SamMed3DMethod):
         normalisation="z-score over voxels > 0 of the crop",
     )
     Options: ClassVar[type[Section]] = AdaptFormerOptions
+    adapters: list[BottleneckAdapter]
+    options: AdaptFormerOptions
+    base_sha256: str
 
     @classmethod
     def load(
-        cls, job: Any, base_weights: Path, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> AdaptFormerMethod:
+        cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
+    ) -> Self:
         """See `Method.load`."""
         if vcl_weights is not None:
             raise ValueError("AdaptFormer does not start from a LoRA adapter")
+        base_weights = need_base(base_weights)
         options, network = cls.read_options(job), load_base(job, base_weights)
         adapters = add_adaptformer(
             network.image_encoder, options.bottleneck, options.scale, options.dropout,
@@ -61,7 +65,10 @@ class AdaptFormerMethod(SamMed3DMethod):
         """Train the adapters only."""
         self.embeds_once = False
         self.network.requires_grad_(False)
-        return [value.requires_grad_(True) for value in self._parameters().values()]
+        parameters = list(self._parameters().values())
+        for value in parameters:
+            value.requires_grad_(True)
+        return parameters
 
     def trained_state(self) -> dict[str, Tensor]:
         """Weights of the adapters."""

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ class Method(ABC):
     @abstractmethod
     def load(
         cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> Method:
+    ) -> Self:
         """Build the method of `job.run` on `base_weights`.
 
         Args:
@@ -196,6 +196,17 @@ class WholeMethod(Method):
         Returns:
             uint8 labels (d, h, w); 0 is background.
         """
+
+
+def need_base(base_weights: Path | None) -> Path:
+    """The base weights of a method that cannot do without.
+
+    Raises:
+        ValueError: where there are none.
+    """
+    if base_weights is None:
+        raise ValueError("this method starts from the weights of a base model")
+    return base_weights
 
 
 def torch_device(name: str) -> torch.device:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
 from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.methods.base import torch_device
+from uscl_med3d.methods.base import need_base, torch_device
 from uscl_med3d.methods.sam_med3d import SamMed3DMethod, load_base
 from uscl_med3d.nets.tensors import read_tensors, save_tensors
 
@@ -25,15 +25,17 @@ class FullTuningMethod(SamMed3DMethod):
     """All weights of encoder, prompt encoder and decoder; the random positions are no weights and stay."""
 
     Options: ClassVar[type[Section]] = FullTuningOptions
+    base_sha256: str
 
     @classmethod
     def load(
-        cls, job: Any, base_weights: Path, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> FullTuningMethod:
+        cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
+    ) -> Self:
         """See `Method.load`."""
         if vcl_weights is not None:
             raise ValueError("full tuning has no adapter to start from")
         cls.read_options(job)
+        base_weights = need_base(base_weights)
         method = cls(load_base(job, base_weights), job.prompts, torch_device(job.device))
         method.base_sha256 = sha256(base_weights)
         if checkpoint is not None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.prompts import Prompts
-from uscl_med3d.methods.base import Card, ClickMethod, torch_device
+from uscl_med3d.methods.base import Card, ClickMethod, need_base, torch_device
 from uscl_med3d.nets.intensity import zscore_foreground
 from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig, build_sam_med3d, load_checkpoint
 
@@ -42,6 +42,7 @@ class SamMed3DMethod(ClickMethod):
         normalisation="z-score over voxels > 0 of the crop",
     )
     Options: ClassVar[type[Section]] = SamMed3DOptions
+    network: SamMed3D
 
     def __init__(self, network: SamMed3D, prompts: Prompts, device: torch.device) -> None:
         self.network, self.prompts, self.device = network.to(device), prompts, device
@@ -49,13 +50,13 @@ class SamMed3DMethod(ClickMethod):
 
     @classmethod
     def load(
-        cls, job: Any, base_weights: Path, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> SamMed3DMethod:
+        cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
+    ) -> Self:
         """See `Method.load`; the base model has no checkpoint of its own."""
         if checkpoint is not None or vcl_weights is not None:
             raise ValueError("the untouched base model takes no checkpoint beyond its base weights")
         cls.read_options(job)
-        return cls(load_base(job, base_weights), job.prompts, torch_device(job.device))
+        return cls(load_base(job, need_base(base_weights)), job.prompts, torch_device(job.device))
 
     def embed(self, crops: Tensor) -> Tensor:
         """See `Method.embed`; the embedding is (b, c, g, g, g)."""

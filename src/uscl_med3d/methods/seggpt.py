@@ -53,6 +53,7 @@ class SegGptMethod(WholeMethod):
         if base_weights is None or checkpoint or vcl_weights:
             raise ValueError("SegGPT takes its base weights and no others")
         options = cls.read_options(job)
+        network: Any
         network, embedding_type = load_seggpt(base_weights)
         return cls(network.to(torch_device(job.device)), embedding_type, options)
 

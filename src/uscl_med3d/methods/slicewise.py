@@ -58,6 +58,7 @@ class SlicewiseMethod(SliceMethod):
     several_masks: ClassVar[Literal["first", "always"]] = "first"
     feedback: ClassVar[Literal["logits", "probabilities"]] = "logits"
     Options: ClassVar[type[Section]] = SlicewiseOptions
+    network: Sam
 
     def __init__(
         self, network: Sam, architecture: Mapping[str, Any], percentiles: tuple[float, float],

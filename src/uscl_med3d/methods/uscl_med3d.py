@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
 from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params.base import Section
+from uscl_med3d.core.params.methods import Modules, Run
 from uscl_med3d.core.seeds import derive_training
-from uscl_med3d.methods.base import Card, torch_device
+from uscl_med3d.methods.base import Card, need_base, torch_device
 from uscl_med3d.methods.sam_med3d import SamMed3DMethod, load_base
 from uscl_med3d.nets import lora
 from uscl_med3d.nets.tensors import read_tensors, save_tensors
@@ -40,13 +41,17 @@ class UsclMed3DMethod(SamMed3DMethod):
         normalisation="z-score over voxels > 0 of the crop",
     )
     Options: ClassVar[type[Section]] = UsclMed3DOptions
+    run: Run
+    modules: Modules
+    alpha: float
+    base_sha256: str
 
     @classmethod
     def load(
-        cls, job: Any, base_weights: Path, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> UsclMed3DMethod:
+        cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
+    ) -> Self:
         """See `Method.load`. `vcl_weights` must be given exactly when the run has VCL."""
-        options, run = cls.read_options(job), job.run
+        options, run, base_weights = cls.read_options(job), job.run, need_base(base_weights)
         if run.vcl != (vcl_weights is not None):
             raise ValueError(f"run {run.id}: vcl is {run.vcl}, but the pretrained adapter is {vcl_weights}")
         network, base_sha256 = load_base(job, base_weights), sha256(base_weights)
@@ -59,23 +64,23 @@ class UsclMed3DMethod(SamMed3DMethod):
             tensors = lora.read_lora(vcl_weights, run.rank, alpha, base_sha256)
             lora.load_lora_state(network, tensors, "encoder")
         method = cls(network, job.prompts, torch_device(job.device))
-        method.run, method.alpha, method.base_sha256 = run, alpha, base_sha256
+        method.run, method.modules, method.alpha, method.base_sha256 = run, run.modules, alpha, base_sha256
         if checkpoint is not None:
             method.load_trained(read_tensors(checkpoint, method._belongs()))
         return method
 
     def prepare_training(self) -> list[nn.Parameter]:
         """Train the adapters of `run.modules` only."""
-        self.embeds_once = self.run.modules == "decoder"
-        return lora.freeze_all_but_lora(self.network, self.run.modules)
+        self.embeds_once = self.modules == "decoder"
+        return lora.freeze_all_but_lora(self.network, self.modules)
 
     def trained_state(self) -> dict[str, Tensor]:
         """A and B of the trained adapters."""
-        return lora.lora_state(self.network, self.run.modules)
+        return lora.lora_state(self.network, self.modules)
 
     def load_trained(self, tensors: Mapping[str, Tensor]) -> None:
         """See `Method.load_trained`."""
-        lora.load_lora_state(self.network, tensors, self.run.modules)
+        lora.load_lora_state(self.network, tensors, self.modules)
 
     def save(self, path: Path) -> None:
         """Write the trained adapters; a frozen VCL adapter stays in its own file."""
@@ -87,7 +92,7 @@ class UsclMed3DMethod(SamMed3DMethod):
             "rank": self.run.rank,
             "alpha": self.alpha,
             "adapted_layers": sorted(lora.lora_layers(self.network)),
-            "trained_modules": self.run.modules,
+            "trained_modules": self.modules,
             "vcl": self.run.vcl,
         }
 
@@ -103,7 +108,7 @@ class UsclMed3DMethod(SamMed3DMethod):
             "base_sha256": self.base_sha256,
             "rank": str(self.run.rank),
             "alpha": repr(self.alpha),
-            "modules": str(self.run.modules),
+            "modules": str(self.modules),
             "vcl": str(self.run.vcl),
         }
 

@@ -7,6 +7,7 @@ adapter norm, fixed scale, which is the official setting).
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +46,7 @@ class AdaptedBlock(nn.Module):
     The block's own layers keep their names; the adapter is `adaptmlp`, as in official files.
     """
 
-    def __init__(self, block: nn.Module, adapter: BottleneckAdapter) -> None:
+    def __init__(self, block: Any, adapter: BottleneckAdapter) -> None:
         super().__init__()
         self.norm1, self.attn, self.norm2, self.mlp = block.norm1, block.attn, block.norm2, block.mlp
         self.adaptmlp = adapter
@@ -57,7 +58,7 @@ class AdaptedBlock(nn.Module):
 
 
 def add_adaptformer(
-    encoder: nn.Module, bottleneck: int, scale: float, dropout: float, generator: torch.Generator
+    encoder: Any, bottleneck: int, scale: float, dropout: float, generator: torch.Generator
 ) -> list[BottleneckAdapter]:
     """Replace every block of `encoder.blocks` by an adapted one, in place; return the adapters in order."""
     adapters = []

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +62,9 @@ def add_lora(
     if wrapped:
         raise ValueError(f"layers of `{modules}` have adapters already: {', '.join(list(wrapped)[:2])}, ...")
     names = lora_targets(model, modules)
-    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, bias="none", target_modules=names)
+    # peft divides alpha by the rank: a fraction works as well as the int of its annotation.
+    config = LoraConfig(r=rank, lora_alpha=cast(int, alpha), lora_dropout=dropout, bias="none",
+                        target_modules=names)  # fmt: skip
     if hasattr(model, "peft_config"):
         del model.peft_config  # peft would warn that the second set replaces the first; the sets are disjoint
     # peft draws its own start from the global generator, which must not notice.
@@ -72,8 +75,8 @@ def add_lora(
     return model
 
 
-def lora_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Wrapped layers by name, in the order of the model."""
+def lora_layers(model: nn.Module) -> dict[str, Any]:
+    """Wrapped layers (`peft.tuners.lora.LoraLayer`) by name, in the order of the model."""
     from peft.tuners.lora import LoraLayer
 
     return {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
@@ -206,7 +209,7 @@ def _describe(rank: int, alpha: float, base_sha256: str) -> dict[str, str]:
     return {"lora": json.dumps({"rank": rank, "alpha": float(alpha), "base_sha256": base_sha256})}
 
 
-def _initialise(layer: nn.Module, generator: torch.Generator) -> None:
+def _initialise(layer: Any, generator: torch.Generator) -> None:
     down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight
     bound = 1 / math.sqrt(down.shape[1])
     with torch.no_grad():

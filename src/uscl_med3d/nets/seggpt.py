@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def _ensemble(model: SegGptForImageSegmentation, weights: Tensor) -> Iterator[No
         return
     merge_index = model.config.merge_index
 
-    def hook_for(index: int):
+    def hook_for(index: int) -> Callable[..., tuple[Tensor, ...]]:
         streams = 2 if index <= merge_index else 1
 
         def average(_module: Any, _inputs: Any, output: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -117,6 +117,7 @@ class ConvNorm(nn.Module):
         if self.training:
             return self.bn(self.c(x.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
         conv, norm = self.c, self.bn
+        assert norm.running_mean is not None and norm.running_var is not None  # as constructed
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         weight, bias = conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
         if conv.kernel_size == (1, 1):
@@ -173,6 +174,7 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
+        self.offset_index: Tensor
         self.heads = heads
         self.norm = nn.LayerNorm(width, eps=1e-5)
         self.qkv = nn.Linear(width, 3 * width)

@@ -35,6 +35,8 @@ class VclHead(nn.Module):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
+        self.mean: Tensor | None
+        self.basis: Tensor | None
         linear = kind == "linear"
         widths = [min(components, in_dim), out_dim] if linear else [in_dim, hidden_dim, hidden_dim, out_dim]
         self.register_buffer("mean", torch.zeros(in_dim) if linear else None)
@@ -60,7 +62,7 @@ class VclHead(nn.Module):
         equal embeddings |cosine| has no slope: from an arbitrary start the losses stay as they are. Mean and
         components stay fixed and could be multiplied into the linear layer, so the head remains linear.
         """
-        if self.basis is None:
+        if self.mean is None or self.basis is None:
             return
         mean = features.double().mean(0)
         _, scale, rows = torch.linalg.svd(features.double() - mean, full_matrices=False)
@@ -72,6 +74,6 @@ class VclHead(nn.Module):
         self.basis.copy_(basis)
 
     def forward(self, features: Tensor) -> Tensor:
-        if self.basis is not None:
+        if self.mean is not None and self.basis is not None:
             features = (features - self.mean) @ self.basis
         return self.layers(features)

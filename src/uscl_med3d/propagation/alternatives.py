@@ -62,9 +62,9 @@ def signed_distance(mask: np.ndarray) -> np.ndarray | None:
 
 
 def _blend(before: np.ndarray | None, after: np.ndarray | None, share: float) -> np.ndarray | None:
-    if before is None and after is None:
-        return None
     if before is None:
+        if after is None:
+            return None
         before = np.full_like(after, -after.max())
     if after is None:
         after = np.full_like(before, -before.max())

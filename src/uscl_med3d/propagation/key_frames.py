@@ -30,7 +30,7 @@ def list_key_masks(key_frames: np.ndarray | None) -> dict[int, np.ndarray]:
         ValueError: if there is none; without a key frame there is nothing to propagate.
     """
     annotated = [] if key_frames is None else list_annotated_frames(key_frames)
-    if not annotated:
+    if key_frames is None or not annotated:
         raise ValueError("at least one annotated key frame is needed")
     return {frame: key_frames[frame] for frame in annotated}
 

@@ -16,9 +16,12 @@ from uscl_med3d.propagation.prompts import choose_prompts, weigh_prompts
 class PromptRules(Protocol):
     """How many key frames prompt a frame, how they are weighted, and how many frames go through at once."""
 
-    prompts: int
-    prompt_weights: str
-    batch_frames: int
+    @property
+    def prompts(self) -> int: ...
+    @property
+    def prompt_weights(self) -> str: ...
+    @property
+    def batch_frames(self) -> int: ...
 
 
 @torch.no_grad()

@@ -32,6 +32,7 @@ def build_fastsam3d(student: FastSam3DConfig, config: SamMed3DConfig) -> SamMed3
 
 def save_fastsam3d(path: str | Path, network: SamMed3D) -> None:
     """Write all weights with the architecture, so that `load_fastsam3d` needs nothing but the file."""
+    assert isinstance(network.image_encoder, FastSam3DEncoder)
     architecture = {"student": asdict(network.image_encoder.config), "sam_med3d": asdict(network.config)}
     belongs = {"model": "fastsam3d", "architecture": json.dumps(architecture, sort_keys=True)}
     save_tensors(path, network.state_dict(), belongs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -35,6 +37,8 @@ class Attention(nn.Module):
 
     def __init__(self, dim: int, heads: int, side: int) -> None:
         super().__init__()
+        self._offsets: Tensor
+        self._one_hot: Tensor
         self.heads, self.head_dim, self.side = heads, dim // heads, side
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
@@ -157,6 +161,7 @@ class ImageEncoder(nn.Module):
         x = self.patch_embed(x) + self.pos_embed
         for block in self.blocks:
             x = block(x)
-        narrow, norm1, mix, norm2 = self.neck
+        layers = cast("tuple[nn.Conv2d, LayerNorm2d, nn.Conv2d, LayerNorm2d]", self.neck)
+        narrow, norm1, mix, norm2 = layers
         x = norm1.channels_last(F.linear(x, narrow.weight.flatten(1)))
         return norm2(mix(x.movedim(-1, 1)))

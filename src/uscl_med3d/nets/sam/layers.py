@@ -27,6 +27,7 @@ def doubling_convolution(x: Tensor, convolution: nn.ConvTranspose2d) -> Tensor:
     (..., c_in) -> (..., 2, 2, c_out); the new axes are the position inside each doubled cell. They stay
     separate, because what follows acts on channels only: only the finished mask is brought into order.
     """
+    assert convolution.bias is not None  # as everywhere in SAM
     c_in, c_out = convolution.weight.shape[:2]
     weight = convolution.weight.permute(2, 3, 1, 0).reshape(4 * c_out, c_in)
     return F.linear(x, weight, convolution.bias.repeat(4)).unflatten(-1, (2, 2, c_out))

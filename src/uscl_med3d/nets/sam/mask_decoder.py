@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -84,7 +86,11 @@ class MaskDecoder(nn.Module):
 
     def _upscale(self, image: Tensor, weights: Tensor, grid: torch.Size) -> Tensor:
         """Image tokens (b, s, c) and weights (b, m, c / 8) -> logits (b, m, 4g, 4g)."""
-        conv1, norm, _, conv2, _ = self.output_upscaling
+        layers = cast(
+            "tuple[nn.ConvTranspose2d, LayerNorm2d, nn.GELU, nn.ConvTranspose2d, nn.GELU]",
+            self.output_upscaling,
+        )
+        conv1, norm, _, conv2, _ = layers
         x = F.gelu(norm.channels_last(doubling_convolution(image, conv1)))
         x = F.gelu(doubling_convolution(x, conv2)).flatten(1, -2)
         masks = torch.bmm(x, weights.transpose(1, 2)).transpose(1, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +14,16 @@ from uscl_med3d.nets.sam.layers import LayerNorm2d, strided_convolution
 
 _FIRST_CORNER = 2  # point embeddings: 0 background, 1 object, 2 and 3 the corners of a box
 
+# What iterating over `mask_downscaling` gives.
+_Layers = tuple[nn.Conv2d, LayerNorm2d, nn.GELU, nn.Conv2d, LayerNorm2d, nn.GELU, nn.Conv2d]
+
 
 class RandomPositions(nn.Module):
     """Positional encoding [sin, cos] of a fixed random projection of coordinates in 0..1."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
+        self.positional_encoding_gaussian_matrix: Tensor
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, features))
 
     def forward(self, unit: Tensor) -> Tensor:
@@ -108,13 +113,15 @@ class PromptEncoder(nn.Module):
     def _embed_points(self, coordinates: Tensor, labels: Tensor) -> Tensor:
         weight = self.not_a_point_embed.weight
         position = self.pe_layer((coordinates + 0.5) / self.image_size).to(weight.dtype)
-        kinds = torch.cat([weight, *[embedding.weight for embedding in self.point_embeddings]])
+        kinds = torch.cat(
+            [weight, *[cast(nn.Embedding, embedding).weight for embedding in self.point_embeddings]]
+        )
         return position * (labels >= 0).unsqueeze(-1) + kinds[labels.long() + 1]
 
     def _embed_mask(self, masks: Tensor | None, batch: int) -> Tensor:
         if masks is None:
             return self.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(batch, -1, self.grid, self.grid)
-        conv1, norm1, _, conv2, norm2, _, conv3 = self.mask_downscaling
+        conv1, norm1, _, conv2, norm2, _, conv3 = cast(_Layers, self.mask_downscaling)
         x = F.gelu(norm1.channels_last(strided_convolution(masks.movedim(1, -1), conv1)))
         x = F.gelu(norm2.channels_last(strided_convolution(x, conv2)))
         return F.linear(x, conv3.weight.flatten(1), conv3.bias).movedim(-1, 1)

@@ -36,6 +36,11 @@ class Attention(nn.Module):
         self, dim: int, heads: int, grid: int, window: int, relative_position: RelativePosition
     ) -> None:
         super().__init__()
+        self.rel_pos_d: nn.Parameter
+        self.rel_pos_h: nn.Parameter
+        self.rel_pos_w: nn.Parameter
+        self.table_rows: Tensor
+        self.one_hot: Tensor
         self.heads, self.head_dim, self.grid, self.window = heads, dim // heads, grid, window
         self.relative_position = relative_position
         self.qkv = nn.Linear(dim, 3 * dim)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,7 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
 def read_state(path: str | Path) -> dict[str, Tensor]:
     """The state_dict in a .safetensors or torch file, without the `model_state_dict` wrapper."""
     path = Path(path)
+    content: Any
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -135,7 +137,7 @@ def save_checkpoint(model: nn.Module, path: str | Path) -> None:
 
 
 @torch.no_grad()
-def _unmerged_delta(layer: nn.Module) -> Tensor:
+def _unmerged_delta(layer: Any) -> Tensor:
     """Sum of the active adapters' weight changes that are not yet merged into the layer."""
     if layer.disable_adapters:
         return torch.zeros(())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,9 @@ from torch.utils.checkpoint import checkpoint
 from uscl_med3d.nets.sam_med3d.attention import Attention
 from uscl_med3d.nets.sam_med3d.config import SamMed3DConfig
 from uscl_med3d.nets.sam_med3d.layers import LayerNorm3d, MLPBlock, strided_convolution
+
+if TYPE_CHECKING:
+    from uscl_med3d.nets.fastsam3d.config import FastSam3DConfig
 
 
 class PatchEmbed(nn.Module):
@@ -50,7 +55,7 @@ class ImageEncoder(nn.Module):
         ValueError: for a shape other than the configured cube, or voxels that are NaN or infinite.
     """
 
-    def __init__(self, config: SamMed3DConfig) -> None:
+    def __init__(self, config: SamMed3DConfig | FastSam3DConfig) -> None:
         super().__init__()
         self.image_size, self.activation_checkpointing = config.image_size, False
         dim, out = config.embed_dim, config.prompt_dim
@@ -78,11 +83,12 @@ class ImageEncoder(nn.Module):
                 x = block(x)
         return self._apply_neck(x)
 
-    def _make_block(self, config: SamMed3DConfig, index: int) -> nn.Module:
+    def _make_block(self, config: Any, index: int) -> nn.Module:
         return Block(config, index in config.global_blocks)
 
     def _apply_neck(self, x: Tensor) -> Tensor:
-        narrow, norm1, mix, norm2 = self.neck
+        layers = cast("tuple[nn.Conv3d, LayerNorm3d, nn.Conv3d, LayerNorm3d]", self.neck)
+        narrow, norm1, mix, norm2 = layers
         x = norm1.channels_last(F.linear(x, narrow.weight.flatten(1)))
         x = mix(x.movedim(-1, 1)).movedim(1, -1)
         return norm2.channels_last(x).movedim(-1, 1)

@@ -80,6 +80,7 @@ def doubling_convolution(x: Tensor, convolution: nn.ConvTranspose3d) -> Tensor:
     separate: what follows acts on channels only, so the many voxels need not be brought into order before
     they are reduced to a mask.
     """
+    assert convolution.bias is not None  # as everywhere in SAM
     c_in, c_out = convolution.weight.shape[:2]
     weight = convolution.weight.permute(2, 3, 4, 1, 0).reshape(8 * c_out, c_in)
     bias = convolution.bias.repeat(8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -11,12 +12,16 @@ from torch import Tensor, nn
 from uscl_med3d.nets.sam_med3d.config import SamMed3DConfig
 from uscl_med3d.nets.sam_med3d.layers import LayerNorm3d, strided_convolution
 
+# What iterating over `mask_downscaling` gives.
+_Layers = tuple[nn.Conv3d, LayerNorm3d, nn.GELU, nn.Conv3d, LayerNorm3d, nn.GELU, nn.Conv3d]
+
 
 class RandomPositions(nn.Module):
     """Positional encoding [sin, cos, sin] of a fixed random projection of coordinates in 0..1."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
+        self.positional_encoding_gaussian_matrix: Tensor
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(3, features))
 
     def forward(self, unit: Tensor) -> Tensor:
@@ -123,7 +128,9 @@ class PromptEncoder(nn.Module):
     def _embed_points(self, coordinates: Tensor, labels: Tensor) -> Tensor:
         weight = self.not_a_point_embed.weight
         position = self.pe_layer((coordinates + 0.5) / self.image_size).to(weight.dtype)
-        kinds = torch.cat([weight, *[embedding.weight for embedding in self.point_embeddings]])
+        kinds = torch.cat(
+            [weight, *[cast(nn.Embedding, embedding).weight for embedding in self.point_embeddings]]
+        )
         is_point = (labels >= 0).unsqueeze(-1)
         return torch.where(is_point, position, torch.zeros_like(position)) + kinds[labels.long() + 1]
 
@@ -136,7 +143,7 @@ class PromptEncoder(nn.Module):
     def _embed_mask(self, masks: Tensor | None, batch: int) -> Tensor:
         if masks is None:
             return self.no_mask_embed.weight.reshape(1, -1, 1, 1, 1).expand(batch, -1, *[self.grid] * 3)
-        conv1, norm1, _, conv2, norm2, _, conv3 = self.mask_downscaling
+        conv1, norm1, _, conv2, norm2, _, conv3 = cast(_Layers, self.mask_downscaling)
         x = F.gelu(norm1.channels_last(strided_convolution(masks.movedim(1, -1), conv1)))
         x = F.gelu(norm2.channels_last(strided_convolution(x, conv2)))
         return F.linear(x, conv3.weight.flatten(1), conv3.bias).movedim(-1, 1)

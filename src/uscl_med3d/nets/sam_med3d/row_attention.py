@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 _CHUNK = 1 << 17
 """Logits worked on at once: half a megabyte in float32, which stays in a core's second-level cache."""
@@ -45,7 +46,7 @@ class _RowAttention(torch.autograd.Function):
     """Forward and backward in chunks of heads that fit the cache."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, q: Tensor, k: Tensor, v: Tensor, rows: Tensor) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, rows: Tensor) -> Tensor:
         keep = any(ctx.needs_input_grad) and q.shape[0] * q.shape[1] * k.shape[1] <= _KEPT
         out, weights = q.new_empty(*q.shape[:2], v.shape[2]), []
         # The inputs have one type already; autocast would only change it in the middle.
@@ -59,7 +60,7 @@ class _RowAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         q, k, v, rows, *weights = ctx.saved_tensors
         grad_q, grad_k, grad_v, grad_rows = (torch.empty_like(x) for x in (q, k, v, rows))
         with torch.autocast("cpu", enabled=False):
