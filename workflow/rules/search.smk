@@ -42,10 +42,12 @@ rule search:
         code=list_sources("uscl_med3d.report.search"),
         curves=expand(rules.search_finetune.output.curve, candidate=PLAN.candidates),
     output:
-        expand(f"{SEARCH}/search.{{suffix}}", suffix=["csv", "md", "tex"]),
+        csv=f"{SEARCH}/search.csv",
+        md=f"{SEARCH}/search.md",
+        tex=f"{SEARCH}/search.tex",
     log:
         f"{RESULTS}/logs/search/search.log",
     message:
         "search: table"
     shell:
-        "uscl-med3d search --params {input.params} --curves {input.curves} --out {output[0]} > {log} 2>&1"
+        "uscl-med3d search --params {input.params} --curves {input.curves} --out {output.csv} > {log} 2>&1"
