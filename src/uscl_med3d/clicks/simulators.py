@@ -7,7 +7,7 @@ simulator returns None when nothing is wrong within the scored voxels.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, SupportsInt
 
 import numpy as np
 
@@ -17,7 +17,7 @@ Click = tuple[int, int, int, int]
 class Integers(Protocol):
     """The one method a simulator needs of a random generator."""
 
-    def integers(self, high: int) -> int: ...
+    def integers(self, high: int, /) -> SupportsInt: ...
 
 
 Simulator = Callable[[np.ndarray, np.ndarray, Integers], Click | None]

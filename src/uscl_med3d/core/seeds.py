@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import torch
 
 
+Seeds = tuple[int, *tuple[str | int, ...]]
+"""A master seed, and the first names of the streams under it."""
+
+
 def derive(seed: int, *names: str | int) -> int:
     """The 63-bit seed of the stream `names` under the master `seed`."""
     text = "/".join([str(int(seed)), *map(str, names)])

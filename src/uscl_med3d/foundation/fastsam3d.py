@@ -24,6 +24,7 @@ from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.fastsam3d import FastSam3DMethod
 from uscl_med3d.methods.sam_med3d import SamMed3DMethod
 from uscl_med3d.nets.fastsam3d import FastSam3DConfig, FastSam3DEncoder, build_fastsam3d, save_fastsam3d
+from uscl_med3d.nets.fastsam3d.config import Residual
 from uscl_med3d.nets.intensity import zscore_foreground
 from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig, build_sam_med3d, load_checkpoint
 from uscl_med3d.train.crops import Batch
@@ -49,7 +50,8 @@ def train(
     """
     settings, weights_out = job.fastsam3d, Path(weights_out)
     prepare_torch(job.seed, job.threads, NAME)
-    base = _load_teacher(job, teacher)
+    base_file = _need_teacher(teacher)
+    base = _load_teacher(job, base_file)
     network = build_fastsam3d(describe_student(job), base.config)
     for part in ("prompt_encoder", "mask_decoder"):
         getattr(network, part).load_state_dict(getattr(base, part).state_dict())
@@ -59,7 +61,7 @@ def train(
         crops = GeneralCrops(
             general_dirs, Reading.of(job), job.model.image_size, settings.training, job.seed, NAME
         )
-        trainer = _make_trainer(job, base, network, crops, teacher, weights_out)
+        trainer = _make_trainer(job, base, network, crops, base_file, weights_out)
         curve = trainer.run("FastSAM3D").curve
         facts["validation"] = _compare(job, base, network, crops)
     else:
@@ -85,7 +87,7 @@ def describe_student(job: Any) -> FastSam3DConfig:
     )
 
 
-def describe_teacher(job: Any, residual: str) -> FastSam3DConfig:
+def describe_teacher(job: Any, residual: Residual) -> FastSam3DConfig:
     """The teacher's encoder as a `FastSam3DConfig`; `plain` is SAM-Med3D itself.
 
     With `normalised` it computes what the public code distils from: its teacher class adds the MLP to the
@@ -133,6 +135,8 @@ class Distiller(Trainer):
     the rest; `output` learns the embedding only, as the public code does.
     """
 
+    method: FastSam3DMethod
+
     def distil(
         self, teacher: FastSam3DEncoder, pairs: list[tuple[int, int]], form: str, layer_steps: int
     ) -> None:
@@ -152,7 +156,9 @@ class Distiller(Trainer):
         ours, theirs = self.pair_at(step)
         with torch.no_grad():
             target = self.teacher.list_outputs(images)[theirs]
-        found = self.method.network.image_encoder.list_outputs(images)[ours]
+        encoder = self.method.network.image_encoder
+        assert isinstance(encoder, FastSam3DEncoder)
+        found = encoder.list_outputs(images)[ours]
         return F.mse_loss(found.float(), target.float())
 
 
@@ -167,13 +173,17 @@ class _Student(FastSam3DMethod):
         self.network.image_encoder.load_state_dict(dict(tensors), strict=True)
 
 
-def _load_teacher(job: Any, path: Path | None) -> SamMed3D:
+def _need_teacher(path: Path | None) -> Path:
     if path is None:
         raise InputError(
             file="foundation.fastsam3d", found="no weights of the base SAM-Med3D",
             expected="weights whose prompt encoder and mask decoder FastSAM3D shares",
             remedy="give --teacher, the weights file of foundation.sam_med3d",
         )  # fmt: skip
+    return path
+
+
+def _load_teacher(job: Any, path: Path) -> SamMed3D:
     base = build_sam_med3d(SamMed3DConfig(**job.model.model_dump()))
     load_checkpoint(base, path)
     return base.eval()
@@ -182,20 +192,21 @@ def _load_teacher(job: Any, path: Path | None) -> SamMed3D:
 def _make_trainer(
     job: Any, base: SamMed3D, network: SamMed3D, crops: GeneralCrops, teacher_file: Path, weights_out: Path
 ) -> Distiller:
-    schedule, device = job.fastsam3d.training, torch_device(job.device)
+    schedule, device, encoder = job.fastsam3d.training, torch_device(job.device), network.image_encoder
+    assert isinstance(encoder, FastSam3DEncoder)
     teacher = FastSam3DEncoder(describe_teacher(job, schedule.teacher_residual))
     teacher.load_state_dict(base.image_encoder.state_dict(), strict=True)
     if schedule.start == "teacher":
-        start_from_teacher(network.image_encoder, teacher)
+        start_from_teacher(encoder, teacher)
     method = _Student(network, job.prompts, device)
     content = [job.model_dump(mode="json"), crops.files, sha256(teacher_file), torch.__version__]
     fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     trainer = Distiller(
-        method, list(network.image_encoder.parameters()), schedule, schedule.learning_rate,
+        method, list(encoder.parameters()), schedule, schedule.learning_rate,
         crops.draw, lambda: crops.validate(method), (job.seed, NAME),
         weights_out.with_name(weights_out.name + ".resume"), fingerprint, job.precision,
     )  # fmt: skip
-    pairs = pair_layers(network.image_encoder.config, job.model.depth)
+    pairs = pair_layers(encoder.config, job.model.depth)
     trainer.distil(teacher.to(device), pairs, schedule.form, schedule.layer_steps)
     return trainer
 

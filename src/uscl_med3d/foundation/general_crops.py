@@ -40,7 +40,8 @@ class GeneralCrops:
     ) -> None:  # fmt: skip
         self.schedule, self.seed, self.stage = schedule, seed, stage
         self.cases: dict[str, Case] = {}
-        training, held_back = [], []
+        training: list[str] = []
+        held_back: list[str] = []
         for name, folder in sorted(general_dirs.items()):
             cases = list_cases(folder, "Tr", reading)
             patients = sorted({case.patient for case in cases})

@@ -21,11 +21,11 @@ from uscl_med3d.nets.sam.frame import PIXEL_MEAN
 
 
 class Example(NamedTuple):
-    """A slice (index along the first axis) of a case, and the structure that it was drawn for."""
+    """A slice (`number` along the first axis) of a case, and the structure that it was drawn for."""
 
     case: str
     structure: str
-    index: int
+    number: int
 
 
 class GeneralSlices:
@@ -107,14 +107,14 @@ class GeneralSlices:
     def _cut(self, example: Example, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Image (3, s, s) in 0..255 and masks (m, s, s) of the example's structure and of some others."""
         image, label = self._load(example.case)
-        structures, shown = self.cases[example.case].structures, label[example.index]
+        structures, shown = self.cases[example.case].structures, label[example.number]
         others = [name for name in sorted(structures) if name != example.structure]
         masks = [np.isin(shown, structures[example.structure])]
         for name in random.permutation(others):
             mask = np.isin(shown, structures[str(name)])
             if len(masks) < self.training.masks_per_image and mask.sum() >= self.training.min_target_pixels:
                 masks.append(mask)
-        grey = torch.from_numpy(image[example.index]).float()
+        grey = torch.from_numpy(image[example.number]).float()
         placed = [
             fit_square(mask[None].float(), self.image_size, self.pads_small, (0.0,))
             for mask in torch.from_numpy(np.stack(masks))

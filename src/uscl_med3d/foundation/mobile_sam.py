@@ -17,7 +17,13 @@ from torch import Tensor
 from uscl_med3d.core.seeds import prepare_torch
 from uscl_med3d.foundation.distillation import Distiller, fingerprint
 from uscl_med3d.foundation.scene_pool import Lessons
-from uscl_med3d.foundation.students import build_student, load_official_student, read_teacher, write_student
+from uscl_med3d.foundation.students import (
+    build_student,
+    list_encoder_parameters,
+    load_official_student,
+    read_teacher,
+    write_student,
+)
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.mobile_sam import MobileSamMethod
 
@@ -47,7 +53,9 @@ def train(
     student, architecture = build_student(base, settings.architecture)
     lessons = Lessons(job, settings.training, NAME, base)
     method = MobileSamMethod(student, architecture, lessons.teacher.percentiles, device)
-    parameters = student.image_encoder.used_parameters()
+    parameters = list_encoder_parameters(student)
+
+    assert teacher is not None  # read_teacher refuses that
 
     def loss(step: int) -> Tensor:
         return F.mse_loss(*lessons.embed(student, lessons.choose(step)))

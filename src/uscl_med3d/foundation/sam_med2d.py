@@ -50,6 +50,7 @@ def train(
     network = SamMed2DMethod.build(architecture)
     if settings.weights == "train":
         start_from_sam(network, architecture, teacher)
+        assert teacher is not None  # start_from_sam refuses that
         training = SliceTraining(job, general_dirs, network, architecture)
         trainer = Distiller(
             network, [(choose_trained(network), settings.training.learning_rate)], settings.training,

@@ -91,7 +91,7 @@ def check_file(path: Path, expected_sha256: str | None, source: str) -> None:
 
 
 def _make_trainer(
-    job: Any, network: torch.nn.Module, general_dirs: Mapping[str, Path], weights_out: Path
+    job: Any, network: SamMed3D, general_dirs: Mapping[str, Path], weights_out: Path
 ) -> ClickTrainer:
     schedule = job.sam_med3d.training
     method = FullTuningMethod(network, job.prompts, torch_device(job.device))

@@ -16,6 +16,7 @@ from uscl_med3d.foundation.slice_clicks import SliceBatch, SliceClicker, dice_pe
 from uscl_med3d.methods.sam import SamMethod
 from uscl_med3d.methods.slicewise import SlicewiseMethod
 from uscl_med3d.nets.sam import Sam
+from uscl_med3d.nets.sam.frame import LongestSideFrame
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class Lessons:
         while found < count:
             batch = self.source.draw("step", len(parts))
             frame = self.teacher.make_frame((batch.images.shape[-2], batch.images.shape[-1]))
+            assert isinstance(frame, LongestSideFrame)  # SAM's own
             inputs = frame.place_images(batch.images)
             embeddings = self.teacher.network.image_encoder(inputs.to(self.device)).cpu()
             truth = F.interpolate(batch.truth[:, None].float(), size=frame.resized, mode="nearest")[:, 0] > 0

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from uscl_med3d.clicks.simulators import SIMULATORS, draw_first_click
 from uscl_med3d.core.params.foundation_sam import SliceClickTraining
-from uscl_med3d.core.seeds import rng
+from uscl_med3d.core.seeds import Seeds, rng
 from uscl_med3d.methods.slicewise import SliceState, SlicewiseMethod
 
 _SMOOTH = 1.0  # of the Dice loss, in pixels
@@ -123,11 +123,12 @@ def mean_dice(
     method: SlicewiseMethod,
     batches: Iterable[SliceBatch],
     training: SliceClickTraining,
-    seeds: tuple[int | str, ...],
+    seeds: Seeds,
 ) -> dict[str, float]:
     """Mean Dice (0..100) over held-out targets after the first and after the last click."""
     method.network.eval()
-    first, last = [], []
+    first: list[Tensor] = []
+    last: list[Tensor] = []
     for index, batch in enumerate(batches):
         clicker = SliceClicker(method, batch, training.click_simulator, rng(*seeds, index))
         prediction = None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256, write_csv, write_json
@@ -15,7 +16,7 @@ from uscl_med3d.foundation.sam_med3d import check_file
 from uscl_med3d.nets.mobile_sam import build_mobile_sam, describe
 from uscl_med3d.nets.sam import OFFICIAL_DECODER, Sam, build_sam
 from uscl_med3d.nets.sam.checkpoint import load_named, load_official, read_weights, save_weights
-from uscl_med3d.nets.tiny_vit import TinyViTConfig
+from uscl_med3d.nets.tiny_vit import TinyViT, TinyViTConfig
 
 
 def read_teacher(path: Path | None, student: str) -> Sam:
@@ -41,9 +42,10 @@ def describe_student(teacher: Sam, settings: TinyVitArchitecture) -> dict[str, A
     Raises:
         InputError: if the strides lead to another grid, or numbers do not fit together.
     """
-    shared = {"image_size": teacher.config.image_size, "out_channels": teacher.config.prompt_dim}
+    size, channels = teacher.config.image_size, teacher.config.prompt_dim
     try:
-        architecture = describe(teacher.config, TinyViTConfig(**settings.model_dump(), **shared))
+        encoder = TinyViTConfig(**settings.model_dump(), image_size=size, out_channels=channels)
+        architecture = describe(teacher.config, encoder)
         with torch.device("meta"):
             build_mobile_sam(architecture)
     except ValueError as error:
@@ -62,6 +64,12 @@ def build_student(teacher: Sam, settings: TinyVitArchitecture) -> tuple[Sam, dic
     for part in ("prompt_encoder", "mask_decoder"):
         getattr(student, part).load_state_dict(getattr(teacher, part).state_dict())
     return student, architecture
+
+
+def list_encoder_parameters(student: Sam) -> list[nn.Parameter]:
+    """Those of a student's encoder that its embedding depends on."""
+    assert isinstance(student.image_encoder, TinyViT)
+    return student.image_encoder.used_parameters()
 
 
 def load_official_student(settings: MobileSamFoundation | TinySamFoundation) -> tuple[Sam, dict[str, Any]]:
@@ -90,6 +98,6 @@ def write_student(
         weights_out.with_suffix(".json"),
         {"weights": settings.weights, "source": settings.source, "sha256": sha256(weights_out),
          "parameters": sum(value.numel() for value in student.parameters()),
-         "encoder_parameters": sum(value.numel() for value in student.image_encoder.used_parameters()),
+         "encoder_parameters": sum(value.numel() for value in list_encoder_parameters(student)),
          **facts},
     )  # fmt: skip

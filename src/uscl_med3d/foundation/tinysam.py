@@ -24,7 +24,13 @@ from uscl_med3d.core.seeds import prepare_torch, rng
 from uscl_med3d.foundation.distillation import Distiller, fingerprint
 from uscl_med3d.foundation.scene_pool import Lessons
 from uscl_med3d.foundation.slice_clicks import NO_CLICK
-from uscl_med3d.foundation.students import build_student, load_official_student, read_teacher, write_student
+from uscl_med3d.foundation.students import (
+    build_student,
+    list_encoder_parameters,
+    load_official_student,
+    read_teacher,
+    write_student,
+)
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.slicewise import SliceState
 from uscl_med3d.methods.tinysam import TinySamMethod
@@ -60,12 +66,13 @@ def train(
     student, architecture = build_student(base, settings.architecture)
     lessons = Lessons(job, training, NAME, base)
     method = TinySamMethod(student, architecture, lessons.teacher.percentiles, device)
-    groups = [(student.image_encoder.used_parameters(), training.learning_rate)]
+    groups = [(list_encoder_parameters(student), training.learning_rate)]
     student.requires_grad_(False)
     student.image_encoder.requires_grad_(True)
     if training.decoder_learning_rate > 0:
         student.mask_decoder.requires_grad_(True)
         groups.append((list(student.mask_decoder.parameters()), training.decoder_learning_rate))
+    assert teacher is not None  # read_teacher refuses that
     distiller = Distiller(
         student, groups, training, FullStage(lessons, method).loss, lambda: lessons.examine(method),
         weights_out.with_name(weights_out.name + ".resume"), fingerprint(job, teacher),
@@ -104,8 +111,8 @@ class FullStage:
                 (objects[i], index) for i in random.permutation(len(objects))[: self.training.masks_per_image]
             ]
         # A scene may have no object of the right size, but not every scene has none.
-        place, index = torch.tensor(found).unbind(1)
-        return place, index
+        places, indices = torch.tensor(found).unbind(1)
+        return places, indices
 
     def _prompt(self, step: int, embedding: Tensor, target: Tensor, truth: Tensor) -> Tensor:
         """Mean over the learned clicks of token and mask losses; the other clicks go without gradient."""

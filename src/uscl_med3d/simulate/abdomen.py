@@ -69,12 +69,12 @@ class Flank:
         tip = self.upper[0] + self.upper[1] * (1.0, 0.0, 0.0)
         tip[1] = self.body.wall_mm + 22 * grow
         gutter = np.add(tip, (30, side.uniform(4, 14), side.uniform(-12, 12)))
-        for centre, radii, angle in (
+        for centre, size, angle in (
             (middle, (42, self.gap / 2 + 15, 38), -lean),
             (tip, (30, 23, 36), side.uniform(-10, 10)),
             (gutter, (27, 20, 32), side.uniform(-10, 30)),
         ):
-            radii = np.array(radii) * grow * side.uniform(0.92, 1.1, 3)
+            radii = np.array(size) * grow * side.uniform(0.92, 1.1, 3)
             place = centre + side.normal(0, 2, 3)
             self.pockets.append((place, radii, (side.uniform(-8, 8), side.uniform(-8, 8), angle)))
         if side.uniform() < 0.4:

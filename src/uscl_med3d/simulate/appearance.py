@@ -35,7 +35,8 @@ def _base(name: str) -> str:
 
 def draw_ct_levels(rng: np.random.Generator, names: list[str]) -> np.ndarray:
     """Hounsfield level per tissue for one patient and contrast phase."""
-    phase, levels = rng.uniform(0, 1), {}
+    phase = rng.uniform(0, 1)
+    levels: dict[str, float] = {}
     for name in names:
         base, gain = HOUNSFIELD[_base(name)]
         levels.setdefault(_base(name), base + gain * phase * rng.uniform(0.5, 1.2) + rng.normal(0, 8))

@@ -49,8 +49,8 @@ class Chest:
             self.ribs.append((curve(side, *ends, 2, 5), np.full(5, side.uniform(3.4, 4.6))))
 
     def _draw_vessel(self, side: np.random.Generator) -> np.ndarray:
-        ends = (self.dome[0] + side.uniform(low, high, 3) for low, high in ((-70, -20), (-70, 10)))
-        return curve(side, *ends, 8, 4)
+        start, end = (self.dome[0] + side.uniform(low, high, 3) for low, high in ((-70, -20), (-70, 10)))
+        return curve(side, start, end, 8, 4)
 
     def layers(self, points: np.ndarray) -> list[Layer]:
         """Layers at points (3, n), in painting order; the background is aerated lung."""

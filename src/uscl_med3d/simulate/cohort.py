@@ -9,9 +9,10 @@ import numpy as np
 from PIL import Image
 
 from uscl_med3d.core.io import save_volume, write_text
-from uscl_med3d.core.params.simulate import SimulateCohort
+from uscl_med3d.core.params.simulate import Group, ProbeName, SimulateCohort
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.simulate.abdomen import Flank
+from uscl_med3d.simulate.anatomy import Anatomy
 from uscl_med3d.simulate.annotator import choose_key_frames, draw_contours
 from uscl_med3d.simulate.chest import Chest
 from uscl_med3d.simulate.pool import replacing, run_cases
@@ -20,7 +21,7 @@ from uscl_med3d.simulate.sweep import Sweep, simulate_sweep
 from uscl_med3d.simulate.video import write_video
 
 FOLDERS = ("videos", "key_frames", "truth")
-VIEWS = {"chest": ("chest",), "abdomen": ("abdomen_right", "abdomen_left")}
+VIEWS: dict[Group, tuple[str, ...]] = {"chest": ("chest",), "abdomen": ("abdomen_right", "abdomen_left")}
 COLUMNS = (
     "patient", "sweep", "group", "view", "split", "video", "key_frames", "probe", "spacing_mm",
     "frame_spacing_mm", "reference",
@@ -56,13 +57,13 @@ def list_sweeps(cohort: SimulateCohort) -> list[dict[str, str]]:
 
 def draw_sweep(
     row: dict[str, str], cohort: SimulateCohort, classes: dict[str, int], seed: int
-) -> tuple[Sweep, str]:
+) -> tuple[Sweep, ProbeName]:
     """Simulate the sweep of one row, and name its probe. Streams are named by patient and sweep."""
     person, side = rng(seed, "simulate", row["patient"]), rng(seed, "simulate", row["sweep"], "anatomy")
     sector = rng(seed, "simulate", row["patient"], "probe").uniform() < cohort.acquisition.sector_share
-    probe = "sector" if sector and row["group"] == "chest" else "convex"
+    probe: ProbeName = "sector" if sector and row["group"] == "chest" else "convex"
     if row["group"] == "chest":
-        anatomy = Chest(person, side)
+        anatomy: Anatomy = Chest(person, side)
     else:
         has_ascites = rng(seed, "simulate", row["patient"], "ascites").uniform() < cohort.ascites_share
         anatomy = Flank(person, side, row["view"], has_ascites)

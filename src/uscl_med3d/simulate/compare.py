@@ -38,7 +38,7 @@ def _read(file: Path, height_px: int) -> np.ndarray:
         frames = list(_decode(file))
         image = Image.fromarray(frames[len(frames) // 2])
     return np.asarray(
-        image.resize((round(image.width * height_px / image.height), height_px), Image.BILINEAR)
+        image.resize((round(image.width * height_px / image.height), height_px), Image.Resampling.BILINEAR)
     )
 
 

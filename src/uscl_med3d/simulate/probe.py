@@ -64,7 +64,10 @@ def make_fan(
     )  # fmt: skip
 
 
-def _nearest_pixels(mask, spacing, lateral, below, radius_mm, depths, angles) -> np.ndarray:
+def _nearest_pixels(
+    mask: np.ndarray, spacing: float, lateral: np.ndarray, below: np.ndarray, radius_mm: float,
+    depths: np.ndarray, angles: np.ndarray,
+) -> np.ndarray:  # fmt: skip
     """Index (into the fan's pixels) of the pixel nearest to each beam sample."""
     reach = radius_mm + depths[:, None]
     column = np.rint((reach * np.sin(angles) - lateral[0]) / spacing).astype(int).clip(0, mask.shape[1] - 1)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-Vector = Sequence[float]
+Vector = Sequence[float] | np.ndarray
 
 
 def rotation(angles_deg: Vector) -> np.ndarray:
@@ -64,7 +64,9 @@ def curve(rng: np.random.Generator, start: Vector, end: Vector, bend_mm: float, 
 class Waves:
     """A smooth random scalar field: a few plane waves with random directions."""
 
-    def __init__(self, rng: np.random.Generator, wavelength_mm: Vector, amplitude: float, count: int) -> None:
+    def __init__(
+        self, rng: np.random.Generator, wavelength_mm: tuple[float, float], amplitude: float, count: int
+    ) -> None:
         direction = rng.normal(size=(count, 3))
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         self.vectors = (direction * 2 * np.pi / rng.uniform(*wavelength_mm, (count, 1))).astype(np.float32)

@@ -61,7 +61,7 @@ def add_receiver_noise(rng: np.random.Generator, echo: np.ndarray, noise_db: flo
     plane = rng.standard_normal((*echo.shape[:2], 2), dtype=np.float32) * np.float32(
         10 ** (noise_db / 20) / np.sqrt(2)
     )
-    plane = plane.view(np.complex64)[:, :, 0]
+    turning = plane.view(np.complex64)[:, :, 0]
     rolls = rng.integers(0, echo.shape[:2], (echo.shape[2], 2))
     for frame, roll in enumerate(rolls):
-        echo[:, :, frame] += np.roll(plane, tuple(roll), axis=(0, 1))
+        echo[:, :, frame] += np.roll(turning, tuple(roll), axis=(0, 1))

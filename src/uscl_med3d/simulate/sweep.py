@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uscl_med3d.core.params.simulate import SimulateCohort
+from uscl_med3d.core.params.simulate import ProbeName, SimulateCohort
 from uscl_med3d.simulate.anatomy import Anatomy, make_textures
 from uscl_med3d.simulate.path import draw_path, place_points
 from uscl_med3d.simulate.physics import compress, draw_settings, render_echo
@@ -29,7 +29,11 @@ class Sweep:
 
 
 def simulate_sweep(
-    rng: np.random.Generator, anatomy: Anatomy, probe: str, cohort: SimulateCohort, classes: dict[str, int]
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    probe: ProbeName,
+    cohort: SimulateCohort,
+    classes: dict[str, int],
 ) -> Sweep:
     """Scan one body once. The furniture outside the fan is not drawn here."""
     kind = cohort.acquisition.probes[probe]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from uscl_med3d.simulate.shapes import Waves, curve, ellipsoid, tube
+from uscl_med3d.simulate.shapes import Vector, Waves, curve, ellipsoid, tube
 
 Fields = list[tuple[str, np.ndarray]]  # painted in order where the field is positive
 
@@ -34,7 +34,9 @@ class Sketch:
         warps = [Waves(rng, (0.9, 2.5), rng.uniform(0.02, 0.06), 3) for _ in range(3)]
         self.points = np.stack([axis + warp(points) for axis, warp in zip(points, warps, strict=True)])
 
-    def blob(self, centre, radii, turn_deg: float, jitter: float, spread: float, bump: float) -> np.ndarray:
+    def blob(
+        self, centre: Vector, radii: Vector, turn_deg: float, jitter: float, spread: float, bump: float
+    ) -> np.ndarray:
         """An ellipsoid with random place, size, rotation and bumps."""
         rng = self.rng
         centre = np.asarray(centre) + rng.normal(0, jitter, 3)
@@ -42,7 +44,7 @@ class Sketch:
         field = ellipsoid(self.points, centre, radii, rng.uniform(-turn_deg, turn_deg, 3))
         return field + Waves(rng, (0.25, 0.7), bump * float(np.min(radii)), 3)(self.points)
 
-    def pipe(self, start, end, radius: float, bend: float) -> np.ndarray:
+    def pipe(self, start: Vector, end: Vector, radius: float, bend: float) -> np.ndarray:
         """A bent tube of varying radius."""
         rng = self.rng
         path = curve(rng, start, end, bend, 5)

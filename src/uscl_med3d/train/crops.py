@@ -101,12 +101,12 @@ class CropSource:
 
 
 def draw_crop_list(
-    source: CropSource, targets: Sequence[Target], per_target: int, *seeds: int | str
+    source: CropSource, targets: Sequence[Target], per_target: int, seed: int, *names: int | str
 ) -> list[CropReference]:
     """`per_target` crops of every target; each target has its own random stream."""
     crops = []
     for target in targets:
-        random = rng(seeds[0], *seeds[1:], "crops", target.case, target.name)
+        random = rng(seed, *names, "crops", target.case, target.name)
         crops += [source.draw_crop(target, random) for _ in range(per_target)]
     return crops
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256, write_csv, write_json
-from uscl_med3d.core.seeds import prepare_torch, rng
+from uscl_med3d.core.seeds import Seeds, prepare_torch, rng
 from uscl_med3d.data.sweeps import load_pseudolabelled, load_sweep, read_splits
 from uscl_med3d.methods.base import ClickMethod, Method
 from uscl_med3d.methods.registry import find_method
@@ -66,14 +66,16 @@ def finetune(
 
 
 def _choose_training(
-    job: Any, volumes_dir: Path, pseudolabels_dir: Path, splits: pd.DataFrame, seeds: tuple, method: Method
+    job: Any, volumes_dir: Path, pseudolabels_dir: Path, splits: pd.DataFrame, seeds: Seeds, method: Method
 ) -> tuple[type[Trainer], Any]:
     """How a kind of method is trained, and on what."""
-    if method.prompt == "clicks":
+    if isinstance(method, ClickMethod):
         return ClickTrainer, _ClickTraining(job, volumes_dir, pseudolabels_dir, splits, seeds, method)
     if method.prompt == "none":
+        from uscl_med3d.methods.unet import UNetMethod
         from uscl_med3d.train.segmentation import PatchTrainer, PatchTraining
 
+        assert isinstance(method, UNetMethod)  # the only kind of method without prompts that is trained
         return PatchTrainer, PatchTraining(job, volumes_dir, pseudolabels_dir, splits, seeds, method)
     raise InputError(
         file=f"params.yaml, methods.{job.run.method}", found=f"trained: true with prompt: {method.prompt}",
@@ -90,7 +92,7 @@ class _ClickTraining:
         volumes_dir: Path,
         pseudolabels_dir: Path,
         splits: pd.DataFrame,
-        seeds: tuple,
+        seeds: Seeds,
         method: ClickMethod,
     ) -> None:
         schedule, size = job.finetune, job.model.image_size

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from uscl_med3d.clicks.simulators import SIMULATORS
 from uscl_med3d.core.io import atomic, remove
-from uscl_med3d.core.seeds import derive, rng
+from uscl_med3d.core.seeds import Seeds, derive, rng
 from uscl_med3d.methods.base import ClickMethod, Method
 from uscl_med3d.train.crops import IGNORE, Batch
 from uscl_med3d.train.losses import dice_cross_entropy
@@ -61,7 +61,7 @@ class Trainer(ABC):
     def __init__(
         self, method: Method, parameters: list[torch.nn.Parameter], schedule: Any,
         learning_rate: float, draw: Callable[[int], Any], validate: Callable[[], float],
-        seeds: tuple[int | str, ...], resume_path: Path, fingerprint: str, precision: str,
+        seeds: Seeds, resume_path: Path, fingerprint: str, precision: str,
     ) -> None:  # fmt: skip
         self.method, self.parameters, self.schedule, self.learning_rate = (
             method,
@@ -104,7 +104,7 @@ class Trainer(ABC):
         rate = scheduled_rate(step, self.schedule, self.learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        torch.manual_seed(derive(self.seeds[0], *self.seeds[1:], "dropout", step))
+        torch.manual_seed(derive(*self.seeds, "dropout", step))
         self.method.network.train()
         example = self.draw(step)
         device = self.parameters[0].device.type
@@ -182,7 +182,7 @@ class ClickTrainer(Trainer):
         target, counts = (truth == 1).float(), (truth != IGNORE).float()
         points, labels = first_clicks(batch)
         total = torch.zeros((), device=device)
-        learned = rng(self.seeds[0], *self.seeds[1:], "learned clicks", step).choice(
+        learned = rng(*self.seeds, "learned clicks", step).choice(
             schedule.clicks, schedule.learned_clicks, replace=False
         )
         for click in range(schedule.clicks):
@@ -191,7 +191,7 @@ class ClickTrainer(Trainer):
             if click in learned:
                 total = total + dice_cross_entropy(logits, target, counts)
             if click + 1 < schedule.clicks:
-                random = rng(self.seeds[0], *self.seeds[1:], "clicks", step, click)
+                random = rng(*self.seeds, "clicks", step, click)
                 points, labels = add_clicks(
                     points, labels, logits.detach() > 0, batch.truth, schedule.click_simulator, random
                 )

@@ -81,7 +81,9 @@ class Trainer:
         self.alpha, self.base_sha256 = lora_alpha(self.settings.alpha_rule, rank), sha256(base)
         self.resume_file = out.with_suffix(".resume")
         self._build(base)
-        self.step, self.rows, self.pending = 0, [], []
+        self.step = 0
+        self.rows: list[dict[str, Any]] = []
+        self.pending: list[list[float]] = []
 
     def _build(self, base: Path) -> None:
         settings, seed = self.settings, self.seed

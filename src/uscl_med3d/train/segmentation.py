@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.seeds import rng
+from uscl_med3d.core.seeds import Seeds, rng
 from uscl_med3d.data.sweeps import load_pseudolabelled, load_sweep
 from uscl_med3d.methods.unet import UNetMethod, normalise, pad_to
 from uscl_med3d.train.augment import augment
@@ -42,7 +42,7 @@ class PatchTraining:
     """Patches of the training patients' pseudo-labelled sweeps, and validation on annotated key frames."""
 
     def __init__(
-        self, job: Any, volumes_dir: Path, pseudolabels_dir: Path, splits: pd.DataFrame, seeds: tuple,
+        self, job: Any, volumes_dir: Path, pseudolabels_dir: Path, splits: pd.DataFrame, seeds: Seeds,
         method: UNetMethod,
     ) -> None:  # fmt: skip
         self.job, self.seeds, self.method = job, seeds, method

@@ -11,30 +11,30 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from uscl_med3d.core.seeds import rng
+from uscl_med3d.core.seeds import Seeds, rng
 from uscl_med3d.methods.base import ClickMethod
 from uscl_med3d.train.crops import IGNORE, CropReference, CropSource, Target, draw_crop_list
 from uscl_med3d.train.loop import add_clicks, first_clicks
 
 
 def choose_validation_crops(
-    source: CropSource, targets: Sequence[Target], count: int, *seeds: int | str
+    source: CropSource, targets: Sequence[Target], count: int, seed: int, *names: int | str
 ) -> list[CropReference]:
     """One crop of each of `count` targets: classes in turn, and within a class in a seeded order."""
     by_class: dict[str, list[Target]] = {}
     for target in targets:
         by_class.setdefault(target.name, []).append(target)
     for name, members in by_class.items():
-        rng(seeds[0], *seeds[1:], "validation", name).shuffle(members)
+        rng(seed, *names, "validation", name).shuffle(members)
     chosen: list[Target] = []
     while len(chosen) < min(count, len(targets)):
         chosen += [by_class[name].pop() for name in sorted(by_class) if by_class[name]]
-    return draw_crop_list(source, chosen[:count], 1, *seeds, "validation")
+    return draw_crop_list(source, chosen[:count], 1, seed, *names, "validation")
 
 
 def validate(
     method: ClickMethod, source: CropSource, crops: Sequence[CropReference], clicks: int, simulator: str,
-    batch_size: int, seeds: tuple[int | str, ...],
+    batch_size: int, seeds: Seeds,
 ) -> float:  # fmt: skip
     """Mean over classes of the mean Dice (0..100) of the crops after `clicks` clicks; NaN without crops."""
     scores: dict[str, list[float]] = {}
@@ -48,7 +48,7 @@ def validate(
             for click in range(clicks):
                 prediction = method.click(state, points, labels) > 0
                 if click + 1 < clicks:
-                    random = rng(seeds[0], *seeds[1:], "validation_clicks", start, click)
+                    random = rng(*seeds, "validation_clicks", start, click)
                     points, labels = add_clicks(points, labels, prediction, batch.truth, simulator, random)
             for index, crop in enumerate(part):
                 scores.setdefault(crop.target.name, []).append(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from uscl_med3d.nets.vcl_head import VclHead
 from uscl_med3d.train.vcl_losses import Embeddings, Form, Terms, vcl_terms
 
 
@@ -21,7 +22,7 @@ class Batch(NamedTuple):
 class VclNet(nn.Module):
     """Encoder, mean over the token grid, projection head: (k, 1, s, s, s) -> (k, c)."""
 
-    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, head: VclHead) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
 

@@ -17,6 +17,8 @@ def _ordered(value: tuple[float, float]) -> tuple[float, float]:
 
 Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 IntRange = Annotated[tuple[int, int], AfterValidator(_ordered)]
+Group = Literal["chest", "abdomen"]
+ProbeName = Literal["convex", "sector"]
 
 
 class Patients(Section):
@@ -48,7 +50,7 @@ class Acquisition(Section):
     width_px: int = Field(gt=0, multiple_of=2)
     margin_px: int = Field(ge=0)
     anatomy_step_px: int = Field(ge=1)
-    probes: dict[Literal["convex", "sector"], Probe]
+    probes: dict[ProbeName, Probe]
     sector_share: float = Field(ge=0, le=1)
 
 
@@ -135,7 +137,7 @@ class SimulateCohort(Section):
     """The simulated ultrasound cohort."""
 
     workers: int = Field(ge=1)
-    patients: dict[Literal["chest", "abdomen"], Patients]
+    patients: dict[Group, Patients]
     ascites_share: float = Field(ge=0, le=1)
     ascites_thickness_mm: float = Field(gt=0)
     acquisition: Acquisition
