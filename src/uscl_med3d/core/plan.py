@@ -107,7 +107,8 @@ class Plan:
             with open(self.cohort_csv, newline="", encoding="utf-8-sig") as stream:
                 for row in csv.DictReader(stream, skipinitialspace=True):
                     # A missing file is not listed here: the check before the run reports all of them at once.
-                    cells = [(row.get(key) or "").strip() for key in ("video", "key_frames", "reference")]
+                    columns = ("video", "key_frames", "reference", "corrections")
+                    cells = [(row.get(key) or "").strip() for key in columns]
                     named = [base / cell for cell in cells if cell]
                     for path in named:
                         files += [str(path)] if path.is_file() else _list_annotations(path)

@@ -118,6 +118,7 @@ def _list_missing(row: CohortRow, table: Path) -> list[InputError]:
         ("video", row.video, "the clip"),
         ("key_frames", row.key_frames, "the annotated key frames"),
         ("reference", row.reference, "the reference label map"),
+        ("corrections", row.corrections, "the corrected frames"),
     ]
     return [
         InputError(

@@ -12,7 +12,7 @@ from uscl_med3d.core.errors import InputError, InputErrors
 from uscl_med3d.data.splits import SPLITS
 
 REQUIRED = ("patient", "sweep", "group", "view", "video")
-OPTIONAL = ("split", "key_frames", "probe", "spacing_mm", "frame_spacing_mm", "reference")
+OPTIONAL = ("split", "key_frames", "probe", "spacing_mm", "frame_spacing_mm", "reference", "corrections")
 IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,100}")
 CHOICES = {
     "group": ("chest", "abdomen", "breast", "heart", "neck"),
@@ -51,6 +51,7 @@ class CohortRow:
     reference: Path | None
     spacing_mm: tuple[float, float] | None
     frame_spacing_mm: float | None
+    corrections: Path | None = None
 
 
 def read_cohort(path: str | Path) -> tuple[list[CohortRow], list[InputError]]:
@@ -142,6 +143,8 @@ def _parse_row(path: Path, line: int, record: dict[str, str]) -> tuple[CohortRow
         )
     if record["frame_spacing_mm"] and frame_spacing_mm is None:
         complain("frame_spacing_mm", "a positive number of millimetres, or empty", correct)
+    if record["corrections"] and not record["key_frames"]:
+        complain("corrections", "empty where key_frames is empty", "name the frames in the column key_frames")
     if errors:
         return None, errors
     folder = path.parent
@@ -159,6 +162,7 @@ def _parse_row(path: Path, line: int, record: dict[str, str]) -> tuple[CohortRow
         reference=folder / record["reference"] if record["reference"] else None,
         spacing_mm=(sides[0], sides[-1]) if sides else None,
         frame_spacing_mm=frame_spacing_mm,
+        corrections=folder / record["corrections"] if record["corrections"] else None,
     ), []
 
 

@@ -11,9 +11,17 @@ from uscl_med3d.core.io import load_volume, save_volume, write_json
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.data.annotations import IGNORE
 from uscl_med3d.data.clips import Clip
+from uscl_med3d.data.corrections import add_corrections
 from uscl_med3d.data.fan import bounding_box
 from uscl_med3d.data.inspect import Inspection
-from uscl_med3d.data.resample import Grid, PlaneResampler, frame_weights, plan_axis, plan_frames
+from uscl_med3d.data.resample import (
+    Grid,
+    PlaneResampler,
+    frame_weights,
+    one_per_voxel,
+    plan_axis,
+    plan_frames,
+)
 from uscl_med3d.data.roles import assign_roles
 from uscl_med3d.data.sidecar import describe_sweep, source_spacing_mm
 
@@ -32,32 +40,30 @@ def convert_sweep(inspection: Inspection, split: str, settings: Ingest, seed: in
     }
     # NIfTI needs a number on every axis: 1.0 stands for "unknown", and the sidecar says where.
     stored = (spacing_mm["d"] or 1.0, spacing_mm["h"] or 1.0, spacing_mm["w"] or 1.0)
+    used, unused = one_per_voxel(sorted(inspection.masks), grid)
+    annotated = {frame: inspection.masks[frame] for frame in used}
+    # Roles are drawn before corrections come in, so that no correction changes which frame is held out.
+    drawn = assign_roles(
+        annotated, split=split, held_out=settings.held_out_key_frames, seed=seed, sweep=row.sweep
+    )
+    masks, roles, not_used = add_corrections(inspection, split, annotated, drawn, grid)
     image = read_image(inspection.clip, resampler, weights)
     save_volume(folder / "image.nii.gz", image, stored)
-    masks = inspection.masks
-    used, unused = one_per_voxel(sorted(masks), grid)
     key_frames = np.full(image.shape, IGNORE, np.uint8)
-    for frame in used:
-        key_frames[grid.index_of(frame)] = resampler.label_map([masks[frame]], [1.0])
+    for frame, mask in masks.items():
+        key_frames[grid.index_of(frame)] = resampler.label_map([mask], [1.0])
     save_volume(folder / "key_frames.nii.gz", key_frames, stored)
     if row.reference is not None:
         reference = load_volume(row.reference)[0].astype(np.uint8)
         save_volume(folder / "reference.nii.gz", resample_labels(reference, resampler, weights), stored)
-    roles = assign_roles(
-        {frame: masks[frame] for frame in used},
-        split=split,
-        held_out=settings.held_out_key_frames,
-        seed=seed,
-        sweep=row.sweep,
-    )
     sidecar = describe_sweep(inspection, split, grid, source_mm, spacing_mm)
     sidecar["key_frames"] = [
-        {"frame": frame, "index": grid.index_of(frame), "role": roles[frame]} for frame in used
+        {"frame": frame, "index": grid.index_of(frame), "role": roles[frame]} for frame in masks
     ]
     sidecar["key_frames_not_used"] = [
         {"frame": frame, "reason": f"frame {kept} is nearer to the middle of the same voxel"}
         for frame, kept in unused
-    ]
+    ] + [{"frame": frame, "reason": reason} for frame, reason in not_used]
     write_json(folder / "sidecar.json", sidecar)
 
 
@@ -100,14 +106,3 @@ def resample_labels(labels: np.ndarray, resampler: PlaneResampler, weights: spar
     """A label map (frames, rows, columns) of the clip on the volume's grid, uint8 (d, h, w)."""
     groups = [weights[[i]].tocoo() for i in range(weights.shape[0])]
     return np.stack([resampler.label_map(labels[group.col], group.data) for group in groups])
-
-
-def one_per_voxel(frames: list[int], grid: Grid) -> tuple[list[int], list[tuple[int, int]]]:
-    """Key frames to use, and (unused, used instead) where several fall into one voxel along d."""
-    best: dict[int, int] = {}
-    for frame in frames:
-        index = grid.index_of(frame)
-        if index not in best or grid.off_centre(frame) < grid.off_centre(best[index]):
-            best[index] = frame
-    used = sorted(best.values())
-    return used, [(frame, best[grid.index_of(frame)]) for frame in frames if frame not in used]

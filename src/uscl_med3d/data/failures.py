@@ -63,7 +63,7 @@ def find_gaps(
     """
     splits = dict(zip(manifest["sweep"], manifest["split"], strict=True))
     parts = {f"the split {name!r}": {sweep for sweep in splits if splits[sweep] == name} for name in SPLITS}
-    parts["key frames in the split 'train'"] = {
+    parts["the split 'train' with key frames"] = {
         row.sweep for row in rows if splits[row.sweep] == "train" and row.key_frames is not None
     }
     if splits.keys() <= failed.keys():

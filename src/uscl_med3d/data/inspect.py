@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ class Inspection:
     """What the first look learned of one sweep.
 
     fan: bool (h, w) on the clip's grid. labels_outside: share of the key frames' labelled pixels outside the
-    fan. masks: key frame -> label map uint8 (h, w) on the clip's grid. tracking: facts of a sweep with poses.
+    fan. masks: key frame -> label map uint8 (h, w) on the clip's grid; corrections: the same of corrected frames.
+    tracking: facts of a sweep with poses.
     """
 
     row: CohortRow
@@ -43,6 +45,7 @@ class Inspection:
     errors: tuple[InputError, ...]
     masks: Mapping[int, np.ndarray] = field(default_factory=dict)
     tracking: Mapping[str, Any] | None = None
+    corrections: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspection:
@@ -56,15 +59,24 @@ def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspecti
         return Inspection(row, None, 0, None, "", 0.0, (error, *_check_existence(row)))
     errors: list[InputError] = []
     masks: dict[int, np.ndarray] = {}
+    corrections: dict[int, np.ndarray] = {}
     outside = 0.0
+    canvas = Canvas(frames, *region.shape, classes)
     if row.key_frames is not None:
-        masks, errors = _read_key_frames(row, Canvas(frames, *region.shape, classes))
+        masks, errors = _read_masks(row, row.key_frames, canvas)
+        errors += _check_labelled(row.key_frames, masks) if masks else []
         if not errors:
             outside = _labels_outside(masks, region)
-            errors += _check_outside(row, outside, fan.max_labels_outside)
+            errors += _check_outside(row, row.key_frames, outside, fan.max_labels_outside)
+    if row.corrections is not None:
+        corrections, problems = _read_masks(row, row.corrections, canvas)
+        if not problems:
+            share = _labels_outside(corrections, region)
+            problems = _check_outside(row, row.corrections, share, fan.max_labels_outside)
+        errors += problems
     if row.reference is not None:
         errors += _check_reference(row, frames, region.shape, classes)
-    return Inspection(row, clip, frames, region, digest, outside, tuple(errors), masks)
+    return Inspection(row, clip, frames, region, digest, outside, tuple(errors), masks, None, corrections)
 
 
 def _decode(clip: Clip) -> tuple[int, np.ndarray, np.ndarray]:
@@ -83,25 +95,26 @@ def _decode(clip: Clip) -> tuple[int, np.ndarray, np.ndarray]:
 def _check_existence(row: CohortRow) -> list[InputError]:
     """Of a sweep whose clip cannot be read, at least say which of its other files are missing."""
     errors = []
-    if row.key_frames is not None:
-        try:
-            choose_format(row.key_frames)
-        except InputError as error:
-            errors.append(error)
+    for path in (row.key_frames, row.corrections):
+        if path is not None:
+            try:
+                choose_format(path)
+            except InputError as error:
+                errors.append(error)
     if row.reference is not None and not row.reference.is_file():
         errors.append(_reference_error(row, "no such file", "a NIfTI label map"))
     return errors
 
 
-def _read_key_frames(row: CohortRow, canvas: Canvas) -> tuple[dict[int, np.ndarray], list[InputError]]:
+def _read_masks(row: CohortRow, path: Path, canvas: Canvas) -> tuple[dict[int, np.ndarray], list[InputError]]:
     try:
-        masks = read_annotations(row.key_frames, canvas)
+        masks = read_annotations(path, canvas)
     except InputError as error:
         return {}, [error]
     errors = []
     shape = canvas.height, canvas.width
     for frame, mask in masks.items():
-        file = file_of(row.key_frames, frame)
+        file = file_of(path, frame)
         if frame >= canvas.frames:
             errors.append(
                 InputError(
@@ -124,29 +137,35 @@ def _read_key_frames(row: CohortRow, canvas: Canvas) -> tuple[dict[int, np.ndarr
             check_labels(mask, canvas.classes, file)
         except InputError as error:
             errors.append(error)
-    if all(set(label_values(mask)) <= {0, IGNORE} for mask in masks.values()):
-        errors.append(
-            InputError(
-                file=row.key_frames,
-                found="key frames without a single labelled pixel",
-                expected="at least one class in at least one key frame",
-                remedy="annotate a frame that shows a structure, or leave key_frames empty in cohort.csv",
-            )
-        )
     return masks, errors
+
+
+def _check_labelled(path: Path, masks: Mapping[int, np.ndarray]) -> list[InputError]:
+    """A correction may say "nothing here"; key frames that all say so are a mistake."""
+    if any(set(label_values(mask)) - {0, IGNORE} for mask in masks.values()):
+        return []
+    return [
+        InputError(
+            file=path,
+            found="key frames without a single labelled pixel",
+            expected="at least one class in at least one key frame",
+            remedy="annotate a frame that shows a structure, or leave key_frames empty in cohort.csv",
+        )
+    ]
 
 
 def _labels_outside(masks: Mapping[int, np.ndarray], fan: np.ndarray) -> float:
     labelled = [(mask != 0) & (mask != IGNORE) for mask in masks.values()]
-    return sum(int((mask & ~fan).sum()) for mask in labelled) / sum(int(mask.sum()) for mask in labelled)
+    total = sum(int(mask.sum()) for mask in labelled)
+    return sum(int((mask & ~fan).sum()) for mask in labelled) / total if total else 0.0
 
 
-def _check_outside(row: CohortRow, outside: float, limit: float) -> list[InputError]:
+def _check_outside(row: CohortRow, path: Path, outside: float, limit: float) -> list[InputError]:
     if outside <= limit:
         return []
     return [
         InputError(
-            file=row.key_frames,
+            file=path,
             found=f"{outside:.0%} of the labelled pixels outside the image region found in {row.source}",
             expected=f"at most {limit:.0%}",
             remedy="check that the masks belong to this clip; if so, adjust ingest.fan in the parameters",

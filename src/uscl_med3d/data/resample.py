@@ -55,6 +55,17 @@ def plan_axis(start: int, stop: int, step_px: float) -> tuple[float, int]:
     return (start + stop - size * step_px) / 2, size
 
 
+def one_per_voxel(frames: list[int], grid: Grid) -> tuple[list[int], list[tuple[int, int]]]:
+    """Key frames to use, and (unused, used instead) where several fall into one voxel along d."""
+    best: dict[int, int] = {}
+    for frame in frames:
+        index = grid.index_of(frame)
+        if index not in best or grid.off_centre(frame) < grid.off_centre(best[index]):
+            best[index] = frame
+    used = sorted(best.values())
+    return used, [(frame, best[grid.index_of(frame)]) for frame in frames if frame not in used]
+
+
 def area_weights(source_size: int, start_px: float, step_px: float, size: int) -> sparse.csr_matrix:
     """Overlap of output pixels with source pixels as a share of the output pixel, sparse (size, source_size).
 

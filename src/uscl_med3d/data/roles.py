@@ -10,7 +10,8 @@ import numpy as np
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.data.annotations import IGNORE, label_values
 
-Role = Literal["prompt", "held_out"]
+Role = Literal["prompt", "held_out", "correction"]
+"""`correction`: redrawn by a person after looking at the pseudo-labels; a prompt like any other (`data.corrections`)."""
 
 
 def assign_roles(

@@ -43,7 +43,7 @@ class Sweep:
         return spacing["d"], spacing["h"], spacing["w"]
 
     def key_frame_indices(self, role: str) -> list[int]:
-        """Positions along d of the key frames with the role `prompt` or `held_out`."""
+        """Positions along d of the key frames with the role `prompt`, `held_out` or `correction`."""
         return [entry["index"] for entry in self.sidecar["key_frames"] if entry["role"] == role]
 
 

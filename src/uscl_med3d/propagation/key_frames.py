@@ -14,8 +14,15 @@ def list_annotated_frames(key_frames: np.ndarray) -> list[int]:
     return np.flatnonzero((key_frames != UNANNOTATED).any(axis=(1, 2))).tolist()
 
 
-def spread(frames: Sequence[int], count: int | None) -> list[int]:
-    """At most `count` of the sorted key frames, evenly spread: the middle one, or with both ends from two on."""
+def spread(frames: Sequence[int], count: int | None, corrections: Sequence[int] = ()) -> list[int]:
+    """At most `count` of the sorted key frames, evenly spread: the middle one, or with both ends from two on.
+
+    Corrections are kept in addition, all of them: somebody drew each where the pseudo-labels were wrong.
+    """
+    return sorted({*_choose(frames, count), *corrections})
+
+
+def _choose(frames: Sequence[int], count: int | None) -> list[int]:
     if count is None or count >= len(frames):
         return list(frames)
     if count == 1:

@@ -120,7 +120,8 @@ class _Model:
 def _make(job: Any, volumes_dir: str | Path, name: str, model: _Model, folder: Path) -> None:
     """Files of one sweep into `folder`: those of `PLACES`, and its rows of the tables."""
     sweep = load_sweep(volumes_dir, name)
-    chosen = spread(sorted(sweep.key_frame_indices("prompt")), job.pseudolabel.key_frames)
+    prompts, corrections = sweep.key_frame_indices("prompt"), sweep.key_frame_indices("correction")
+    chosen = spread(sorted(prompts), job.pseudolabel.key_frames, corrections)
     key_masks = {index: sweep.key_frames[index] for index in chosen}
     record: dict[str, Any] = {"frames": [], "quality": []}
     if key_masks:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core.io import read_json, write_text
-from uscl_med3d.core.runs import main_run
+from uscl_med3d.core.runs import main_cell
 from uscl_med3d.user.models import Choice
 
 _MODULES = {"encoder": "image_encoder", "decoder": "mask_decoder", "both": "image_encoder+mask_decoder"}
@@ -77,7 +77,7 @@ def find_rows(choice: Choice, results: Path) -> Iterator[tuple[str, dict[str, An
     if run.method not in methods:
         return
     grid = methods[run.method].get("grid")
-    is_main = run.id == (main_run(run.method, _Grid(grid)) if grid else run.method)
+    is_main = run.id == (main_cell(run.method, grid["rank"]) if grid else run.method)
     wanted: dict[str, dict[str, Any]] = {}
     if is_main:
         wanted |= {table: {"method": methods[run.method]["label"]} for table in ("table1", "table2")}
@@ -93,14 +93,7 @@ def find_rows(choice: Choice, results: Path) -> Iterator[tuple[str, dict[str, An
         for key, value in keys.items():
             rows = rows[rows[key] == value] if key in rows else rows.iloc[:0]
         for row in rows.dropna(subset=["dice"]).to_dict("records"):
-            yield table, row
-
-
-class _Grid:
-    """A method entry as `main_run` needs it, from a parameter file of any version."""
-
-    def __init__(self, grid: dict[str, Any]) -> None:
-        self.grid = type("Cell", (), {"rank": grid["rank"]})()
+            yield table, {str(name): value for name, value in row.items()}
 
 
 def _describe_model(choice: Choice) -> list[str]:
@@ -177,8 +170,8 @@ def _count(sidecars: list[dict[str, Any]]) -> list[str]:
     for group, split in sorted({(each["group"], each["split"]) for each in sidecars}):
         these = [each for each in sidecars if (each["group"], each["split"]) == (group, split)]
         roles = Counter(frame["role"] for each in these for frame in each["key_frames"])
-        patients = len({each["patient"] for each in these})
-        lines.append(f"| {group} | {split} | {patients} | {len(these)} | {roles['prompt']} | {roles['held_out']} "
+        patients, prompts = len({each["patient"] for each in these}), roles["prompt"] + roles["correction"]
+        lines.append(f"| {group} | {split} | {patients} | {len(these)} | {prompts} | {roles['held_out']} "
                      f"| {sum(each['has_reference'] for each in these)} |")  # fmt: skip
     return lines
 

@@ -14,7 +14,7 @@ from PIL import Image
 CLASSES = {"pleural_effusion": 1, "ascites": 2, "liver": 3, "spleen": 4, "kidney": 5}
 COLUMNS = (
     "patient", "sweep", "group", "view", "split", "video", "key_frames", "probe", "spacing_mm",
-    "frame_spacing_mm", "reference",
+    "frame_spacing_mm", "reference", "corrections",
 )  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "spacing_mm": 2.0,

@@ -127,3 +127,19 @@ def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         check(job(device="cuda"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     check(job(device="cuda"))
+
+
+def test_sweeps_without_files_are_left_out_if_the_others_are_enough(cohort: Cohort, capsys) -> None:
+    for name in "abcdef":
+        cohort.add(name, split={"a": "val", "b": "test"}.get(name, "train"))
+    (cohort.folder / "videos/c.mp4").unlink()
+    leave_out = Ingest(**(SETTINGS | {"bad_sweeps": "leave_out"}))
+    check(job(cohort=str(cohort.save()), ingest=leave_out))
+    warning = capsys.readouterr().err
+    assert "1 of 6 sweeps lack files and will be left out: c" in warning and "videos/c.mp4" in warning
+    with pytest.raises(InputError, match=r"videos/c\.mp4"):
+        check(job(cohort=str(cohort.save())))
+    (cohort.folder / "videos/a.mp4").unlink()
+    with pytest.raises(InputError, match="no usable sweep in the split 'val'") as caught:
+        check(job(cohort=str(cohort.save()), ingest=leave_out))
+    assert "videos/a.mp4" in str(caught.value) and "videos/c.mp4" in str(caught.value)

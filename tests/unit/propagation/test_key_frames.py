@@ -34,3 +34,4 @@ def test_few_key_frames_are_spread_over_all():
     assert spread(frames, None) == spread(frames, 9) == frames
     assert spread(frames, 1) == [20] and spread(frames, 2) == [3, 44] and spread(frames, 3) == [3, 20, 44]
     assert len(set(spread(frames, 4))) == 4
+    assert spread(frames, 2, [30, 5]) == [3, 5, 30, 44] and spread(frames, 1, [20]) == [20]

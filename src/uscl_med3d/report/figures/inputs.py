@@ -53,10 +53,10 @@ class Sweep:
         return float((spacing.get("h") or 1.0) / (spacing.get("w") or 1.0))
 
     def frames_with_role(self, role: str) -> list[int]:
-        """Indices (in the volume) of the key frames used as `prompt` or `held_out`."""
-        return sorted(
-            {int(entry["index"]) for entry in self.sidecar.get("key_frames", []) if entry["role"] == role}
-        )
+        """Indices (in the volume) of the key frames used as `prompt` (corrections are prompts) or `held_out`."""
+        roles = {"prompt", "correction"} if role == "prompt" else {role}
+        entries = self.sidecar.get("key_frames", [])
+        return sorted({int(entry["index"]) for entry in entries if entry["role"] in roles})
 
     def reference(self) -> np.ndarray | None:
         """The complete reference masks, where the cohort has them."""
