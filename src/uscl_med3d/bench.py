@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic, write_text
@@ -60,7 +61,7 @@ _GOALS = [
     ("further click, achieved ÷ matrix-product rate", "further_click", "of_matmul", 0.3, 0.6),
 ]
 
-Row = dict[str, str | int | float]
+Row = dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -19,7 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from uscl_med3d.core.params.methods import Modules
 from uscl_med3d.nets.fastsam3d import OFFICIAL_STUDENT, build_fastsam3d
+from uscl_med3d.nets.fastsam3d.config import SparseAttention
 from uscl_med3d.nets.sam_med3d import PRESETS, SamMed3D, build_sam_med3d, lora_targets
 
 LORA_RANK = 32
@@ -67,7 +69,7 @@ def build(preset: str, side: str, reference: str) -> SamMed3D:
     """
     torch.manual_seed(0)
     if side.startswith("fastsam3d"):
-        attention = "segments" if side == "fastsam3d_segments" else "none"
+        attention: SparseAttention = "segments" if side == "fastsam3d_segments" else "none"
         student = replace(OFFICIAL_STUDENT, sparse_attention=attention)
         model = build_fastsam3d(student, PRESETS[preset])
     else:
@@ -85,6 +87,7 @@ def build(preset: str, side: str, reference: str) -> SamMed3D:
 
 def load_module(path: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location("padded_reference", path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -120,7 +123,7 @@ def forward_backward(model: SamMed3D, batch: int, side: str) -> Callable[[], Non
     return run
 
 
-def lora_step(modules: str) -> Callable[[SamMed3D, int, str], Callable[[], None]]:
+def lora_step(modules: Modules) -> Callable[[SamMed3D, int, str], Callable[[], None]]:
     """One optimiser step: encode, one click, loss on the voxels of the volume, backward, AdamW."""
 
     def prepare(model: SamMed3D, batch: int, side: str) -> Callable[[], None]:

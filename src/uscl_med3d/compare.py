@@ -49,7 +49,7 @@ def _compare_table(first: Path, second: Path, tolerance: float) -> Iterator[str]
         return
     left, right = _read(first), _read(second)
     if list(left) != list(right):
-        yield f"{first.stem}: columns {', '.join(left)} | {', '.join(right)}"
+        yield f"{first.stem}: columns {', '.join(map(str, left))} | {', '.join(map(str, right))}"
         return
     # Both sides' rows, in the order of the first: a row that only one table has is a difference too.
     for keys in dict.fromkeys([*left.index, *right.index]):
@@ -58,7 +58,7 @@ def _compare_table(first: Path, second: Path, tolerance: float) -> Iterator[str]
             yield f"{first.stem} · {name}: only in {first if keys in left.index else second}"
             continue
         for column in left:
-            difference = _differ(left.at[keys, column], right.at[keys, column], tolerance)
+            difference = _differ(str(left.at[keys, column]), str(right.at[keys, column]), tolerance)
             if difference:
                 yield f"{first.stem} · {name} · {column}: {difference}"
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256
@@ -29,7 +31,7 @@ class _NotHere(Exception):
 class _Held(FigureInputs):
     """Inputs of a figure that say so when a figure asks for what is not here, instead of drawing a gap."""
 
-    def __getattribute__(self, name: str):
+    def __getattribute__(self, name: str) -> Any:
         value = object.__getattribute__(self, name)
         if name in ("volumes_dir", "pseudolabels_dir", "predictions"):
             paths = value if isinstance(value, list) else [value]
@@ -50,7 +52,9 @@ class Regenerated:
 def regenerate(scale: str) -> Regenerated:
     """Rebuild tables, claims and figures of a finished scale in a temporary folder and compare every file."""
     plan = Plan.of_results(scale)
-    same, different, skipped = [], [], {}
+    same: list[str] = []
+    different: list[str] = []
+    skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, build in _list_outputs(plan, Path(folder)):
             try:
@@ -104,7 +108,7 @@ def _list_outputs(plan: Plan, out: Path) -> Iterator[tuple[str, Callable[[], Non
     yield "claims", make_claims
     for name in plan.figures:
         own = load_job("figure", results / f"params/figure/{name}.json")
-        yield f"figure {name}", lambda name=name, own=own: draw(name, own, inputs, out / "figures")
+        yield f"figure {name}", partial(draw, name, own, inputs, out / "figures")
     yield "report.html", lambda: _require(None)
 
 

@@ -28,7 +28,12 @@ def main_run(name: str, entry: MethodEntry) -> str:
     """Id of the run that stands for a method in Tables 1, 2 and 4 (first training seed)."""
     if entry.grid is None:
         return name
-    return cell_id(name, entry.grid.rank, "both", True)
+    return main_cell(name, entry.grid.rank)
+
+
+def main_cell(name: str, rank: int) -> str:
+    """Id of the cell that stands for a LoRA sweep with this main rank."""
+    return cell_id(name, rank, "both", True)
 
 
 def cell_id(name: str, rank: int, modules: str, vcl: bool) -> str:

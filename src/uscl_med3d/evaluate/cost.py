@@ -154,6 +154,7 @@ def _make_encoding(method: Method, subject: Subject, clicks: list, job: Any) -> 
         return lambda: method.embed(torch.from_numpy(crop)[None, None])
     if isinstance(method, SliceMethod):
         return lambda: SliceEmbeddings(method).embed(subject.volume, _slices(subject))
+    assert isinstance(method, WholeMethod)
     return lambda: _segment(method, subject, job)
 
 
@@ -162,6 +163,8 @@ def _make_pass(method: Method, subject: Subject, clicks: list, job: Any) -> Call
         return lambda: _click_crop(method, subject, clicks, job)
     if isinstance(method, SliceMethod):
         return lambda: _click_slices(method, subject, clicks, job)
+
+    assert isinstance(method, WholeMethod)
 
     def segment() -> Pass:
         with _Watch(job) as watch:
@@ -225,7 +228,7 @@ def _count_trainable(method: Method) -> int:
 
 
 def _ball(shape: tuple[int, int, int]) -> np.ndarray:
-    grid = np.stack(np.indices(shape), -1) - (np.array(shape) - 1) / 2
+    grid = np.stack([*np.indices(shape)], -1) - (np.array(shape) - 1) / 2
     return (grid**2).sum(-1) <= (min(shape) / 4) ** 2
 
 

@@ -69,9 +69,10 @@ def click_through(
         seed: master seed.
     """
     simulator = SIMULATORS[setting.click_simulator]
-    clicks: list[list[Click | None]] = [[first_click(item, setting, seed)] for item in items]
-    predict = _make_predictor(method, items, [history[0] for history in clicks], setting, evaluate, size)
-    latest: list[Region | None] = [None] * len(items)
+    first = [first_click(item, setting, seed) for item in items]
+    clicks: list[list[Click | None]] = [[click] for click in first]
+    predict = _make_predictor(method, items, first, setting, evaluate, size)
+    latest: dict[int, Region] = {}
     for number in range(1, evaluate.clicks + 1):
         regions = predict(clicks)
         for index, item in enumerate(items):

@@ -17,7 +17,7 @@ from uscl_med3d.evaluate.cases import Item, Unscored, list_general_items, list_s
 from uscl_med3d.evaluate.kept import Keeper
 from uscl_med3d.evaluate.protocol import NoPrediction, Prediction, Setting, click_through
 from uscl_med3d.evaluate.rows import COLUMNS, explain_missing_prediction, explain_unscored, score_prediction
-from uscl_med3d.methods.base import Method
+from uscl_med3d.methods.base import ClickMethod, Method, SliceMethod, WholeMethod
 from uscl_med3d.methods.registry import find_method
 
 KEYS = [
@@ -81,14 +81,15 @@ def list_settings(prompt: str, evaluate: Any) -> list[Setting]:
 def _predict(
     job: Any, method: Method, items: Sequence[Item], setting: Setting
 ) -> Iterator[Prediction | NoPrediction]:
-    if method.prompt == "clicks":
+    if isinstance(method, ClickMethod):
         return click_through(method, items, setting, job.evaluate, job.model.image_size, job.seed)
-    if method.prompt == "slice_clicks":
+    if isinstance(method, SliceMethod):
         from uscl_med3d.evaluate.slices import click_through_slices
 
         return click_through_slices(method, items, setting, job.evaluate, job.seed)
     from uscl_med3d.evaluate.whole import predict_whole
 
+    assert isinstance(method, WholeMethod)
     return predict_whole(method, items, job)
 
 

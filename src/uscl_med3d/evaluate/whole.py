@@ -96,7 +96,7 @@ def leave_one_out(
     method: WholeMethod,
     image: np.ndarray,
     key_frames: np.ndarray,
-    frames: Sequence[int],
+    frames: Iterable[int],
     classes: Mapping[str, int],
 ) -> np.ndarray:
     """Label map (d, h, w) in which each of `frames` is predicted from all other key frames; else background."""

@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,8 @@ from uscl_med3d.core.io import atomic
 from uscl_med3d.core.params.methods import Modules
 from uscl_med3d.core.seeds import torch_generator
 from uscl_med3d.nets.sam_med3d import lora_targets
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def lora_alpha(rule: str, rank: int) -> float:
@@ -43,9 +45,7 @@ def lora_alpha(rule: str, rank: int) -> float:
     return float(match[1])
 
 
-def add_lora(
-    model: nn.Module, modules: Modules, rank: int, alpha: float, dropout: float, seed: int
-) -> nn.Module:
+def add_lora(model: Network, modules: Modules, rank: int, alpha: float, dropout: float, seed: int) -> Network:
     """Wrap the attention layers of `modules` in place, and return the model.
 
     B starts at zero, so the wrapped model computes exactly what it did. A is uniform in +-1/sqrt(inputs)
@@ -149,7 +149,7 @@ def lora_off(model: nn.Module) -> Iterator[None]:
             value.requires_grad_(flag)
 
 
-def merge_lora(model: nn.Module) -> nn.Module:
+def merge_lora(model: Network) -> Network:
     """Add every adapter to its layer's weight and unwrap, in place: plain layers under their own names."""
     for name, layer in lora_layers(model).items():
         layer.merge()

@@ -70,9 +70,9 @@ def cost_table(benchmarks: Path) -> str:
         "| stage | jobs | seconds, all jobs | longest job, s | CPU-seconds | peak memory of a job, GB |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for stage, row in table.iterrows():
+    for name, row in table.iterrows():
         lines.append(
-            f"| {stage} | {row.jobs:.0f} | {row.wall:.0f} | {row.longest:.0f} | {row.cpu:.0f} | {row.memory / 1024:.2f} |"
+            f"| {name} | {row.jobs:.0f} | {row.wall:.0f} | {row.longest:.0f} | {row.cpu:.0f} | {row.memory / 1024:.2f} |"
         )
     total = table.sum(numeric_only=True)
     lines.append(

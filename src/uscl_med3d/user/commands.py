@@ -188,6 +188,7 @@ class _Ordered(argparse.Action):
     """Collects options of several names in the order given."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        assert option_string is not None  # these arguments are options
         kept = list(getattr(namespace, "prompts", None) or [])
         namespace.prompts = [*kept, (option_string.lstrip("-"), values)]
 

@@ -82,8 +82,9 @@ class WorkingVolume:
                 f"column {x:g}, row {y:g} lies outside the image region that was found (a convex region within columns "
                 f"{xs[0]} to {xs[-1]}, rows {ys[0]} to {ys[-1]}); the whole frame can be used instead (--whole-frame)"
             )
-        size = self.array.shape
-        return tuple(min(max(at, 0), length - 1) for at, length in zip(index, size, strict=True))
+        inside = (min(max(at, 0), size - 1) for at, size in zip(index, self.array.shape, strict=True))
+        d, h, w = inside
+        return d, h, w
 
     def to_input(self, logits: list[np.ndarray]) -> np.ndarray:
         """Logits (d, h, w) per object to a map uint8 (frames, rows, columns): 0 background, else 1 + object.

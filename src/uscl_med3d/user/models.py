@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
@@ -51,20 +51,24 @@ def choose_best(scale: str) -> Choice:
         InputError: where there is none.
     """
     results = Path("results", scale)
-    scored = []
+    scored: list[tuple[float, Choice]] = []
     for file in sorted((results / "scores").glob("*.csv")):
         if (results / "params/evaluate" / file.name).with_suffix(".json").is_file():
             choice = choose_run(file.stem, scale, must_exist=False)
             if choice is not None and choice.validation_dice is not None:
-                scored.append(choice)
+                scored.append((choice.validation_dice, choice))
     if not scored:
         raise InputError(
             file=results, found="no run with weights and validation scores",
             expected="the results of a finished run of this scale", remedy=HOW_TO_GET_ONE,
         )  # fmt: skip
-    return max(scored, key=lambda choice: choice.validation_dice)
+    return max(scored, key=lambda pair: pair[0])[1]
 
 
+@overload
+def choose_run(run: str, scale: str) -> Choice: ...
+@overload
+def choose_run(run: str, scale: str, must_exist: bool) -> Choice | None: ...
 def choose_run(run: str, scale: str, must_exist: bool = True) -> Choice | None:
     """A run of results/<scale> by its id; None, or an `InputError`, where it takes no clicks or has no weights."""
     results = Path("results", scale)
@@ -78,19 +82,17 @@ def choose_run(run: str, scale: str, must_exist: bool = True) -> Choice | None:
         )  # fmt: skip
     job = load_job("evaluate", job_file)
     if job.method.prompt != "clicks" or job.method.weights_of is not None:
-        return _refuse(
-            must_exist,
-            job_file,
-            f"{run}, which takes {job.method.prompt}",
-            "a method of clicks in the volume",
-        )
+        found = f"{run}, which takes {job.method.prompt}"
+        _refuse(must_exist, job_file, found, "a method of clicks in the volume")
+        return None
     weights = results / "checkpoints"
     base = weights / f"foundation/{job.method.base}.safetensors"
     checkpoint = weights / f"finetune/{run}.safetensors" if job.method.trained else None
     vcl = weights / f"pretrain/{pretraining(job.run)}.safetensors" if job.run.vcl else None
     missing = [str(path) for path in (base, checkpoint, vcl) if path is not None and not path.is_file()]
     if missing:
-        return _refuse(must_exist, missing[0], "no such file", f"the weights of {run}")
+        _refuse(must_exist, missing[0], "no such file", f"the weights of {run}")
+        return None
     ingest = load_job("ingest", results / "params/ingest.json").ingest
     return Choice(run, job, ingest, base, checkpoint, vcl, read_validation_dice(results, run), scale)
 
@@ -146,12 +148,11 @@ def load_method(choice: Choice) -> Any:
     from uscl_med3d.nets.tensors import read_tensors
 
     run, kind = choice.job.run, find_method(choice.job.run.method)
-    started_from_vcl = run.vcl and choice.vcl is None and choice.checkpoint is not None
-    if not started_from_vcl:
+    if not run.vcl or choice.vcl is not None or choice.checkpoint is None:
         return kind.load(choice.job, choice.base, choice.checkpoint, choice.vcl)
     # Trained adapters of the encoder replace the pretrained ones entirely, so that file is not needed.
     job = choice.job.model_copy(update={"run": run.model_copy(update={"vcl": False})})
-    method = kind.load(job, choice.base, None, None)
+    method: Any = kind.load(job, choice.base, None, None)
     method.run = run
     method.load_trained(read_tensors(choice.checkpoint, method._belongs()))
     return method

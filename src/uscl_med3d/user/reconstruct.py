@@ -70,7 +70,7 @@ def reconstruct_file(
     file = calibration or find_calibration(sweep)
     track = read_track(sweep, {} if file is None else read_calibration(file), "Image")
     frames = np.stack(list(clip.frames()))
-    region = np.ones(frames.shape[1:], bool)
+    region: np.ndarray = np.ones(frames.shape[1:], bool)
     if fan is not None:
         limits = fan.model_dump(exclude={"max_labels_outside"})
         region = find_fan(frames.max(0), frames.min(0), **limits)

@@ -70,7 +70,7 @@ class Segmenter:
         Raises:
             InputError: where there is no such model, or a file does not fit.
         """
-        choice = models.choose(weights, base and Path(base), vcl and Path(vcl), scale)
+        choice = models.choose(weights, Path(base) if base else None, Path(vcl) if vcl else None, scale)
         return cls(choice, models.load_method(choice))
 
     @property
@@ -135,7 +135,7 @@ class Segmenter:
         if len(corners) != 6:
             raise ValueError(f"a box is x0,y0,z0,x1,y1,z1, got {len(corners)} numbers")
         ends = [self._to_voxel(corners[:3], mm), self._to_voxel(corners[3:], mm)]
-        first, last = np.minimum(*ends), np.maximum(*ends)
+        first, last = np.minimum(ends[0], ends[1]), np.maximum(ends[0], ends[1])
         if not mm and (np.array(ends[0]) > np.array(ends[1])).any():
             raise ValueError(f"the box starts at {tuple(corners[:3])} behind its end {tuple(corners[3:])}")
         middle = self._index((first + last) / 2)

@@ -15,6 +15,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_json
 from uscl_med3d.core.seeds import torch_generator
 from uscl_med3d.nets.sam_med3d import attention
+from uscl_med3d.nets.sam_med3d.prompt_encoder import RandomPositions
 from uscl_med3d.user.export.official import describe_preprocessing, describe_prompts, merge
 from uscl_med3d.user.models import Choice
 
@@ -141,6 +142,7 @@ def _export(
 ) -> None:
     program = torch.onnx.export(module.eval(), inputs, dynamo=True, input_names=names, output_names=outputs,
                                 dynamic_shapes=shapes, verbose=False)  # fmt: skip
+    assert program is not None  # with dynamo
     program.save(str(path), external_data=False)
 
 
@@ -167,7 +169,7 @@ def _exportable(network: Any) -> Iterator[None]:
             del part._check
 
 
-def _encode_plainly(positions: nn.Module, unit: Tensor) -> Tensor:
+def _encode_plainly(positions: RandomPositions, unit: Tensor) -> Tensor:
     phase = (2 * math.pi) * ((2 * unit - 1) @ positions.positional_encoding_gaussian_matrix)
     return torch.cat([phase.sin(), phase.cos(), phase.sin()], -1)
 

@@ -61,4 +61,5 @@ def _summarise(path: Path) -> tuple[int, np.ndarray, np.ndarray]:
         brightest = frame.copy() if brightest is None else np.maximum(brightest, frame)
         darkest = frame.copy() if darkest is None else np.minimum(darkest, frame)
         count += 1
+    assert brightest is not None and darkest is not None  # a clip has at least one frame
     return count, brightest, darkest

@@ -133,6 +133,6 @@ def _find_in_picture(path: Path) -> Iterator[Found]:
     from PIL import Image
 
     with Image.open(path) as picture:
-        texts = sorted(key for key, value in picture.info.items() if isinstance(value, str))
+        texts = sorted(str(key) for key, value in picture.info.items() if isinstance(value, str))
         if texts or len(picture.getexif()):
             yield "picture header", f"texts {', '.join(texts) or 'of the camera (EXIF)'}", NOT_COPIED
