@@ -31,7 +31,11 @@ def build_search(job: Any, curves: Sequence[Path], out: Path) -> None:
     frame = pd.DataFrame(rows)
     best = frame.groupby("method")["validation_dice"].transform("max") == frame["validation_dice"]
     frame["best"] = best.map({True: "yes", False: ""})
-    varied = [name for name in frame if name not in ("method", "label", "validation_dice", "best", "in_use")]
+    varied = [
+        name
+        for name in map(str, frame)
+        if name not in ("method", "label", "validation_dice", "best", "in_use")
+    ]
     frame = frame[["method", "label", *varied, "validation_dice", "best", "in_use"]]
     names = {"label": "Method"} | {name: name.rpartition(".")[2].replace("_", " ") for name in varied}
     table = PlainTable(

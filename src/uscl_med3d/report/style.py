@@ -6,12 +6,13 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 from uscl_med3d.core.io import atomic
 from uscl_med3d.report.tables.layout import shown
@@ -32,7 +33,7 @@ METHOD_COLOURS = ("#E69F00", "#CC79A7", "#56B4E9", "#A08A00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
 
-_RC = {
+_RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "axes.titlesize": 8.5,
@@ -98,7 +99,7 @@ def class_title(name: str) -> str:
 def say(axes: Axes, text: str, width: int = 34) -> None:
     """Fill an empty panel with the reason why it is empty, in lines of at most `width` characters."""
     axes.set_axis_off()
-    look = {"ha": "center", "va": "center", "transform": axes.transAxes, "color": MUTED}
+    look: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes, "color": MUTED}
     # Words must not push the panels around.
     axes.text(0.5, 0.5, wrap(text, width), **look).set_in_layout(False)
 
@@ -110,18 +111,18 @@ def wrap(text: str, width: int) -> str:
     return "\n".join(textwrap.wrap(text, width))
 
 
-def halo(colour: str = "black", width: float = 2.0) -> list[withStroke]:
+def halo(colour: str = "black", width: float = 2.0) -> list[AbstractPathEffect]:
     """A thin outline that keeps lines and letters legible on speckle."""
     return [withStroke(linewidth=width, foreground=colour)]
 
 
 def share_legend(figure: Figure, panels: Iterable[Axes], columns: int = 6, markerscale: float = 1.0) -> None:
     """One legend below several panels, each entry once; nothing where no panel has an entry."""
-    handles = {}
+    handles: dict[str, Any] = {}
     for panel in panels:
         lines, labels = panel.get_legend_handles_labels()
         handles |= dict(zip(labels, lines, strict=True))
     if handles:
         columns = min(columns, len(handles))
-        look = {"loc": "outside lower center", "ncols": columns, "markerscale": markerscale}
+        look: dict[str, Any] = {"loc": "outside lower center", "ncols": columns, "markerscale": markerscale}
         figure.legend(handles.values(), handles.keys(), **look)

@@ -83,5 +83,5 @@ def cells(
 
 def main_rank(context: Context) -> int:
     """The LoRA rank of Tables 1 to 4."""
-    sweep = context.sweep()
-    return sweep[1].grid.rank if sweep else 0
+    grid = context.grid()
+    return grid.rank if grid else 0

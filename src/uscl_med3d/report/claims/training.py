@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 from uscl_med3d.report.claims.build import (
@@ -23,8 +24,10 @@ from uscl_med3d.report.tables.table4 import LORA
 ENCODER, DECODER, BOTH = MODULES["encoder"], MODULES["decoder"], MODULES["both"]
 SETS = tuple(DATASETS[name] for name in GENERAL)
 
+Contrasts = Callable[[Context], list[Contrast]]
 
-def _vcl(modules: str):
+
+def _vcl(modules: str) -> Contrasts:
     def contrasts(context: Context) -> list[Contrast]:
         rank = main_rank(context)
         return [
@@ -66,7 +69,7 @@ def _decoder_worst_paper() -> str:
     return bears_out(gain > 0, f"{table3(ENCODER, True):g} − {table3(DECODER, True):g} = {gain:+.2f} points")
 
 
-def _differences(first: str, second: str, datasets: tuple[str, ...]):
+def _differences(first: str, second: str, datasets: tuple[str, ...]) -> Contrasts:
     def contrasts(context: Context) -> list[Contrast]:
         click = context.last_point
         return [
@@ -125,13 +128,13 @@ def _trade_off_paper() -> str:
     }
     gap = table4(FULL, "3dus") - table4(LORA, "3dus")
     text = ", ".join(f"{row} {mean:.1f}" for row, mean in means.items())
-    return bears_out(max(means, key=means.get) == LORA, f"means of four sets: {text}; "
+    return bears_out(max(means, key=means.__getitem__) == LORA, f"means of four sets: {text}; "
                      f"on ultrasound full tuning is {gap:.2f} points better")  # fmt: skip
 
 
 def _ranks(context: Context) -> list[int]:
-    sweep = context.sweep()
-    return sorted(sweep[1].grid.ranks) if sweep else []
+    grid = context.grid()
+    return sorted(grid.ranks) if grid else []
 
 
 def _rank32(context: Context) -> list[Contrast]:
@@ -199,7 +202,9 @@ def _rank64_paper() -> str:
     )
 
 
-def _claim(name: str, text: str, source: str, test: str, contrasts, paper) -> Claim:
+def _claim(
+    name: str, text: str, source: str, test: str, contrasts: Contrasts, paper: Callable[[], str]
+) -> Claim:
     return Claim(name, text, source, test, paper, contrasts, about_training=True)
 
 

@@ -39,14 +39,18 @@ def _examine(claim: Claim, evidence: Evidence) -> _Case:
     case = _Case(claim)
     if claim.contrasts is not None:
         contrasts = claim.contrasts(evidence.context)
-        findings = [Finding(one.label, measure(evidence.context, one)) for one in contrasts]
+        findings: Sequence[Finding] = [
+            Finding(one.label, measure(evidence.context, one)) for one in contrasts
+        ]
         methods = {run.method for one in contrasts for level in one.levels for run in level.runs}
         case.trained = any(evidence.context.job.methods[name].trained for name in methods)
     else:
-        findings = claim.examine(evidence)
-        if isinstance(findings, Decided):
-            case.decided = findings
+        assert claim.examine is not None  # where there are no contrasts
+        examined = claim.examine(evidence)
+        if isinstance(examined, Decided):
+            case.decided = examined
             return case
+        findings = examined
     for finding in findings:
         if isinstance(finding.result, str):
             case.missing.append(finding.result)

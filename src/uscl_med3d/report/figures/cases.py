@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -54,7 +55,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     return figure
 
 
-def _scored(context: Context, label: str):
+def _scored(context: Context, label: str) -> pd.DataFrame:
     place = source(context, {"method": label})
     return context.scored(place.runs, "us", place.click)
 

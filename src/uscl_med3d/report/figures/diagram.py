@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
@@ -26,7 +28,12 @@ def box(
     axes.add_patch(
         FancyBboxPatch((x, y), width, height, boxstyle=rounded, fc=face, ec=edge, lw=0.9, zorder=2)
     )
-    look = {"fontsize": size, "weight": "bold" if bold else "normal", "zorder": 3, "linespacing": 1.25}
+    look: dict[str, Any] = {
+        "fontsize": size,
+        "weight": "bold" if bold else "normal",
+        "zorder": 3,
+        "linespacing": 1.25,
+    }
     axes.text(x + width / 2, y + height / 2, text, ha="center", va="center", **look)
     return x, y, width, height
 
@@ -40,7 +47,14 @@ def trained_box(
 
 def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
     """An arrow between two points."""
-    look = {"arrowstyle": "-|>", "mutation_scale": 7, "lw": 0.9, "color": INK, "shrinkA": 0, "shrinkB": 0}
+    look: dict[str, Any] = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 7,
+        "lw": 0.9,
+        "color": INK,
+        "shrinkA": 0,
+        "shrinkB": 0,
+    }
     axes.add_patch(FancyArrowPatch(start, end, zorder=1.5, **look))
 
 

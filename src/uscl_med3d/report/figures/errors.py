@@ -77,20 +77,20 @@ def draw_clicks(axes: Axes, case: Case, history: pd.DataFrame) -> None:
     """Clicks of all frames, projected onto the frame shown; faint if more than `NEAR_FRAMES` away."""
     if "click_d" not in history:
         return
-    for row in history[history["click_d"].notna()].itertuples():
-        near = abs(row.click_d - case.frame) <= NEAR_FRAMES
-        marker, colour = ("+", "#F0E442") if row.click_label == 1 else ("x", "#CC79A7")
+    for row in history[history["click_d"].notna()].to_dict("records"):
+        near = abs(row["click_d"] - case.frame) <= NEAR_FRAMES
+        marker, colour = ("+", "#F0E442") if row["click_label"] == 1 else ("x", "#CC79A7")
         size, width, alpha = (5, 1.3, 1.0) if near else (3.5, 0.8, 0.6)
         axes.plot(
-            row.click_w, row.click_h, marker, color=colour, ms=size, mew=width, alpha=alpha,
+            row["click_w"], row["click_h"], marker, color=colour, ms=size, mew=width, alpha=alpha,
             path_effects=halo("black", width + 0.9),
         )  # fmt: skip
 
 
 def draw_legend(figure: Figure) -> None:
     """What the colours and marks mean, below the figure."""
-    inside = {"color": "#F0E442", "marker": "+", "label": "click inside"}
-    outside = {"color": "#CC79A7", "marker": "x", "label": "click outside"}
+    inside: dict[str, Any] = {"color": "#F0E442", "marker": "+", "label": "click inside"}
+    outside: dict[str, Any] = {"color": "#CC79A7", "marker": "x", "label": "click outside"}
     handles = [
         Patch(color=MISSED, alpha=0.65, label="missed"),
         Patch(color=EXTRA, alpha=0.65, label="outside the reference"),

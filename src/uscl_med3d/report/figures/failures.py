@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from uscl_med3d.core.io import load_volume
@@ -59,7 +57,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
 
 
 def _pair(
-    axes: Sequence[Axes], job: Any, inputs: FigureInputs, context: Context, folder: Path | None, run: str, name: str
+    axes: np.ndarray, job: Any, inputs: FigureInputs, context: Context, folder: Path | None, run: str, name: str
 ) -> None:  # fmt: skip
     found = sorted(folder.glob(f"*_{name}.nii.gz")) if folder is not None else []
     sweep = found[0].name.removesuffix(f"_{name}.nii.gz") if found else ""

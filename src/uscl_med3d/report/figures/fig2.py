@@ -39,7 +39,8 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     sweep, labels = chosen
     prompts = sweep.frames_with_role("prompt")
     prompts = [prompts[0], prompts[-1]] if len(prompts) > 1 else prompts
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.15, 1])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[1.15, 1])
+    top, bottom = parts
     widths = [1.0] * len(prompts) + [0.8] + [1.0] * SHOWN_FRAMES
     axes = top.subplots(1, len(widths), width_ratios=widths)
     for panel, frame in zip(axes, prompts, strict=False):
@@ -100,6 +101,7 @@ def _model(axes: Axes) -> None:
 
 
 def _confidence(axes: Axes, job: Any, inputs: FigureInputs, sweep: Sweep) -> None:
+    assert inputs.pseudolabels_dir is not None  # a labelled sweep was found in it
     path = Path(inputs.pseudolabels_dir) / "frames.csv"
     if not path.is_file():
         say(axes, "no frames.csv beside the pseudo-labels")
@@ -109,7 +111,7 @@ def _confidence(axes: Axes, job: Any, inputs: FigureInputs, sweep: Sweep) -> Non
     for position, (name, rows) in enumerate(frames.groupby("class", sort=True)):
         rows = rows.sort_values("frame")
         colour, dash = job.figures.colours.get(name, INK), DASHES[position % len(DASHES)]
-        axes.plot(rows["frame"], rows["confidence"], color=colour, label=class_title(name), ls=dash)
+        axes.plot(rows["frame"], rows["confidence"], color=colour, label=class_title(str(name)), ls=dash)
     rejected = sorted(frames.loc[~frames["accepted"].astype(bool), "frame"].unique())
     for position, frame in enumerate(rejected):
         axes.axvspan(frame - 0.5, frame + 0.5, color="#D9D9D9", lw=0, label="" if position else "rejected")

@@ -32,7 +32,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
         say(figure.subplots(), "no ingested sweep to show")
         return figure
     sweep, labels, source = chosen
-    grid = figure.add_gridspec(1, 5, width_ratios=[1.3, 1.3, 1, 1, 1])
+    grid: Any = figure.add_gridspec(1, 5, width_ratios=[1.3, 1.3, 1, 1, 1])
     axes = [figure.add_subplot(cell) for cell in grid]
     _stack(axes[0], [frame for frame in sweep.image], None, job, sweep)
     axes[0].set_title("frames")
@@ -73,14 +73,14 @@ def _stack(axes: Axes, frames: list[np.ndarray], labels: np.ndarray | None, job:
     step_x, step_y, lean = 0.24 * w, 0.17 * height, 0.22
     for position in range(len(indices) - 1, -1, -1):
         index = indices[position]
-        move = Affine2D().skew(0, -np.arctan(lean)).scale(0.62, 1.0)
-        move = move.translate(position * step_x, -position * step_y) + axes.transData
-        look = {"extent": (0, w, height, 0), "transform": move}
+        sheet = Affine2D().skew(0, -np.arctan(lean)).scale(0.62, 1.0)
+        move = sheet.translate(position * step_x, -position * step_y) + axes.transData
+        look: dict[str, Any] = {"extent": (0, w, height, 0), "transform": move}
         axes.imshow(frames[index], cmap="gray", vmin=0, vmax=255, zorder=-position, **look)
         if labels is not None:
             layer = tint(labels[index], job.classes, job.figures.colours, 0.95)
             axes.imshow(layer, zorder=-position + 0.1, **look)
-        border = {"color": "white", "lw": 0.6, "transform": move, "zorder": -position + 0.2}
+        border: dict[str, Any] = {"color": "white", "lw": 0.6, "transform": move, "zorder": -position + 0.2}
         axes.plot([0, w, w, 0, 0], [0, 0, height, height, 0], **border)
     count = len(indices) - 1
     axes.set_xlim(-0.05 * w, 0.67 * w + count * step_x)

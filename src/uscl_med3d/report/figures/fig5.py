@@ -87,7 +87,7 @@ def _sweep(axes: Axes, sweep: Sweep | None, base: np.ndarray, crops: np.ndarray)
     for letter, crop, colour in zip("abcdef", crops, CROP_COLOURS, strict=False):
         _, h0, w0, _, h1, w1 = crop
         axes.add_patch(Rectangle((w0 - 0.5, h0 - 0.5), w1 - w0, h1 - h0, fill=False, ec=colour, lw=1.8))
-        look = {"color": colour, "fontsize": 8, "weight": "bold", "path_effects": halo()}
+        look: dict[str, Any] = {"color": colour, "fontsize": 8, "weight": "bold", "path_effects": halo()}
         axes.text((w0 + w1 - 1) / 2, (h0 + h1 - 1) / 2, letter, ha="center", va="center", **look)
     axes.set_title(f"base crops 1…{len(base)}\nand random crops")
     axes.set_xlabel(f"{sweep.name}, frame {frame}", fontsize=6)

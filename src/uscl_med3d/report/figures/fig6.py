@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
+import numpy as np
 from matplotlib.figure import Figure
 
 from uscl_med3d.core.io import load_volume
@@ -70,7 +70,7 @@ def _find_case(
 
 
 def _column(
-    axes: Sequence[Axes], context: Context, case: Case, name: str, runs: list[tuple[str, str]], folders: dict
+    axes: np.ndarray, context: Context, case: Case, name: str, runs: list[tuple[str, str]], folders: dict
 ) -> None:
     colour = context.job.figures.colours[name]
     for panel in axes:

@@ -78,7 +78,14 @@ def _panel(axes: Axes, context: Context, dataset: str, gains: dict[str, Differen
         if gain is not None and loss is not None:
             across = [[gain.mean - gain.low], [gain.high - gain.mean]]
             up = [[loss.mean - loss.low], [loss.high - loss.mean]]
-            look = {"color": colour, "marker": marker, "ms": 5, "lw": 1.1, "capsize": 2, "ls": "none"}
+            look: dict[str, Any] = {
+                "color": colour,
+                "marker": marker,
+                "ms": 5,
+                "lw": 1.1,
+                "capsize": 2,
+                "ls": "none",
+            }
             axes.errorbar(gain.mean, loss.mean, xerr=across, yerr=up, label=shown(row), **look)
         _paper(axes, row, dataset, colour, marker)
     axes.set_xlabel("change on ultrasound")

@@ -107,7 +107,7 @@ def _column(top: Axes, bottom: Axes, title: str, curves: dict[str, pd.DataFrame]
     _chance(bottom, curves)
     handles, labels = top.get_legend_handles_labels()
     shown = dict(zip(labels, handles, strict=True))
-    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.24)}
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.24)}
     bottom.legend(shown.values(), shown.keys(), fontsize=6, handlelength=1.8, labelspacing=0.25, **place)
     if title == "base models":
         # Their losses differ by orders of magnitude: segmentation, masked images, distances of features.
@@ -119,7 +119,12 @@ def _chance(axes: Axes, curves: dict[str, pd.DataFrame]) -> None:
     if found and len(found[0]):
         level = found[0].iloc[-1]
         axes.axhline(level, color=MUTED, lw=0.8, ls=DASHES[2])
-        place = {"xy": (0.98, level), "xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+        place: dict[str, Any] = {
+            "xy": (0.98, level),
+            "xycoords": ("axes fraction", "data"),
+            "ha": "right",
+            "va": "bottom",
+        }
         axes.annotate("chance", fontsize=6, color=MUTED, **place)
 
 

@@ -44,7 +44,7 @@ REFERENCES = {
 }
 """Kind of reference: words, colour, marker."""
 
-_LOOK = {"capsize": 2, "ls": "none", "ms": 4.5, "lw": 1.1}
+_LOOK: dict[str, Any] = {"capsize": 2, "ls": "none", "ms": 4.5, "lw": 1.1}
 
 
 def build(job: Any, inputs: FigureInputs) -> Figure:

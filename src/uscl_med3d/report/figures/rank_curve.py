@@ -40,8 +40,8 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
 
 
 def _ranks(context: Context) -> tuple[int, ...]:
-    sweep = context.sweep()
-    return tuple(sorted(sweep[1].grid.ranks)) if sweep else ()
+    grid = context.grid()
+    return tuple(sorted(grid.ranks)) if grid else ()
 
 
 def _ours(axes: Axes, context: Context) -> None:

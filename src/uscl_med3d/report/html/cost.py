@@ -45,13 +45,13 @@ def _table(path: Path, columns: Mapping[str, str], known: set[str], missing: str
         return paragraph(missing, "note")
     frame = pd.read_csv(path)
     rows = [_row(record, columns, known) for record in frame.to_dict("records")]
-    reasons = frame["reason"].dropna() if "reason" in frame else []
+    reasons = list(frame["reason"].dropna()) if "reason" in frame else []
     notes = dict.fromkeys(part for text in reasons for part in str(text).split("; ") if part)
     listed = paragraph(f"–: {'; '.join(notes)}.", "caption") if notes else ""
     return table(tuple(columns.values()), rows) + listed
 
 
-def _row(record: dict[str, Any], columns: Mapping[str, str], known: set[str]) -> list[str]:
+def _row(record: dict[Any, Any], columns: Mapping[str, str], known: set[str]) -> list[str]:
     """The first cell leads to the run where its receipt is `known`; texts stay texts, numbers are numbers."""
     first, *others = columns
     run, name = str(record["run"]), escape(str(record[first]))

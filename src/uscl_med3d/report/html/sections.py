@@ -135,11 +135,11 @@ def claims(job: Any, inputs: Any) -> str:
     return paragraph(explain(job), "muted") + table(header, rows, "claims")
 
 
-def _paper(row: dict[str, Any]) -> str:
+def _paper(row: dict[Any, Any]) -> str:
     return f'<td class="long" data-label="Paper">{escape(str(row["paper_numbers"]))}</td>'
 
 
-def _estimate(row: dict[str, Any]) -> str:
+def _estimate(row: dict[Any, Any]) -> str:
     if pd.isna(row["estimate"]):
         return '<td class="number" data-label="Estimate">–</td>'
     interval = ""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from uscl_med3d.core import seeds
-from uscl_med3d.core.params.methods import MethodEntry, Run
+from uscl_med3d.core.params.methods import Grid, MethodEntry, Run
 from uscl_med3d.core.runs import list_runs, main_run
 from uscl_med3d.report.reported import load_reported, reported_value
 from uscl_med3d.report.scores import choose_protocol, choose_reference, explain_missing, read_scores
@@ -77,7 +77,8 @@ class Context:
             names = ["dataset", "click", "run"]
             averaged = average_seeds(self.scores[chosen], names)
             self._by_reference[reference] = {
-                key: rows.drop(columns=names) for key, rows in averaged.groupby(names, sort=True)
+                cast(tuple[str, int, str], key): rows.drop(columns=names)
+                for key, rows in averaged.groupby(names, sort=True)
             }
         return self._by_reference[reference]
 
@@ -126,6 +127,11 @@ class Context:
             ((name, entry) for name, entry in self.job.methods.items() if entry.grid is not None), None
         )
 
+    def grid(self) -> Grid | None:
+        """Ranks and modules of that sweep, or None."""
+        sweep = self.sweep()
+        return sweep[1].grid if sweep else None
+
     def cell(
         self, table: str, keys: dict[str, Any], source: Source, classes: Sequence[str]
     ) -> dict[str, Any]:
@@ -146,7 +152,7 @@ class Context:
         # The stream names the data, not the run or the table: all methods meet the same resampled patients, so
         # equal scores have equal intervals, and a cell has the same interval wherever it is shown.
         other = [] if source.reference in (None, self.reference) else [source.reference]
-        names = [source.dataset, source.click, *classes, *other]
+        names: list[str | int] = [source.dataset, source.click, *classes, *other]
         rng = seeds.rng(self.job.seed, "report", *names)
         made = estimate(rows, classes, report.confidence, report.n_boot, rng)
         reason = f"mean without {', '.join(made.missing)}: no scored case" if made.missing else ""

@@ -63,7 +63,10 @@ def build_inference_cost(job: Any, cost_files: Iterable[Path], out: Path) -> Non
     """
     frame = collect_inference_cost(job, cost_files)
     machines = sorted(
-        {f"{row.device}, {int(row.threads)} threads" for row in frame.dropna(subset="device").itertuples()}
+        {
+            f"{row['device']}, {int(row['threads'])} threads"
+            for row in frame.dropna(subset="device").to_dict("records")
+        }
     )
     notes = [f"Measured on: {'; '.join(machines)}."] if machines else []
     for reason in dict.fromkeys(part for text in frame["reason"] for part in text.split("; ") if part):

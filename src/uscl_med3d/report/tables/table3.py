@@ -15,8 +15,8 @@ INDEX, COLUMNS = ("tuned_modules", "vcl_head"), ()
 
 def source(context: Context, keys: dict[str, Any]) -> Source:
     """Where a cell comes from."""
-    sweep = context.sweep()
-    rank = sweep[1].grid.rank if sweep else 0
+    grid = context.grid()
+    rank = grid.rank if grid else 0
     return source_of_cell(context, rank, keys["tuned_modules"], bool(keys["vcl_head"]))
 
 

@@ -21,8 +21,8 @@ def source(context: Context, keys: dict[str, Any]) -> Source:
 
 def ranks(context: Context) -> list[int]:
     """The paper's ranks and those of the registry, ascending."""
-    sweep = context.sweep()
-    return sorted({*map(int, load_reported("table5")["rank"]), *(sweep[1].grid.ranks if sweep else ())})
+    grid = context.grid()
+    return sorted({*map(int, load_reported("table5")["rank"]), *(grid.ranks if grid else ())})
 
 
 def build(scores: pd.DataFrame, context: Context) -> pd.DataFrame:
