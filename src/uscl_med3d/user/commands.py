@@ -15,10 +15,11 @@ DEFAULT_SCALE = "phantom"
 
 
 def add_verbs(verbs: Any) -> None:
-    """Add `segment`, `reconstruct`, `export`, `audit-phi` and `import_set` to the subparsers of the command line."""
+    """Add the verbs of this module to the subparsers of the command line."""
     _add_segment(verbs)
     _add_reconstruct(verbs)
     _add_export(verbs)
+    _add_review(verbs)
     sub = _add(verbs, "audit-phi", audit_phi)
     sub.add_argument("folder", type=Path, help="folder with raw files or results")
     sub.add_argument("--out", type=Path, help="write the list as CSV, too")
@@ -37,6 +38,13 @@ def add_verbs(verbs: Any) -> None:
         default=Path("workflow/scales/public.yaml"),
         help="overlay whose `classes` are added",
     )
+
+
+def review(a: SimpleNamespace) -> None:
+    """Pseudo-labels of doubtful frames as images to correct, on the clip's own pixels."""
+    from uscl_med3d.user.review import describe, export_review
+
+    print(describe(export_review(a.results, a.sweep, a.frames, a.out)))
 
 
 def segment(a: SimpleNamespace) -> None:
@@ -266,6 +274,28 @@ def _add_export(verbs: Any) -> None:
         "--results", type=Path, help="results folder that the model card describes (results/<scale>)"
     )
     _add_weights(sub)
+
+
+def _add_review(verbs: Any) -> None:
+    sub = _add(verbs, "review", review)
+    sub.add_argument("sweep", help="id of a training or validation sweep")
+    sub.add_argument(
+        "--frames",
+        type=_frames,
+        metavar="12,31",
+        help="frames of the clip, from 0; default: those that the gate rejected",
+    )
+    sub.add_argument(
+        "--results", type=Path, default=Path("results", DEFAULT_SCALE), help="results folder of the run"
+    )
+    sub.add_argument("--out", type=Path, required=True, help="folder for the images")
+
+
+def _frames(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: numbers with commas between them, as 12,31") from None
 
 
 def _spacing(text: str) -> tuple[float, float]:
