@@ -29,6 +29,9 @@ methods:                      # those of the paper's own tables are enough here
 """
 
 
+SCALES = "workflow/scales/smoke.yaml mine.yaml"
+
+
 def write_rough_mask(folder: Path, clip: Path, frame: int) -> None:
     """A rectangle in the middle of the image: made for this test, it claims nothing about the anatomy."""
     import av
@@ -46,7 +49,7 @@ def write_rough_mask(folder: Path, clip: Path, frame: int) -> None:
 
 @pytest.fixture(scope="module")
 def own(smoke, shared):
-    """Three real clips as a cohort; only the training clip has (rough) key frames."""
+    """Three real clips as a cohort, and one cut off in the copy; only one training clip has (rough) key frames."""
     clips = sorted((shared / "data/real/us_video_lung_pocus").glob("Reg_pat*.mpeg"))
     if len(clips) < 3:
         pytest.skip("needs the real lung clips Reg_pat*.mpeg")
@@ -61,9 +64,12 @@ def own(smoke, shared):
             for frame in (2, 12, 22):
                 write_rough_mask(mine / keys, clip, frame)
         rows.append(f"p{number},s{number},chest,chest,{split},{clip.resolve()},{keys},convex,,,")
+    (mine / "cut.mpeg").write_bytes(clips[0].read_bytes()[:300])
+    rows.append("p3,s3,chest,chest,train,cut.mpeg,,convex,,,")
     (mine / "cohort.csv").write_text("\n".join(rows) + "\n")
     (smoke.folder / "mine.yaml").write_text(OVERLAY)
-    smoke.snakemake("--quiet", "rules", scale="workflow/scales/smoke.yaml mine.yaml")
+    said = smoke.snakemake("--quiet", "rules", scale=SCALES, ok=False)
+    (mine / "said.txt").write_text(said)
     return smoke.folder / "results/mine"
 
 
@@ -113,3 +119,36 @@ def test_a_click_on_a_real_clip_gives_a_mask(own, smoke):
             for n in (1, 2, 3)
         ]
     assert all(mask.shape == crop.shape and torch.isfinite(mask).all() for mask in masks)
+
+
+def test_a_cut_off_clip_is_left_out_listed_and_named_at_the_end(own, smoke):
+    """Everything is made from the other clips; then the run ends with an error (`ok=False` above) that names it."""
+    with open(own / "failures.csv", newline="") as stream:
+        (failure,) = csv.DictReader(stream)
+    assert failure["sweep"] == "s3" and failure["file"].endswith("cut.mpeg") and failure["remedy"]
+    assert not (own / "volumes/s3").exists() and (own / "tables/table5.csv").is_file()
+    page = (own / "report.html").read_text()
+    assert "cut.mpeg" in page and "1 sweep of the cohort table could not be used" in page
+    assert "1 of 4 sweeps left out: s3" in (smoke.folder / "mine/said.txt").read_text()
+    assert not (own / "complete.json").exists()
+    assert set(smoke.planned(scale=SCALES)) == {"all", "complete"}
+
+
+def test_one_corrected_frame_computes_one_sweep_again(own, smoke):
+    """A pseudo-label goes out as an image and comes back as a correction; the other sweeps are taken as they are."""
+    said = smoke.run(
+        "uscl-med3d", "review", "s0", "--frames", "17", "--results", "results/mine", "--out", "mine/look"
+    )
+    assert "column `corrections`" in said and (smoke.folder / "mine/look/labels/frame_0017.png").is_file()
+    table = smoke.folder / "mine/cohort.csv"
+    lines = table.read_text().splitlines()
+    extra = ["corrections"] + ["look/labels" if line.startswith("p0,") else "" for line in lines[1:]]
+    table.write_text("\n".join(f"{line},{cell}" for line, cell in zip(lines, extra, strict=True)) + "\n")
+    smoke.snakemake("--quiet", "rules", "--until", "pseudolabel", scale=SCALES)
+    log = (own / "logs/ingest.log").read_text()
+    assert "ingest: 1 of 4 sweeps computed, 2 unchanged, 1 left out" in log
+    assert "pseudolabel: 1 of 2 sweeps computed, 1 unchanged" in (own / "logs/pseudolabel.log").read_text()
+    sidecar = json.loads((own / "volumes/s0/sidecar.json").read_text())
+    assert {key["frame"]: key["role"] for key in sidecar["key_frames"]} == {
+        2: "prompt", 12: "held_out", 17: "correction", 22: "prompt",
+    }  # fmt: skip
