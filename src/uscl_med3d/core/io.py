@@ -9,6 +9,7 @@ import contextlib
 import gzip
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,6 +20,11 @@ from uscl_med3d.core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+MOST_VALUES = 2**31  # of a volume: 1290 to the third
+MOST_PACKED = 1100  # values in a byte of a gzip stream; deflate reaches 1032
+DETACHED = (".mhd", ".nhdr")  # headers whose pixels are in another file
 
 
 @contextlib.contextmanager
@@ -121,6 +127,24 @@ def save_volume(path: str | Path, array_dhw: np.ndarray, spacing_dhw: tuple[floa
         stream.write(image.to_bytes())
 
 
+def check_packing(path: str | Path, values: int) -> None:
+    """Raise `InputError` where a volume's header declares more values than its file can hold; reads nothing.
+
+    A value takes a bit at least, packed a byte's MOST_PACKED-th; of a detached header's pixels nothing is known here.
+    """
+    path = Path(path)
+    size = path.stat().st_size
+    packed_in = MOST_PACKED if path.suffix.lower() != ".nii" else 8  # a bit at least
+    if values <= MOST_VALUES and (path.suffix.lower() in DETACHED or values <= packed_in * size):
+        return
+    raise InputError(
+        file=path,
+        found=f"a header that declares {values:.4g} values, in a file of {size} bytes",
+        expected=f"at most {MOST_VALUES} values, and a file that holds them",
+        remedy="export the volume again; the header is damaged",
+    )
+
+
 def load_volume(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     """Read a NIfTI volume as (array (d, h, w) in its stored dtype, spacing (d, h, w))."""
     import nibabel
@@ -128,7 +152,10 @@ def load_volume(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float
 
     try:
         image: Any = nibabel.load(path)
+        check_packing(path, math.prod(int(length) for length in image.shape))
         array = np.asanyarray(image.dataobj)
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
             file=path,

@@ -113,7 +113,7 @@ def _check_cohort(path: Path, job: Any) -> list[InputError]:
 
 
 def _list_missing(row: CohortRow, table: Path) -> list[InputError]:
-    """Files of a sweep that are not there; the annotations may be a folder."""
+    """Files of a sweep that are not there; a clip (DICOM series) and annotations may be a folder."""
     named = [
         ("video", row.video, "the clip"),
         ("key_frames", row.key_frames, "the annotated key frames"),
@@ -128,7 +128,7 @@ def _list_missing(row: CohortRow, table: Path) -> list[InputError]:
             remedy=f"put it there, or correct the column {column}",
         )
         for column, file, what in named
-        if file is not None and not (file.exists() if column == "key_frames" else file.is_file())
+        if file is not None and not (file.is_file() if column == "reference" else file.exists())
     ]
 
 

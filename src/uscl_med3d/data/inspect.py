@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import load_volume, sha256
+from uscl_med3d.core.io import load_volume
 from uscl_med3d.core.params.ingest import Fan
 from uscl_med3d.data.annotations import (
     IGNORE,
@@ -21,7 +21,7 @@ from uscl_med3d.data.annotations import (
     label_values,
     read_annotations,
 )
-from uscl_med3d.data.clips import Clip, open_clip
+from uscl_med3d.data.clips import Clip, hash_clip, open_clip
 from uscl_med3d.data.clips.cached import CachedClip
 from uscl_med3d.data.cohort import CohortRow
 from uscl_med3d.data.fan import find_fan
@@ -54,7 +54,7 @@ def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspecti
         clip = CachedClip(open_clip(row.video))
         frames, brightest, darkest = _decode(clip)
         region = find_fan(brightest, darkest, **fan.model_dump(exclude={"max_labels_outside"}))
-        digest = sha256(row.video)
+        digest = hash_clip(row.video)
     except InputError as error:
         return Inspection(row, None, 0, None, "", 0.0, (error, *_check_existence(row)))
     errors: list[InputError] = []

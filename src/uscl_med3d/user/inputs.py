@@ -13,6 +13,7 @@ import numpy as np
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.data.clips import choose_format, open_clip, volume
+from uscl_med3d.data.clips.dicom_series import DicomSeriesClip
 
 World = Literal["ras", "lps"]
 _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -65,7 +66,7 @@ def read_source(path: str | Path, spacing_mm: tuple[float, float] | None = None)
     """
     path = Path(path)
     if path.is_dir():
-        source = _read_dicom_folder(path)
+        source = _read_series(path)
     elif choose_format(path) is volume:
         source = _read_volume(path)
     else:
@@ -99,14 +100,16 @@ def _scale(array: np.ndarray) -> np.ndarray:
 def _read_volume(path: Path) -> Source:
     clip = open_clip(path)
     frames = np.stack(list(clip.frames()))
-    header = None
+    header: Any = None
+    world: World = "lps"
     if path.name.lower().endswith((".nii", ".nii.gz")):
         import nibabel
 
-        image = nibabel.load(path)
-        affine, world, header, kind = np.asarray(image.affine, float), "ras", image.header, "nifti"
+        image: Any = nibabel.load(path)
+        affine, header, kind = np.asarray(image.affine, np.float64), image.header, "nifti"
+        world = "ras"
     else:
-        affine, world = _affine_of(path), "lps"
+        affine = _affine_of(path)
         kind = "nrrd" if path.suffix.lower() in (".nrrd", ".nhdr") else "mha"
     if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise InputError(file=path, found="a singular affine", expected="three independent axes with a spacing above zero",
@@ -132,67 +135,8 @@ def _affine_of(path: Path) -> np.ndarray:
     return _FLIP @ affine
 
 
-def _read_dicom_folder(folder: Path) -> Source:
-    """One series of single frames, in the order of their positions, else of their instance numbers."""
-    import pydicom
-
-    from uscl_med3d.data.clips.dicom import DicomClip
-
-    headers = []
-    for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
-        with open(path, "rb") as stream:
-            head = stream.read(132)
-        if head[128:132] == b"DICM":
-            headers.append((path, pydicom.dcmread(path, stop_before_pixels=True)))
-    headers = [(path, header) for path, header in headers if "Rows" in header]
-    if not headers:
-        raise InputError(file=folder, found="a folder without DICOM images", expected="the single frames of one series",
-                         remedy="name the file itself, or a folder of DICOM files")  # fmt: skip
-    series = {str(header.get("SeriesInstanceUID", "")) for _, header in headers}
-    if len(series) > 1:
-        raise InputError(file=folder, found=f"{len(series)} series", expected="the single frames of one series",
-                         remedy="put each series into a folder of its own")  # fmt: skip
-    headers = _sort(headers)
-    frames = [frame for path, _ in headers for frame in DicomClip(path).frames()]
-    sizes = {frame.shape for frame in frames}
-    if len(sizes) > 1:
-        raise InputError(file=folder, found=f"frames of {len(sizes)} sizes", expected="frames of one size",
-                         remedy="keep the frames of one acquisition only")  # fmt: skip
-    spacing = DicomClip(headers[0][0]).info.pixel_spacing_mm
-    return Source(
-        np.stack(frames), spacing, _affine_of_series([h for _, h in headers]), "lps", None, "dicom folder"
-    )
-
-
-def _sort(headers: list[tuple[Path, Any]]) -> list[tuple[Path, Any]]:
-    if all(_placed(header) for _, header in headers):
-        along = np.cross(*_plane(headers[0][1]))
-        return sorted(headers, key=lambda item: float(along @ np.array(item[1].ImagePositionPatient, float)))
-    return sorted(headers, key=lambda item: (int(item[1].get("InstanceNumber") or 0), item[0].name))
-
-
-def _affine_of_series(headers: list[Any]) -> np.ndarray | None:
-    first = headers[0]
-    if not all(_placed(header) for header in headers) or "PixelSpacing" not in first:
-        return None
-    right, down = _plane(first)
-    start = np.array(first.ImagePositionPatient, float)
-    if len(headers) > 1:
-        step = (np.array(headers[-1].ImagePositionPatient, float) - start) / (len(headers) - 1)
-    else:
-        step = np.cross(right, down) * float(first.get("SliceThickness") or 1)
-    if np.linalg.norm(step) < 1e-6:
-        return None
-    affine = np.eye(4)
-    row_mm, column_mm = (float(value) for value in first.PixelSpacing)
-    affine[:3, 0], affine[:3, 1], affine[:3, 2], affine[:3, 3] = right * column_mm, down * row_mm, step, start
-    return _FLIP @ affine
-
-
-def _placed(header: Any) -> bool:
-    return "ImagePositionPatient" in header and "ImageOrientationPatient" in header
-
-
-def _plane(header: Any) -> tuple[np.ndarray, np.ndarray]:
-    values = np.array(header.ImageOrientationPatient, float)
-    return values[:3], values[3:]
+def _read_series(folder: Path) -> Source:
+    """One series of single DICOM frames."""
+    clip = DicomSeriesClip(folder)
+    affine = None if clip.affine is None else _FLIP @ clip.affine
+    return Source(np.stack(list(clip.frames())), clip.info.pixel_spacing_mm, affine, "lps", None, clip.info.format)

@@ -1,24 +1,26 @@
 """Sweep clips of any file format as a stream of grey frames.
 
 One module per format; `open_clip` chooses it by content where the format has a signature, else by suffix. A
-new format is one file here and one line in `FORMATS`.
+new format is one file here and one line in `FORMATS`. A folder is a series of single DICOM frames.
 """
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.clips import dicom, video, volume
+from uscl_med3d.core.io import sha256
+from uscl_med3d.data.clips import dicom, dicom_series, video, volume
 from uscl_med3d.data.clips.base import Clip, ClipInfo
 
 # Each module has SUFFIXES and open_clip(path) -> Clip, and imports its library only when it reads a file.
 FORMATS: tuple[ModuleType, ...] = (video, dicom, volume)
 
-__all__ = ["FORMATS", "Clip", "ClipInfo", "choose_format", "open_clip", "read_clip"]
+__all__ = ["FORMATS", "Clip", "ClipInfo", "choose_format", "hash_clip", "open_clip", "read_clip"]
 
 
 def choose_format(path: Path) -> ModuleType:
@@ -26,10 +28,12 @@ def choose_format(path: Path) -> ModuleType:
 
     Raises `InputError` where the file is missing, empty or of no known format.
     """
+    if path.is_dir():
+        return dicom_series
     if not path.is_file():
         raise InputError(
             file=path,
-            found="a folder" if path.is_dir() else "no such file",
+            found="no such file",
             expected="a sweep clip",
             remedy="correct the path in cohort.csv (it is relative to cohort.csv), or put the file there",
         )
@@ -42,7 +46,7 @@ def choose_format(path: Path) -> ModuleType:
         )
     with open(path, "rb") as stream:
         head = stream.read(132)
-    if head[128:132] == b"DICM":  # exports from a scanner often have no suffix
+    if head[128:132] == dicom.SIGNATURE:  # exports from a scanner often have no suffix
         return dicom
     name = path.name.lower()
     for module in FORMATS:
@@ -61,6 +65,15 @@ def open_clip(path: str | Path) -> Clip:
     """The clip at `path`; nothing but its header is read yet. Raises `InputError`."""
     path = Path(path)
     return choose_format(path).open_clip(path)
+
+
+def hash_clip(path: str | Path) -> str:
+    """SHA-256 of a clip's file; of a folder, of the SHA-256 of its DICOM files in the order of their names."""
+    path = Path(path)
+    if path.is_file():
+        return sha256(path)
+    digests = "\n".join(sha256(file) for file in dicom_series.list_dicom_files(path))
+    return hashlib.sha256(digests.encode()).hexdigest()
 
 
 def read_clip(path: str | Path) -> tuple[np.ndarray, ClipInfo]:

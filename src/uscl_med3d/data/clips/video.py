@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.clips.base import ClipInfo
+from uscl_med3d.data.clips.base import ClipInfo, check_size
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mpeg", ".mpg", ".mkv", ".webm", ".wmv")
 REMEDY = "export or copy the clip again, and check that a video player shows it to its end"
@@ -30,6 +31,7 @@ class VideoClip:
         self.path = path
         with self._open() as container:
             stream = container.streams.video[0]
+            check_size(path, max(1, stream.width), max(1, stream.height), 1)
             rate = stream.average_rate
             self.info = ClipInfo(
                 format="video",
@@ -106,7 +108,7 @@ def _grey(frame: av.VideoFrame) -> np.ndarray:
 
 
 def _plane(frame: av.VideoFrame) -> np.ndarray:
-    plane = frame.planes[0]
+    plane: Any = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
     return rows[:, : plane.width].copy()
 

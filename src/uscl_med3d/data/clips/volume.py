@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.clips.base import ClipInfo
+from uscl_med3d.core.io import check_packing
+from uscl_med3d.data.clips.base import ClipInfo, check_size
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
@@ -33,6 +34,8 @@ class VolumeClip:
         if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
             found = f"{reader.GetDimension()} axes, {reader.GetNumberOfComponents()} components"
             raise self._error(found, "3 axes (columns, rows, frames), 1 grey component")
+        check_size(path, *reader.GetSize())
+        check_packing(path, int(np.prod(reader.GetSize(), dtype=float)))
         self.info = ClipInfo(
             format="volume", codec=None, frames_per_second=None, pixel_spacing_mm=None, frame_spacing_mm=None
         )
