@@ -68,10 +68,11 @@ def _check_weights(name: str, weights: Weights) -> list[InputError]:
     remedy = f"download it from {weights.source} and save it as {place}"
     file = place
     if place.is_dir():
-        file = next((place / known for known in HUB_FILES if (place / known).is_file()), None)
-        if file is None:
+        inside = next((place / known for known in HUB_FILES if (place / known).is_file()), None)
+        if inside is None:
             found = f"a folder without {' or '.join(HUB_FILES)}"
             return [InputError(file=place, found=found, expected=expected, remedy=remedy)]
+        file = inside
     if not file.is_file():
         return [InputError(file=file, found="no such file", expected=expected, remedy=remedy)]
     errors = []

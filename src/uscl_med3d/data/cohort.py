@@ -7,6 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from uscl_med3d.core.errors import InputError, InputErrors
 from uscl_med3d.data.splits import SPLITS
@@ -160,7 +161,7 @@ def _parse_row(path: Path, line: int, record: dict[str, str]) -> tuple[CohortRow
         video=folder / record["video"],
         key_frames=folder / record["key_frames"] if record["key_frames"] else None,
         reference=folder / record["reference"] if record["reference"] else None,
-        spacing_mm=(sides[0], sides[-1]) if sides else None,
+        spacing_mm=cast(tuple[float, float], (sides[0], sides[-1])) if sides else None,
         frame_spacing_mm=frame_spacing_mm,
         corrections=folder / record["corrections"] if record["corrections"] else None,
     ), []

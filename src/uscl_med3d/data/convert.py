@@ -10,7 +10,7 @@ from scipy import sparse
 from uscl_med3d.core.io import load_volume, save_volume, write_json
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.data.annotations import IGNORE
-from uscl_med3d.data.clips import Clip
+from uscl_med3d.data.clips.base import FrameSource
 from uscl_med3d.data.corrections import add_corrections
 from uscl_med3d.data.fan import bounding_box
 from uscl_med3d.data.inspect import Inspection
@@ -28,10 +28,10 @@ from uscl_med3d.data.sidecar import describe_sweep, source_spacing_mm
 
 def convert_sweep(inspection: Inspection, split: str, settings: Ingest, seed: int, folder: Path) -> None:
     """Write image, key_frames, reference (if any) and sidecar of one sweep into `folder`."""
-    row = inspection.row
+    row, (clip, fan) = inspection.row, inspection.decoded()
     source_mm = source_spacing_mm(inspection)
-    grid = plan_grid(inspection.fan, inspection.frames, source_mm, settings)
-    resampler = PlaneResampler(inspection.fan, grid)
+    grid = plan_grid(fan, inspection.frames, source_mm, settings)
+    resampler = PlaneResampler(fan, grid)
     weights = frame_weights(inspection.frames, grid, settings.frame_reduction)
     spacing_mm = {
         "d": source_mm["d"] * grid.frame_step if source_mm["d"] else None,
@@ -47,7 +47,7 @@ def convert_sweep(inspection: Inspection, split: str, settings: Ingest, seed: in
         annotated, split=split, held_out=settings.held_out_key_frames, seed=seed, sweep=row.sweep
     )
     masks, roles, not_used = add_corrections(inspection, split, annotated, drawn, grid)
-    image = read_image(inspection.clip, resampler, weights)
+    image = read_image(clip, resampler, weights)
     save_volume(folder / "image.nii.gz", image, stored)
     key_frames = np.full(image.shape, IGNORE, np.uint8)
     for frame, mask in masks.items():
@@ -70,8 +70,9 @@ def convert_sweep(inspection: Inspection, split: str, settings: Ingest, seed: in
 def plan_grid(fan: np.ndarray, frames: int, source_mm: dict[str, float | None], settings: Ingest) -> Grid:
     """The grid of a volume: the fan's bounding box in pixels of `spacing_mm`, or `max_side` of them."""
     top, bottom, left, right = bounding_box(fan)
-    if source_mm["h"] is not None:
-        h_step, w_step = settings.spacing_mm / source_mm["h"], settings.spacing_mm / source_mm["w"]
+    h_mm, w_mm = source_mm["h"], source_mm["w"]
+    if h_mm is not None and w_mm is not None:  # a clip has both or none
+        h_step, w_step = settings.spacing_mm / h_mm, settings.spacing_mm / w_mm
     else:
         h_step = w_step = max(bottom - top, right - left) / settings.max_side
     frame_step, frame_size = plan_frames(frames, settings.max_frames)
@@ -89,7 +90,7 @@ def plan_grid(fan: np.ndarray, frames: int, source_mm: dict[str, float | None], 
     )
 
 
-def read_image(clip: Clip, resampler: PlaneResampler, weights: sparse.csr_matrix) -> np.ndarray:
+def read_image(clip: FrameSource, resampler: PlaneResampler, weights: sparse.csr_matrix) -> np.ndarray:
     """The volume, uint8 (d, h, w): weighted means of the clip's frames, which are read one by one."""
     volume = np.zeros((weights.shape[0], *resampler.inside.shape), np.float32)
     by_frame = weights.tocsc()

@@ -54,14 +54,14 @@ def _refuse_sweep(inspection: Inspection, split: str) -> None:
     row, tracking = inspection.row, inspection.tracking or {}
     if split == "test":
         raise InputError(
-            file=row.corrections,
+            file=row.corrections or row.video,
             found=f"corrections of the test sweep {row.sweep}",
             expected="corrections of sweeps of the splits train and val; a test sweep has no pseudo-labels",
             remedy="leave corrections empty in cohort.csv; key frames that score belong to key_frames",
         )
     if tracking.get("mode") == "reconstruct":
         raise InputError(
-            file=row.corrections,
+            file=row.corrections or row.video,
             found=f"corrections of {row.sweep}, which is reconstructed from its poses",
             expected="corrections of a sweep whose volume keeps the frames of the clip",
             remedy="set ingest.tracked: stack, or leave corrections empty in cohort.csv",
@@ -75,7 +75,7 @@ def _refuse_held_out(inspection: Inspection, roles: Mapping[int, Role], used: li
         frames = ", ".join(map(str, leaks))
         scores = ", ".join(str(held_out[grid.index_of(frame)]) for frame in leaks)
         raise InputError(
-            file=inspection.row.corrections,
+            file=inspection.row.corrections or inspection.row.video,
             found=f"a correction of frame {frames}, where key frame {scores} is held out",
             expected="corrections of other frames: a held-out key frame scores the pseudo-labels and must not shape them",
             remedy="remove the correction; if the key frame itself is wrong, correct it in key_frames",

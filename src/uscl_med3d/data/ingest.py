@@ -53,10 +53,11 @@ def ingest(
         common = _Common(job.seed, job.classes, job.ingest, splits, folder, store, describe_code(__name__))
         outcomes = list(run(partial(_ingest_sweep, common=common), rows))
         failed = {row.sweep: out.errors for row, out in zip(rows, outcomes, strict=True) if out.errors}
-        if not errors and job.ingest.bad_sweeps == "leave_out":
+        if manifest is not None and job.ingest.bad_sweeps == "leave_out":
             errors = find_gaps(rows, manifest, failed, cohort_csv)
         if errors or job.ingest.bad_sweeps == "stop":
             raise_all(cohort_csv, errors + [error for out in outcomes for error in out.errors])
+    assert manifest is not None  # errors in the table were raised
     write_csv(splits_csv, manifest[~manifest["sweep"].isin(failed)])
     if failures_csv is not None:
         write_failures(failures_csv, manifest, failed)

@@ -47,6 +47,11 @@ class Inspection:
     tracking: Mapping[str, Any] | None = None
     corrections: Mapping[int, np.ndarray] = field(default_factory=dict)
 
+    def decoded(self) -> tuple[Clip, np.ndarray]:
+        """Clip and fan of a sweep without errors."""
+        assert self.clip is not None and self.fan is not None, f"{self.row.sweep} could not be read"
+        return self.clip, self.fan
+
 
 def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspection:
     """Decode the clip of a cohort row, find its fan, and check its key frames and reference mask."""
@@ -61,7 +66,8 @@ def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspecti
     masks: dict[int, np.ndarray] = {}
     corrections: dict[int, np.ndarray] = {}
     outside = 0.0
-    canvas = Canvas(frames, *region.shape, classes)
+    height, width = region.shape
+    canvas = Canvas(frames, height, width, classes)
     if row.key_frames is not None:
         masks, errors = _read_masks(row, row.key_frames, canvas)
         errors += _check_labelled(row.key_frames, masks) if masks else []
@@ -75,7 +81,7 @@ def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspecti
             problems = _check_outside(row, row.corrections, share, fan.max_labels_outside)
         errors += problems
     if row.reference is not None:
-        errors += _check_reference(row, frames, region.shape, classes)
+        errors += _check_reference(row, row.reference, frames, region.shape, classes)
     return Inspection(row, clip, frames, region, digest, outside, tuple(errors), masks, None, corrections)
 
 
@@ -102,7 +108,7 @@ def _check_existence(row: CohortRow) -> list[InputError]:
             except InputError as error:
                 errors.append(error)
     if row.reference is not None and not row.reference.is_file():
-        errors.append(_reference_error(row, "no such file", "a NIfTI label map"))
+        errors.append(_reference_error(row.reference, "no such file", "a NIfTI label map"))
     return errors
 
 
@@ -174,24 +180,24 @@ def _check_outside(row: CohortRow, path: Path, outside: float, limit: float) -> 
 
 
 def _check_reference(
-    row: CohortRow, frames: int, shape: tuple[int, ...], classes: dict[str, int]
+    row: CohortRow, path: Path, frames: int, shape: tuple[int, ...], classes: dict[str, int]
 ) -> list[InputError]:
-    if not row.reference.is_file():
-        return [_reference_error(row, "no such file", "a NIfTI label map")]
+    if not path.is_file():
+        return [_reference_error(path, "no such file", "a NIfTI label map")]
     try:
-        reference, _ = load_volume(row.reference)
+        reference, _ = load_volume(path)
         if reference.shape != (frames, *shape):
             expected = f"{(frames, *shape)} (frames, rows, columns), the grid of {row.source}"
-            return [_reference_error(row, f"shape {reference.shape} (frames, rows, columns)", expected)]
-        check_labels(reference, classes, row.reference)
+            return [_reference_error(path, f"shape {reference.shape} (frames, rows, columns)", expected)]
+        check_labels(reference, classes, path)
     except InputError as error:
         return [error]
     return []
 
 
-def _reference_error(row: CohortRow, found: str, expected: str) -> InputError:
+def _reference_error(path: Path, found: str, expected: str) -> InputError:
     return InputError(
-        file=row.reference,
+        file=path,
         found=found,
         expected=expected,
         remedy="export the reference on the video's own grid, or leave reference empty in cohort.csv",

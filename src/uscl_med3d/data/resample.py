@@ -120,7 +120,9 @@ class PlaneResampler:
         """Grey values to 1..255 inside the fan and 0 outside, so that the fan can be read off the volume."""
         return np.where(self.inside, np.clip(np.rint(grey), 1, 255), 0).astype(np.uint8)
 
-    def label_map(self, masks: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+    def label_map(
+        self, masks: Sequence[np.ndarray] | np.ndarray, weights: Sequence[float] | np.ndarray
+    ) -> np.ndarray:
         """The label of the largest area in each pixel, uint8 (h, w).
 
         masks: label maps uint8 (h, w) on the clip's grid that share one voxel along d by `weights`. Equal

@@ -11,7 +11,7 @@ from uscl_med3d.data.resample import Grid
 
 def source_spacing_mm(inspection: Inspection) -> dict[str, float | None]:
     """Spacing of the clip along d, h, w: the cohort's statement, else the file's own, else None (unknown)."""
-    row, info = inspection.row, inspection.clip.info
+    row, info = inspection.row, inspection.decoded()[0].info
     h, w = info.pixel_spacing_mm or (None, None)
     if row.spacing_mm is not None:
         h, w = row.spacing_mm
@@ -26,7 +26,8 @@ def describe_sweep(
     spacing_mm: dict[str, float | None],
 ) -> dict[str, Any]:
     """The sidecar's content without key frames; `axis_without_millimetres` is "d" for an untracked sweep."""
-    row, info, fan = inspection.row, inspection.clip.info, inspection.fan
+    row, (clip, fan) = inspection.row, inspection.decoded()
+    info = clip.info
     top, bottom, left, right = bounding_box(fan)
     return {
         "patient": row.patient,

@@ -91,14 +91,18 @@ def list_sweep_items(
     manifest = read_splits(splits_csv)
     for split in splits:
         rows = manifest[manifest["split"] == split].sort_values(["patient", "sweep"])
-        for row in rows.itertuples():
-            sweep = load_sweep(volumes_dir, row.sweep)
-            compared = pseudolabels_dir is not None and split == "val"
-            pseudo_label = _read_accepted(pseudolabels_dir, sweep) if compared else None
+        for row in rows.to_dict("records"):
+            sweep = load_sweep(volumes_dir, row["sweep"])
+            pseudo_label = None
+            if pseudolabels_dir is not None and split == "val":
+                pseudo_label = _read_accepted(pseudolabels_dir, sweep)
             items = _sweep_items(
-                sweep, split, row.patient, classes, min_voxels, untracked_distance, pseudo_label
+                sweep, split, row["patient"], classes, min_voxels, untracked_distance, pseudo_label
             )  # fmt: skip
-            yield from items or [Unscored("us", split, row.patient, row.sweep, NO_REFERENCE)]
+            if items:
+                yield from items
+            else:
+                yield Unscored("us", split, row["patient"], row["sweep"], NO_REFERENCE)
 
 
 def list_general_items(

@@ -69,6 +69,7 @@ def judge_frames(
         masks = labels == label
         consistency = measure_consistency(masks)
         for frame in range(len(labels)):
+            row: tuple[int, float | None, float, str]
             if frame in key_masks:
                 row = (label, None, float(consistency[frame]), HUMAN)
             else:

@@ -113,6 +113,7 @@ class _Model:
     @cached_property
     def loaded(self) -> tuple[Any, str]:
         """The model and its kind of embedding."""
+        model: Any
         model, embedding_type = load_seggpt(self.weights)
         return model.to(self.device), embedding_type
 
@@ -171,7 +172,8 @@ def _finish(
     rejected = {verdict.frame for verdict in result.verdicts if not verdict.accepted}
     accepted = [frame not in rejected for frame in range(len(sweep.image))]
     enters, reason = judge_sweep(accepted, settings.gate)
-    spacing_mm = tuple(value or 1.0 for value in sweep.spacing_mm)
+    d, h, w = (value or 1.0 for value in sweep.spacing_mm)
+    spacing_mm = (d, h, w)
     save_volume(folder / PROPOSED, result.labels, spacing_mm)
     if enters:
         gated = result.labels.copy()
@@ -205,7 +207,8 @@ def _true_dice(labels: np.ndarray, reference: np.ndarray | None, frames: np.ndar
         return None
     found, truth = labels[frames], reference[frames]
     classes = sorted((set(np.unique(found)) | set(np.unique(truth))) - {0, IGNORE})
-    values = [dice_percent(found == label, truth == label) for label in classes]
+    each = (dice_percent(found == label, truth == label) for label in classes)
+    values = [value for value in each if value is not None]
     return float(np.mean(values)) if values else None
 
 

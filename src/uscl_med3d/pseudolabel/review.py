@@ -98,7 +98,7 @@ def _outline(frame: Image.Image, labels: np.ndarray, classes: Mapping[str, int])
 
 def _draw_legend(
     draw: ImageDraw.ImageDraw,
-    font: ImageFont.ImageFont,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     verdicts: Sequence[Verdict],
     classes: Mapping[str, int],
 ) -> None:
@@ -116,7 +116,7 @@ def _draw_legend(
 
 def _draw_curves(
     draw: ImageDraw.ImageDraw,
-    font: ImageFont.ImageFont,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     box: tuple[int, int, int, int],
     verdicts: Sequence[Verdict],
     key_frames: Sequence[int],

@@ -225,7 +225,7 @@ class Segmenter:
             raise ValueError(f"point {tuple(point)} is not finite")
         return self._open.source.to_voxel((x, y, z), None if mm is True else mm) if mm else (x, y, z)
 
-    def _index(self, voxel: Point, in_region: bool = True) -> tuple[int, int, int]:
+    def _index(self, voxel: Point | np.ndarray, in_region: bool = True) -> tuple[int, int, int]:
         x, y, z = (float(value) for value in voxel)
         return self._open.volume.index_of((x, y, z), in_region)
 

@@ -6,6 +6,7 @@ format is one file here, one line in `FORMATS`, and its rule in `choose_format`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -74,7 +75,7 @@ def file_of(path: Path, frame: int) -> Path:
     return choose_format(path).file_of(path, frame)
 
 
-def check_labels(mask: np.ndarray, allowed: dict[str, int], file: Path) -> None:
+def check_labels(mask: np.ndarray, allowed: Mapping[str, int], file: Path) -> None:
     """Raise `InputError` where a label map has a value that is no class."""
     unknown = sorted(set(label_values(mask)) - set(allowed.values()) - {0, IGNORE})
     if unknown:
@@ -87,7 +88,7 @@ def check_labels(mask: np.ndarray, allowed: dict[str, int], file: Path) -> None:
         )
 
 
-def label_values(mask: np.ndarray) -> list[float]:
+def label_values(mask: np.ndarray) -> Sequence[float]:
     """Sorted values of a label map of any type."""
     if mask.dtype != np.uint8:
         return np.unique(mask).tolist()

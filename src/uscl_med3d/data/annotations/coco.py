@@ -22,8 +22,8 @@ KINDS = "polygons or run lengths"
 def read(path: Path, canvas: Canvas) -> dict[int, np.ndarray]:
     """Frame index -> label map uint8 (h, w). Raises `InputError`."""
     content = read_json(path)
-    lists = [content.get(key) if isinstance(content, dict) else None for key in ("images", "annotations",
-                                                                               "categories")]  # fmt: skip
+    keys = ("images", "annotations", "categories")
+    lists: list[Any] = [content.get(key) if isinstance(content, dict) else None for key in keys]
     if not all(isinstance(one, list) for one in lists):
         raise damaged(path, "no lists images, annotations and categories", "an object with these three lists")
     images, annotations, categories = lists
@@ -50,7 +50,8 @@ def read(path: Path, canvas: Canvas) -> dict[int, np.ndarray]:
 
 def _area(segmentation: Any, canvas: Canvas, file: Path) -> np.ndarray:
     if isinstance(segmentation, dict):
-        check_size(*segmentation["size"], canvas, file)
+        height, width = segmentation["size"]
+        check_size(height, width, canvas, file)
         counts = segmentation["counts"]
         if isinstance(counts, str):
             counts = unpack_counts(counts, file)

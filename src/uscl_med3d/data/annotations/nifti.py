@@ -7,6 +7,7 @@ annotated): there every frame that is not 255 throughout is a key frame, so that
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def read(path: Path, canvas: Canvas) -> dict[int, np.ndarray]:
 
     expected = f"{canvas.width} x {canvas.height} x {canvas.frames} (columns, rows, frames), the clip's grid"
     try:
-        volume = nibabel.load(path)
+        volume: Any = nibabel.load(path)
         shape = volume.shape
         while len(shape) > 3 and shape[-1] == 1:
             shape = shape[:-1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -43,7 +44,9 @@ def polygon_area(points: Sequence[Sequence[float]], canvas: Canvas, file: Path) 
     return (np.cumsum(switches, axis=1)[:, :-1] % 2).astype(bool)
 
 
-def run_area(counts: Sequence[int], height: int, width: int, order: str, file: Path) -> np.ndarray:
+def run_area(
+    counts: Sequence[int], height: int, width: int, order: Literal["C", "F"], file: Path
+) -> np.ndarray:
     """bool (height, width) of run lengths that start with background.
 
     order: `C` where runs go along the rows (CVAT), `F` along the columns (COCO).

@@ -81,7 +81,9 @@ def _write_labels(
         )
     reference = table[published.astype(np.uint8)]
     shown = np.flatnonzero(reference.any(axis=(1, 2)))
-    chosen = np.unique(np.rint(np.linspace(shown[0], shown[-1], count)).astype(int)) if shown.size else []
+    chosen: np.ndarray = shown
+    if shown.size:
+        chosen = np.unique(np.rint(np.linspace(shown[0], shown[-1], count)).astype(int))
     annotated = np.full(reference.shape, NOT_ANNOTATED, np.uint8)
     annotated[chosen] = reference[chosen]
     save_volume(place / "reference" / f"{recording.sweep}.nii.gz", reference, spacing_mm)

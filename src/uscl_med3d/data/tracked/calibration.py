@@ -47,9 +47,9 @@ def read_calibration(path: Path) -> Transforms:
         raise _unusable(path, f"not readable as XML ({error})"[:200]) from error
     found: Transforms = {}
     for element in root.iter("Transform"):
-        names = element.get("From"), element.get("To")
-        if all(names) and element.get("Matrix"):
-            found[names] = parse_matrix(element.get("Matrix"), path, f"{names[0]}To{names[1]}")
+        start, end, matrix = element.get("From"), element.get("To"), element.get("Matrix")
+        if start and end and matrix:
+            found[start, end] = parse_matrix(matrix, path, f"{start}To{end}")
     if not found:
         raise _unusable(path, "no transform")
     return found

@@ -70,7 +70,7 @@ def describe_track(track: Track, pixel: tuple[float, float], point: str) -> dict
 
 def _note(inspection: Inspection) -> dict[str, Any]:
     """Information only: a stack has no millimetres along its frames, whatever this says."""
-    height, width = inspection.fan.shape
+    height, width = inspection.decoded()[1].shape
     for source, point, pixel in (
         ("Image", "middle of the image", (width / 2, height / 2)),
         ("Probe", "probe", (0.0, 0.0)),
@@ -84,7 +84,8 @@ def _note(inspection: Inspection) -> dict[str, Any]:
 
 
 def _reconstruct(inspection: Inspection, settings: Ingest) -> Inspection:
-    row, region, chosen = inspection.row, inspection.fan, settings.reconstruction
+    row, chosen = inspection.row, settings.reconstruction
+    clip, region = inspection.decoded()
     if row.reference is not None:
         raise InputError(
             file=row.reference,
@@ -94,17 +95,17 @@ def _reconstruct(inspection: Inspection, settings: Ingest) -> Inspection:
         )
     track = read_calibrated_track(row.video, "Image")
     grid = plan_volume(track, region, chosen.spacing_mm, "sweep", row.video)
-    made = reconstruct(inspection.clip.frames(), track, grid, region, chosen.interpolation, chosen.fill_mm)
+    made = reconstruct(clip.frames(), track, grid, region, chosen.interpolation, chosen.fill_mm)
     masks, unused = map_key_frames(inspection.masks, track, grid, chosen.max_off_plane_mm)
     if inspection.masks and all(set(label_values(mask)) <= {0, IGNORE} for mask, _ in masks.values()):
         raise InputError(
-            file=row.key_frames,
+            file=row.key_frames or row.video,
             found="no labelled pixel of a key frame within the volume",
             expected=f"key frames with a pose, within {chosen.max_off_plane_mm:g} mm of a slice",
             remedy="annotate frames with a valid pose, raise ingest.reconstruction.max_off_plane_mm, or stack",
         )
     info = replace(
-        inspection.clip.info,
+        clip.info,
         pixel_spacing_mm=(grid.spacing_mm, grid.spacing_mm),
         frame_spacing_mm=grid.spacing_mm,
     )
@@ -126,7 +127,7 @@ def _reconstruct(inspection: Inspection, settings: Ingest) -> Inspection:
         row=replace(row, spacing_mm=None, frame_spacing_mm=None),
         clip=SliceClip(info, made.image),
         frames=grid.size[2],
-        fan=made.covered.any(axis=0),
+        fan=np.asarray(made.covered.any(axis=0)),
         masks={index: mask for index, (mask, _) in sorted(masks.items())},
         tracking=tracking,
     )

@@ -63,8 +63,8 @@ def plan_volume(track: Track, region: np.ndarray, spacing_mm: float, axes: str, 
             expected=f"at most {MOST_VOXELS} voxels",
             remedy="choose a larger spacing; a sweep of metres has a wrong pose or a wrong calibration",
         )
-    size = tuple(int(count) for count in voxels)
-    return VolumeGrid(directions @ low, directions, spacing_mm, size)
+    x, y, z = (int(count) for count in voxels)
+    return VolumeGrid(directions @ low, directions, spacing_mm, (x, y, z))
 
 
 def sweep_axes(track: Track) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,7 @@ def _fill(image: np.ndarray, seen: np.ndarray, radius: float) -> np.ndarray:
     closed = (ndimage.distance_transform_edt(near) > radius)[tuple(slice(margin, -margin) for _ in range(3))]
     gaps = closed & ~seen
     # Mean of what was seen around, weighted by nearness. Nothing nearer than the radius: no weight, no grey value.
-    blur = {"sigma": radius / 2, "mode": "constant", "truncate": 3.0}
+    blur: dict[str, Any] = {"sigma": radius / 2, "mode": "constant", "truncate": 3.0}
     around = ndimage.gaussian_filter(seen.astype(np.float32), **blur)
     values = ndimage.gaussian_filter(np.where(seen, image, 0).astype(np.float32), **blur)
     gaps &= around > 1e-6
