@@ -3,8 +3,9 @@
 Cases of one patient are not independent, so patients (not cases) are resampled and sign-flipped. Patients
 are resampled within their class pattern's group (chest, abdomen), because no patient of one group can stand
 for another. The estimate is always the macro mean: over classes, of the mean over cases, each case first
-averaged over click seeds. Sources: Field and Welsh 2007 (cluster bootstrap); Hesterberg 2015 (expanded
-percentile interval); Holm 1979; Bloom 1995 (minimum detectable difference).
+averaged over click seeds. Several training seeds are a second random factor: see `crossed`. Sources: Field
+and Welsh 2007 (cluster bootstrap); Hesterberg 2015 (expanded percentile interval); Holm 1979; Bloom 1995
+(minimum detectable difference).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import stats
+
+from uscl_med3d.report.crossed import has_repeats, measure_spread
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,8 @@ def macro_mean(sums: PatientSums) -> float:
 def resample(sums: PatientSums, n_boot: int, rng: np.random.Generator) -> np.ndarray:
     """Macro means of `n_boot` resampled cohorts (n_boot,).
 
-    Patients are drawn with replacement within strata; with several training seeds these are drawn too
-    (crossed). A resample in which a class has no case left is NaN.
+    Patients are drawn with replacement within strata; training seeds are averaged. A resample in which a class
+    has no case left is NaN.
     """
     weights = np.zeros((n_boot, len(sums.patients)))
     for group in np.unique(sums.groups):
@@ -133,10 +136,8 @@ def resample(sums: PatientSums, n_boot: int, rng: np.random.Generator) -> np.nda
         weights[:, members] = rng.multinomial(
             len(members), np.full(len(members), 1 / len(members)), size=n_boot
         )
-    seeds = sums.total.shape[0]
-    seed_weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=n_boot) / seeds
     present = sums.count.sum(0) > 0
-    totals = np.einsum("bs,bp,spc->bc", seed_weights, weights, sums.total[:, :, present], optimize=True)
+    totals = weights @ sums.total.mean(0)[:, present]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.nanmean(totals / (weights @ sums.count[:, present]), axis=1)
 
@@ -171,9 +172,13 @@ def estimate(
     if not present.any():
         nan = float("nan")
         return Estimate(nan, nan, nan, 0, 0, missing)
-    low, high = interval(resample(sums, n_boot, rng), confidence, smallest_stratum(sums))
+    mean, spread = macro_mean(sums), measure_spread([sums]) if has_repeats([sums]) else None
+    if spread is not None:
+        low, high = spread.interval(mean, confidence)
+    else:
+        low, high = interval(resample(sums, n_boot, rng), confidence, smallest_stratum(sums))
     cases = rows.loc[rows["class"].isin(classes), "case"].nunique()
-    return Estimate(macro_mean(sums), low, high, len(sums.patients), int(cases), missing)
+    return Estimate(mean, low, high, len(sums.patients), int(cases), missing)
 
 
 def smallest_stratum(sums: PatientSums) -> int:
@@ -188,7 +193,7 @@ def combine(terms: Sequence[tuple[float, pd.DataFrame]]) -> pd.DataFrame:
     class; a case that some term lacks is left out. Where a term has a single training seed
     (an untrained model), it is matched with every seed of the others.
     """
-    total = None
+    total: pd.DataFrame | None = None
     for coefficient, rows in terms:
         frame = rows.assign(value=coefficient * rows["dice"]).drop(columns="dice")
         if rows["training_seed"].nunique() < 2:
@@ -201,6 +206,7 @@ def combine(terms: Sequence[tuple[float, pd.DataFrame]]) -> pd.DataFrame:
         ]
         total = total.merge(frame, on=keys, suffixes=("", "_next"))
         total["value"] = total["value"] + total.pop("value_next")
+    assert total is not None  # a sum has at least one term
     return total if "training_seed" in total else total.assign(training_seed=0)
 
 
@@ -256,21 +262,19 @@ def judge(
     `margin` is added before testing, for claims of the kind "not worse by more than the margin". Unpaired
     sums (levels on different patients) have no exchangeable signs: their p value comes from the bootstrap.
     """
-    mean = sum(macro_mean(part) for part in parts) + margin
-    samples = sum(resample(part, n_boot, rng) for part in parts) + margin
+    mean = float(sum(macro_mean(part) for part in parts) + margin)
+    about = {"n_patients": sum(len(part.patients) for part in parts), "seeds": parts[0].total.shape[0]}
+    spread = measure_spread(parts) if has_repeats(parts) else None
+    if spread is not None:
+        low, high = spread.interval(mean, confidence)
+        return Difference(mean, low, high, spread.p_value(mean), spread.detectable(alpha, power), **about)
+    samples = np.asarray(sum(resample(part, n_boot, rng) for part in parts) + margin)
     low, high = interval(samples, confidence, min(smallest_stratum(part) for part in parts))
     values = np.concatenate([contributions(part) for part in parts])
     values = values + margin / max(len(values), 1)
     tail = (1 + min((samples <= 0).sum(), (samples >= 0).sum())) / (1 + n_boot)
-    return Difference(
-        mean=float(mean),
-        low=low,
-        high=high,
-        p=sign_flip_test(values, n_permutations, rng) if paired else min(1.0, 2 * float(tail)),
-        detectable=detectable_difference(parts, alpha, power),
-        n_patients=sum(len(part.patients) for part in parts),
-        seeds=parts[0].total.shape[0],
-    )
+    p = sign_flip_test(values, n_permutations, rng) if paired else min(1.0, 2 * float(tail))
+    return Difference(mean, low, high, p, detectable_difference(parts, alpha, power), **about)
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

@@ -20,9 +20,11 @@ def claims(built) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def two_seeds(tmp_path_factory) -> pd.DataFrame:
-    folder = tmp_path_factory.mktemp("two")
-    job = fake_run.make_job(folder, training_seeds=[0, 1], report={"n_permutations": 1999, "points": [1, 10]})
+def three_seeds(tmp_path_factory) -> pd.DataFrame:
+    folder = tmp_path_factory.mktemp("three")
+    job = fake_run.make_job(
+        folder, training_seeds=[0, 1, 2], report={"n_permutations": 1999, "points": [1, 10]}
+    )
     scores = fake_run.make_scores(job, folder, patients=12, clicks=(1, 10))
     build_claims(job, folder, scores, folder / "claims.csv")
     return pd.read_csv(folder / "claims.csv").set_index("id")
@@ -42,11 +44,11 @@ def test_one_training_seed_never_decides_a_claim_about_training(claims):
     assert claims.loc[training, "why"].str.startswith("direction seen: ").all()
 
 
-def test_two_training_seeds_decide_what_is_clear(two_seeds):
-    assert two_seeds.loc["full-best", "verdict"] == "supported"
-    assert two_seeds.loc["adaptformer-gains", "verdict"] == "supported"
-    assert two_seeds.loc["general-amos", "verdict"] == "contradicted"
-    assert two_seeds.loc["us-growing-lead", "verdict"] == "undecided"
+def test_three_training_seeds_decide_what_is_clear(three_seeds):
+    assert three_seeds.loc["full-best", "verdict"] == "supported"
+    assert three_seeds.loc["adaptformer-gains", "verdict"] == "supported"
+    assert three_seeds.loc["general-amos", "verdict"] == "contradicted"
+    assert three_seeds.loc["us-growing-lead", "verdict"] == "undecided"
 
 
 def test_a_claim_about_a_method_that_does_not_exist_is_undecided_with_the_reason(claims):

@@ -81,11 +81,6 @@ def test_resampling_stays_within_strata():
     assert np.isfinite(samples).all()
 
 
-def test_resampling_draws_training_seeds_too():
-    two = rows((0, "p1", "s1", "liver", 0.0), (1, "p1", "s1", "liver", 100.0))
-    assert set(np.round(resample(gather(two, ["liver"]), 200, rng(1, "seeds")), 6)) == {0.0, 50.0, 100.0}
-
-
 def test_one_patient_has_no_interval():
     assert np.isnan(interval(np.full(100, 3.0), 0.95, 1)).all()
 

@@ -24,14 +24,14 @@ CLICKS = {
 
 def write_caption(name: str, frame: pd.DataFrame, context: Context) -> str:
     """One paragraph: value, interval, reference, protocol, patients, seeds, what is missing."""
-    report = context.job.report
-    value = f"Dice (0–100) [{report.confidence:.0%} interval: {report.n_boot} bootstrap samples of patients]"
+    interval = _interval(context)
+    value = f"Dice (0–100) [{interval}]"
     if name == "table6":  # not in the paper; both references and no clicks
         parts = [f"{value}.", table6.describe(context), _patients(frame, context), _seeds(context)]
         return " ".join(part for part in parts if part)
     if name == "table7":  # not in the paper; no Dice but in its first column
         parts = [
-            f"Mean [{report.confidence:.0%} interval: {report.n_boot} bootstrap samples of patients].",
+            f"Mean [{interval}].",
             _reference(name, context),
             _protocol(name, context),
             table7.describe(context),
@@ -98,6 +98,14 @@ def _patients(frame: pd.DataFrame, context: Context) -> str:
     text = f"{low} patients." if low == high else f"{low} to {high} patients per cell."
     if low < context.job.report.few_patients:
         text += " Few patients: read the intervals, not the means."
+    return text
+
+
+def _interval(context: Context) -> str:
+    report = context.job.report
+    text = f"{report.confidence:.0%} interval: {report.n_boot} bootstrap samples of patients"
+    if len(context.job.training_seeds) > 1:
+        text += "; where several training seeds were scored, over patients and seeds"
     return text
 
 
