@@ -25,6 +25,7 @@ from uscl_med3d.data.clips import Clip, hash_clip, open_clip
 from uscl_med3d.data.clips.cached import CachedClip
 from uscl_med3d.data.cohort import CohortRow
 from uscl_med3d.data.fan import find_fan
+from uscl_med3d.data.timing import find_irregular
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Inspection:
 
     fan: bool (h, w) on the clip's grid. labels_outside: share of the key frames' labelled pixels outside the
     fan. masks: key frame -> label map uint8 (h, w) on the clip's grid; corrections: the same of corrected frames.
-    tracking: facts of a sweep with poses.
+    tracking: facts of a sweep with poses. irregular: repeated and dropped frames, None where there are none.
     """
 
     row: CohortRow
@@ -46,6 +47,7 @@ class Inspection:
     masks: Mapping[int, np.ndarray] = field(default_factory=dict)
     tracking: Mapping[str, Any] | None = None
     corrections: Mapping[int, np.ndarray] = field(default_factory=dict)
+    irregular: Mapping[str, Any] | None = None
 
     def decoded(self) -> tuple[Clip, np.ndarray]:
         """Clip and fan of a sweep without errors."""
@@ -57,7 +59,7 @@ def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspecti
     """Decode the clip of a cohort row, find its fan, and check its key frames and reference mask."""
     try:
         clip = CachedClip(open_clip(row.video))
-        frames, brightest, darkest = _decode(clip)
+        frames, brightest, darkest, repeated = _decode(clip)
         region = find_fan(brightest, darkest, **fan.model_dump(exclude={"max_labels_outside"}))
         digest = hash_clip(row.video)
     except InputError as error:
@@ -82,20 +84,26 @@ def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspecti
         errors += problems
     if row.reference is not None:
         errors += _check_reference(row, row.reference, frames, region.shape, classes)
-    return Inspection(row, clip, frames, region, digest, outside, tuple(errors), masks, None, corrections)
+    irregular = find_irregular(repeated, clip.times_s)
+    return Inspection(
+        row, clip, frames, region, digest, outside, tuple(errors), masks, None, corrections, irregular
+    )
 
 
-def _decode(clip: Clip) -> tuple[int, np.ndarray, np.ndarray]:
-    """Number of frames, temporal maximum and minimum (h, w) of a clip; one frame in memory at a time."""
+def _decode(clip: Clip) -> tuple[int, np.ndarray, np.ndarray, list[int]]:
+    """Number of frames, temporal maximum and minimum (h, w) of a clip, and its repeated frames; read one by one."""
     frames = clip.frames()
-    brightest = next(frames).copy()
-    darkest = brightest.copy()
-    count = 1
+    before = next(frames)
+    brightest, darkest = before.copy(), before.copy()
+    count, repeated = 1, []
     for frame in frames:
+        if np.array_equal(frame, before):
+            repeated.append(count)
+        before = frame
         np.maximum(brightest, frame, out=brightest)
         np.minimum(darkest, frame, out=darkest)
         count += 1
-    return count, brightest, darkest
+    return count, brightest, darkest, repeated
 
 
 def _check_existence(row: CohortRow) -> list[InputError]:

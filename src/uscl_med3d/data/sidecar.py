@@ -54,5 +54,6 @@ def describe_sweep(
             "labels_outside": round(inspection.labels_outside, 6),
         },
         "has_reference": row.reference is not None,
+        **({} if inspection.irregular is None else {"irregular_frames": inspection.irregular}),
         **({} if inspection.tracking is None else {"tracking": inspection.tracking}),
     }

@@ -20,6 +20,11 @@ class CachedClip:
         self._clip = clip
         self._kept: list[np.ndarray] | None = None
 
+    @property
+    def times_s(self) -> list[float | None] | None:
+        """Time of each frame that was read, where the clip knows it."""
+        return getattr(self._clip, "times_s", None)
+
     def frames(self) -> Iterator[np.ndarray]:
         """Grey frames, uint8 (h, w), as from the clip itself; not to be written to."""
         if self._kept is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class DicomClip:
                 f"not readable as DICOM ({type(error).__name__})", "an ultrasound image"
             ) from error
         check_size(path, *size)
+        self.times_s = _frame_times_s(header, size[2])
 
     def frames(self, limits: Limits | None = None) -> Iterator[np.ndarray]:
         """Grey frames, uint8 (h, w).
@@ -164,6 +166,15 @@ def _frame_rate(header: Any) -> float | None:
     if (time_ms := _positive(header.get("FrameTime"))) is not None:
         return 1000.0 / time_ms
     return _positive(header.get("CineRate")) or _positive(header.get("RecommendedDisplayFrameRate"))
+
+
+def _frame_times_s(header: Any, frames: int) -> list[float | None] | None:
+    """Times of the frames of a clip whose rate varies: FrameTimeVector holds the interval before each, in milliseconds."""
+    try:
+        steps = [float(step) for step in header.get("FrameTimeVector") or []]
+    except (TypeError, ValueError):
+        return None
+    return list(itertools.accumulate(step / 1000 for step in steps)) if len(steps) == frames else None
 
 
 def _pixel_spacing_mm(header: Any) -> tuple[float, float] | None:

@@ -29,6 +29,7 @@ class VideoClip:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.times_s: list[float | None] = []  # of the frames read so far
         with self._open() as container:
             stream = container.streams.video[0]
             check_size(path, max(1, stream.width), max(1, stream.height), 1)
@@ -45,6 +46,7 @@ class VideoClip:
         """Grey frames, uint8 (h, w), as displayed (a rotation in the container is applied)."""
         shape: tuple[int, ...] | None = None
         count = 0
+        self.times_s = []
         with self._open() as container:
             stream = container.streams.video[0]
             declared = stream.frames
@@ -58,6 +60,7 @@ class VideoClip:
                         )
                     shape = grey.shape
                     count += 1
+                    self.times_s.append(frame.time)
                     yield grey
             except av.FFmpegError as error:
                 raise self._error(
