@@ -72,14 +72,15 @@ def to_markdown(frame: pd.DataFrame, job: Any) -> str:
 def explain(job: Any) -> str:
     """How verdicts come about, in words."""
     report, repeated = job.report, len(job.training_seeds) > 1
+    interval = "over patients and training seeds" if repeated else "by bootstrap over patients"
+    test = "t tests over both" if repeated else "paired sign-flip permutations of patients"
     return (
         f"Estimates are in Dice points, positive in the claim's favour, with {report.confidence:.0%} intervals "
-        f"{'over patients and training seeds' if repeated else 'by bootstrap over patients'}. A claim that joins several comparisons shows the weakest one. Supported: every "
-        "comparison is positive and significant; contradicted: at least one is significantly negative. Tests are "
-        f"{'t tests over both' if repeated else 'paired sign-flip permutations of patients'}, two-sided, at {report.alpha:g} after Holm correction over all "
-        "claims. A claim about training needs more than one training seed to be decided; with one it stays "
-        "undecided and only the direction is given. The data are not the paper's: a verdict here is about the "
-        "method on this cohort."
+        f"{interval}. A claim that joins several comparisons shows the weakest one. Supported: every comparison is "
+        f"positive and significant; contradicted: at least one is significantly negative. Tests are {test}, "
+        f"two-sided, at {report.alpha:g} after Holm correction over all claims. A claim about training needs more than "
+        "one training seed to be decided; with one it stays undecided and only the direction is given. The data are "
+        "not the paper's: a verdict here is about the method on this cohort."
     )
 
 
