@@ -5,9 +5,9 @@ The least that key frames are worth without any model. Prompt: annotated key fra
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from torch import nn
@@ -24,7 +24,11 @@ class NearestKeyFrameOptions(Section):
 
 
 class NearestKeyFrameMethod(WholeMethod):
-    """Copies; looks at no image."""
+    """Copies; looks at no image.
+
+    Attributes:
+        fill: labels (d, h, w) from label maps (h, w) by key frame, and the number of frames.
+    """
 
     card: ClassVar[Card] = Card(
         paper="none: the trivial comparison",
@@ -34,6 +38,9 @@ class NearestKeyFrameMethod(WholeMethod):
     )
     prompt: ClassVar[Prompt] = "key_frames"
     Options: ClassVar[type[Section]] = NearestKeyFrameOptions
+    fill: ClassVar[Callable[[Mapping[int, np.ndarray], int], np.ndarray]] = staticmethod(
+        copy_nearest_key_frame
+    )
 
     def __init__(self) -> None:
         self.network = nn.Module()
@@ -41,10 +48,10 @@ class NearestKeyFrameMethod(WholeMethod):
     @classmethod
     def load(
         cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> NearestKeyFrameMethod:
+    ) -> Self:
         """See `Method.load`; there is nothing to load."""
         if base_weights or checkpoint or vcl_weights:
-            raise ValueError("copying key frames takes no weights")
+            raise ValueError(f"{cls.__name__} takes no weights")
         cls.read_options(job)
         return cls()
 
@@ -54,7 +61,7 @@ class NearestKeyFrameMethod(WholeMethod):
     ) -> np.ndarray:  # fmt: skip
         """See `WholeMethod.segment`."""
         key_masks = list_key_masks(key_frames)
-        return finish_labels(copy_nearest_key_frame(key_masks, len(volume)), volume, key_masks)
+        return finish_labels(self.fill(key_masks, len(volume)), volume, key_masks)
 
 
 METHOD = NearestKeyFrameMethod

@@ -8,6 +8,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from tiny_cohort import write_sweep
 
 from uscl_med3d.core.io import load_volume, sha256
 from uscl_med3d.evaluate import score as module
@@ -202,3 +203,17 @@ def test_a_case_is_scored_the_same_whatever_else_is_scored(scored, cohort, make_
                     evaluate__surface_at=[3], evaluate__click_seeds=[0, 1], evaluate__batch_size=7)  # fmt: skip
     chosen = together[(together["split"] == "test") & (together["dataset"] == "us")].reset_index(drop=True)
     pd.testing.assert_frame_equal(run_evaluation(test, cohort, tmp_path, "test"), chosen)
+
+
+def test_a_method_that_needs_key_frames_gives_the_reason_without_any(make_job, tmp_path):
+    write_sweep(tmp_path / "volumes", "bare", "p1", "test", [3], 0, True, False, True)
+    write_sweep(tmp_path / "volumes", "drawn", "p2", "test", [3], 1, True, True, True)
+    splits = "patient,sweep,group,view,split\np1,bare,a,a,test\np2,drawn,a,a,test\n"
+    (tmp_path / "splits.csv").write_text(splits)
+    module.evaluate(make_job("evaluate", "nearest_key_frame"), tmp_path / "volumes", tmp_path / "splits.csv", tmp_path,
+                    {}, None, None, None, tmp_path / "scores.csv", tmp_path / "predictions")  # fmt: skip
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    bare, drawn = scores[scores["case"] == "bare"], scores[scores["case"] == "drawn"]
+    assert bare["dice"].isna().all() and set(bare["reason"]) == {"not scored: no key frames"}
+    assert bare["reference"].tolist() == ["true_mask"] and bare["click"].tolist() == [0]
+    assert drawn["dice"].notna().all() and set(drawn["reference"]) == {"true_mask", "held_out_key_frames"}

@@ -77,10 +77,10 @@ def test_without_key_frames_it_refuses(method) -> None:
 def test_what_each_makes_of_a_frame_between(method) -> None:
     volume, key_frames = sweep()
     labels = method.segment(volume, key_frames, CLASSES, None)
-    if isinstance(method, NearestKeyFrameMethod):
+    if type(method) is NearestKeyFrameMethod:
         expected = np.where(volume[2] == 0, 0, key_frames[1])
         np.testing.assert_array_equal(labels[2], expected)
-    elif isinstance(method, ShapeInterpolationMethod):
+    elif type(method) is ShapeInterpolationMethod:
         rows = np.flatnonzero((labels[3] == 3).any(1))  # half-way between rows 4-11 and 6-13
         assert rows.mean() == pytest.approx(8.5, abs=1)
     else:
@@ -91,6 +91,8 @@ def test_what_each_makes_of_a_frame_between(method) -> None:
 def test_weights_and_options_that_do_not_fit_are_refused(tmp_path) -> None:
     with pytest.raises(ValueError, match="no weights"):
         NearestKeyFrameMethod.load(job("nearest_key_frame", {}), tmp_path, None, None)
+    with pytest.raises(ValueError, match="no weights"):
+        ShapeInterpolationMethod.load(job("shape_interpolation", {}), None, tmp_path, None)
     with pytest.raises(ValueError, match="base weights"):
         SegGptMethod.load(job("seggpt", OPTIONS), None, None, None)
     with pytest.raises(InputError, match="score_threshold"):
