@@ -216,4 +216,5 @@ def test_a_method_that_needs_key_frames_gives_the_reason_without_any(make_job, t
     bare, drawn = scores[scores["case"] == "bare"], scores[scores["case"] == "drawn"]
     assert bare["dice"].isna().all() and set(bare["reason"]) == {"not scored: no key frames"}
     assert bare["reference"].tolist() == ["true_mask"] and bare["click"].tolist() == [0]
-    assert drawn["dice"].notna().all() and set(drawn["reference"]) == {"true_mask", "held_out_key_frames"}
+    assert set(drawn["reference"]) == {"true_mask", "held_out_key_frames"}
+    assert drawn.loc[drawn["reference"] == "true_mask", "dice"].item() > 50
