@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from uscl_med3d.core.io import write_json
 from uscl_med3d.report.figures import FIGURES, draw
 from uscl_med3d.report.html import build_report
+from uscl_med3d.report.html.left_out import left_out
 from uscl_med3d.report.html.provenance import DIGITS, read_origins
 from uscl_med3d.report.tables import TABLES
 from uscl_med3d.report.tables.layout import value_column
@@ -183,3 +185,15 @@ def test_what_is_missing_is_said(run, tmp_path):
 
 def test_equal_inputs_give_equal_bytes(write):
     assert write() == write()
+
+
+def test_sweeps_that_were_left_out_are_listed(tmp_path):
+    path = tmp_path / "failures.csv"
+    header = "sweep,patient,split,file,found,expected,remedy\n"
+    path.write_text(header)
+    assert "Every sweep of the cohort table was used" in left_out(SimpleNamespace(failures_csv=path))
+    path.write_text(header + "s1,p1,train,a<b>.mp4,cut off,a whole video,export again\n" * 2)
+    text = left_out(SimpleNamespace(failures_csv=path))
+    assert "1 sweep of the cohort table could not be used" in text and "a&lt;b&gt;.mp4" in text
+    assert text.count("<tr><td>s1</td>") == 2 and "note bad" in text
+    assert "No record" in left_out(SimpleNamespace(failures_csv=None))
