@@ -19,15 +19,3 @@ def strided_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     x = x.reshape(b, h // side, side, w // side, side, c).permute(0, 1, 3, 5, 2, 4)
     x = x.reshape(b, h // side, w // side, c * side**2)
     return F.linear(x, convolution.weight.flatten(1), convolution.bias)
-
-
-def doubling_convolution(x: Tensor, convolution: nn.ConvTranspose2d) -> Tensor:
-    """A transposed convolution with kernel = stride = 2 as one matrix product.
-
-    (..., c_in) -> (..., 2, 2, c_out); the new axes are the position inside each doubled cell. They stay
-    separate, because what follows acts on channels only: only the finished mask is brought into order.
-    """
-    assert convolution.bias is not None  # as everywhere in SAM
-    c_in, c_out = convolution.weight.shape[:2]
-    weight = convolution.weight.permute(2, 3, 1, 0).reshape(4 * c_out, c_in)
-    return F.linear(x, weight, convolution.bias.repeat(4)).unflatten(-1, (2, 2, c_out))

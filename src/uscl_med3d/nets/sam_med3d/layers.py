@@ -73,15 +73,15 @@ def strided_convolution(x: Tensor, convolution: nn.Conv3d) -> Tensor:
     )
 
 
-def doubling_convolution(x: Tensor, convolution: nn.ConvTranspose3d) -> Tensor:
+def doubling_convolution(x: Tensor, convolution: nn.ConvTranspose3d | nn.ConvTranspose2d) -> Tensor:
     """A transposed convolution with kernel = stride = 2 as one matrix product.
 
-    (..., c_in) -> (..., 2, 2, 2, c_out); the new axes are the position inside each doubled cell. They stay
-    separate: what follows acts on channels only, so the many voxels need not be brought into order before
-    they are reduced to a mask.
+    (..., c_in) -> (..., 2, 2, 2, c_out), with two such axes for a 2D convolution; the new axes are the position
+    inside each doubled cell. They stay separate: what follows acts on channels only, so the many voxels need not be
+    brought into order before they are reduced to a mask.
     """
     assert convolution.bias is not None  # as everywhere in SAM
-    c_in, c_out = convolution.weight.shape[:2]
-    weight = convolution.weight.permute(2, 3, 4, 1, 0).reshape(8 * c_out, c_in)
-    bias = convolution.bias.repeat(8)
-    return F.linear(x, weight, bias).unflatten(-1, (2, 2, 2, c_out))
+    (c_in, c_out), cell = convolution.weight.shape[:2], convolution.weight.shape[2:]
+    axes = range(2, convolution.weight.dim())
+    weight = convolution.weight.permute(*axes, 1, 0).reshape(cell.numel() * c_out, c_in)
+    return F.linear(x, weight, convolution.bias.repeat(cell.numel())).unflatten(-1, (*cell, c_out))

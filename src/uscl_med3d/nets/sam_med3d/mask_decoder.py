@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from uscl_med3d.nets.sam_med3d.config import SamMed3DConfig
 from uscl_med3d.nets.sam_med3d.layers import MLP, LayerNorm3d, doubling_convolution
 from uscl_med3d.nets.sam_med3d.transformer import TwoWayTransformer
 
 
 class MaskDecoder(nn.Module):
-    """Official names and arguments.
+    """Official names and arguments. SAM's is the same on two axes instead of three (`nets.sam.mask_decoder`).
+
+    Args:
+        config: `SamMed3DConfig`, or SAM's `SamConfig`.
 
     Source: uni-medical/SAM-Med3D@f3de1fa10da9:segment_anything/modeling/mask_decoder3D.py (behaviour only).
     """
 
-    def __init__(self, config: SamMed3DConfig) -> None:
+    convolution: ClassVar[type[nn.ConvTranspose3d] | type[nn.ConvTranspose2d]] = nn.ConvTranspose3d
+
+    def __init__(self, config: Any) -> None:
         super().__init__()
         dim = config.prompt_dim
         self.num_mask_tokens = config.num_multimask_outputs + 1
@@ -29,10 +33,10 @@ class MaskDecoder(nn.Module):
         self.iou_token = nn.Embedding(1, dim)
         self.mask_tokens = nn.Embedding(self.num_mask_tokens, dim)
         self.output_upscaling = nn.Sequential(
-            nn.ConvTranspose3d(dim, dim // 4, kernel_size=2, stride=2),
+            self.convolution(dim, dim // 4, kernel_size=2, stride=2),
             LayerNorm3d(dim // 4),
             nn.GELU(),
-            nn.ConvTranspose3d(dim // 4, dim // 8, kernel_size=2, stride=2),
+            self.convolution(dim // 4, dim // 8, kernel_size=2, stride=2),
             nn.GELU(),
         )
         self.output_hypernetworks_mlps = nn.ModuleList(
@@ -94,10 +98,10 @@ class MaskDecoder(nn.Module):
         # In this order, the gradient of x comes out contiguous.
         masks = torch.bmm(x, weights.transpose(1, 2)).transpose(1, 2)
         # Voxels come as (d, h, w, first doubling, second doubling); only the masks are brought into order.
-        b, m = masks.shape[:2]
-        masks = masks.reshape(b, m, *grid, 2, 2, 2, 2, 2, 2)
-        masks = masks.permute(0, 1, 2, 5, 8, 3, 6, 9, 4, 7, 10)
-        return masks.reshape(b, m, *[4 * side for side in grid])
+        (b, m), axes = masks.shape[:2], len(grid)
+        masks = masks.reshape(b, m, *grid, *[2] * (2 * axes))
+        order = [2 + part * axes + axis for axis in range(axes) for part in range(3)]
+        return masks.permute(0, 1, *order).reshape(b, m, *[4 * side for side in grid])
 
 
 def _to_tokens(x: Tensor) -> Tensor:
