@@ -151,7 +151,8 @@ def _read_masks(row: CohortRow, path: Path, canvas: Canvas) -> tuple[dict[int, n
             check_labels(mask, canvas.classes, file)
         except InputError as error:
             errors.append(error)
-    return masks, errors
+    # One file may hold the masks of many frames: what is wrong with all of them is said once.
+    return masks, list({str(error): error for error in errors}.values())
 
 
 def _check_labelled(path: Path, masks: Mapping[int, np.ndarray]) -> list[InputError]:

@@ -97,6 +97,7 @@ def _reconstruct(inspection: Inspection, settings: Ingest) -> Inspection:
     grid = plan_volume(track, region, chosen.spacing_mm, "sweep", row.video)
     made = reconstruct(clip.frames(), track, grid, region, chosen.interpolation, chosen.fill_mm)
     masks, unused = map_key_frames(inspection.masks, track, grid, chosen.max_off_plane_mm)
+    corrections, lost = map_key_frames(inspection.corrections, track, grid, chosen.max_off_plane_mm)
     if inspection.masks and all(set(label_values(mask)) <= {0, IGNORE} for mask, _ in masks.values()):
         raise InputError(
             file=row.key_frames or row.video,
@@ -120,6 +121,7 @@ def _reconstruct(inspection: Inspection, settings: Ingest) -> Inspection:
         "seen_share": round(made.seen_share, 4),
         "slice_of_key_frame": {str(frame): index for index, (_, frame) in sorted(masks.items())},
         "key_frames_not_mapped": sorted(unused),
+        **({"corrections_not_mapped": sorted(lost)} if lost else {}),
     }
     return replace(
         inspection,
@@ -129,6 +131,7 @@ def _reconstruct(inspection: Inspection, settings: Ingest) -> Inspection:
         frames=grid.size[2],
         fan=np.asarray(made.covered.any(axis=0)),
         masks={index: mask for index, (mask, _) in sorted(masks.items())},
+        corrections={index: mask for index, (mask, _) in sorted(corrections.items())},
         tracking=tracking,
     )
 
