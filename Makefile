@@ -65,6 +65,7 @@ verify: env
 bench: env
 	$(BIN)/uscl-med3d bench
 	$(BIN)/uscl-med3d bench --fastsam3d
+	$(BIN)/uscl-med3d bench --ingest
 
 readme: env
 	$(BIN)/uscl-med3d readme

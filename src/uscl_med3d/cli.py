@@ -170,7 +170,12 @@ def complete(a: SimpleNamespace) -> None:
 
 
 def bench(a: SimpleNamespace) -> None:
-    """Time the encoder against the padded reference, into results/bench/."""
+    """Time the encoder against the padded reference, or ingest, into results/bench/."""
+    if a.ingest:
+        from uscl_med3d.bench_ingest import main as main_ingest
+
+        main_ingest([])
+        return
     from uscl_med3d.bench import main
 
     main([f"--{name}" for name in ("quick", "fastsam3d") if getattr(a, name)])
@@ -332,6 +337,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs.choices["bench"].add_argument(
         "--fastsam3d", action="store_true", help="FastSAM3D's encoder instead"
     )
+    verbs.choices["bench"].add_argument("--ingest", action="store_true", help="ingest of one sweep instead")
     verbs.choices["trace"].add_argument("cells", nargs="+", help="table1, then key=value of the wanted cells")
     verbs.choices["compare"].add_argument("folders", nargs=2, type=Path, help="folders of tables")
     verbs.choices["compare"].add_argument("--tolerance", type=float, required=True, help="in Dice points")
