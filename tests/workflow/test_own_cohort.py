@@ -64,8 +64,9 @@ def own(smoke, shared):
             for frame in (2, 12, 22):
                 write_rough_mask(mine / keys, clip, frame)
         rows.append(f"p{number},s{number},chest,chest,{split},{clip.resolve()},{keys},convex,,,")
-    (mine / "cut.mpeg").write_bytes(clips[0].read_bytes()[:300])
-    rows.append("p3,s3,chest,chest,train,cut.mpeg,,convex,,,")
+    whole = shared / "data/real/us_video_lung_pocus/Vir_prospective_file1.mp4"
+    (mine / "cut.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    rows.append("p3,s3,chest,chest,train,cut.mp4,,convex,,,")
     (mine / "cohort.csv").write_text("\n".join(rows) + "\n")
     (smoke.folder / "mine.yaml").write_text(OVERLAY)
     said = smoke.snakemake("--quiet", "rules", scale=SCALES, ok=False)
@@ -125,10 +126,10 @@ def test_a_cut_off_clip_is_left_out_listed_and_named_at_the_end(own, smoke):
     """Everything is made from the other clips; then the run ends with an error (asserted in `own`) that names it."""
     with open(own / "failures.csv", newline="") as stream:
         (failure,) = csv.DictReader(stream)
-    assert failure["sweep"] == "s3" and failure["file"].endswith("cut.mpeg") and failure["remedy"]
+    assert failure["sweep"] == "s3" and failure["file"].endswith("cut.mp4") and failure["remedy"]
     assert not (own / "volumes/s3").exists() and (own / "tables/table5.csv").is_file()
     page = (own / "report.html").read_text()
-    assert "cut.mpeg" in page and "1 sweep of the cohort table could not be used" in page
+    assert "cut.mp4" in page and "1 sweep of the cohort table could not be used" in page
     assert not (own / "complete.json").exists()
     assert set(smoke.planned(scale=SCALES)) == {"all", "complete"}
 
