@@ -22,7 +22,7 @@ help:
 	@echo "# make record      dvc repro: run what changed and write dvc.lock     make pull    dvc pull, then mark files as up to date"
 	@echo "# make regenerate  tables and curves again from scores, byte for byte; make verify FOLDER=new  all of it again elsewhere"
 	@echo "# make audit       do results, parameters and dvc.lock agree?         make test-contract  the attacks (docs/contract.md)"
-	@echo "# make bench       encoder benchmark to results/bench/                make lint    formatters, linters, import rules"
+	@echo "# make bench       encoder benchmark to results/bench/                make lint    style, import rules, types"
 
 env: $(VENV)/.ready
 
@@ -79,5 +79,6 @@ pull: env
 lint: env
 	$(BIN)/ruff check src tests && $(BIN)/ruff format --check src tests && $(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 	# Advice only: it asks for a conda environment per rule, but all rules share the one that `make env` makes.
 	-PATH="$(abspath $(BIN)):$$PATH" snakemake --lint

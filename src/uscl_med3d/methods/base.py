@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -84,11 +84,9 @@ class Method(ABC):
         """Deterministic facts for the record beyond parameter counts (alpha, targets, ...)."""
         return {}
 
-    @contextlib.contextmanager
-    def adapters_off(self) -> Iterator[None]:
+    def adapters_off(self) -> contextlib.AbstractContextManager[None]:
         """Within the context the method computes as its base model."""
         raise NotImplementedError(f"{type(self).__name__} has no adapters")
-        yield
 
     # ------------------------------------------------------------------------------------------ shared
     @classmethod

@@ -5,7 +5,7 @@ The least that key frames are worth without any model. Prompt: annotated key fra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -24,11 +24,7 @@ class NearestKeyFrameOptions(Section):
 
 
 class NearestKeyFrameMethod(WholeMethod):
-    """Copies; looks at no image.
-
-    Attributes:
-        fill: labels (d, h, w) from label maps (h, w) by key frame, and the number of frames.
-    """
+    """Copies; looks at no image."""
 
     card: ClassVar[Card] = Card(
         paper="none: the trivial comparison",
@@ -38,12 +34,14 @@ class NearestKeyFrameMethod(WholeMethod):
     )
     prompt: ClassVar[Prompt] = "key_frames"
     Options: ClassVar[type[Section]] = NearestKeyFrameOptions
-    fill: ClassVar[Callable[[Mapping[int, np.ndarray], int], np.ndarray]] = staticmethod(
-        copy_nearest_key_frame
-    )
 
     def __init__(self) -> None:
         self.network = nn.Module()
+
+    @staticmethod
+    def fill(key_masks: Mapping[int, np.ndarray], frames: int) -> np.ndarray:
+        """Labels (d, h, w) from label maps (h, w) by key frame, and the number of frames."""
+        return copy_nearest_key_frame(key_masks, frames)
 
     @classmethod
     def load(

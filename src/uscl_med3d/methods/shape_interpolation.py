@@ -5,7 +5,7 @@ Prompt: annotated key frames of the sweep. No model, no image; everything but th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -24,7 +24,11 @@ class ShapeInterpolationMethod(NearestKeyFrameMethod):
         licence="Apache-2.0",
         normalisation="none: the image only says where the fan is",
     )
-    fill: ClassVar[Callable[[Mapping[int, np.ndarray], int], np.ndarray]] = staticmethod(interpolate_shapes)
+
+    @staticmethod
+    def fill(key_masks: Mapping[int, np.ndarray], frames: int) -> np.ndarray:
+        """See `NearestKeyFrameMethod.fill`."""
+        return interpolate_shapes(key_masks, frames)
 
 
 METHOD = ShapeInterpolationMethod
