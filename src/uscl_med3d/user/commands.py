@@ -62,6 +62,9 @@ def segment(a: SimpleNamespace) -> None:
         segmenter.encode(a.input, a.spacing_mm, a.whole_frame)
     except ValueError as error:
         raise refuse(error, "--spacing-mm") from None
+    if segmenter.source.pixel_spacing_mm is None:
+        print("note: the input does not say its pixel size; the whole image region is scaled to the model's size "
+              "(give --spacing-mm if you know it)", file=sys.stderr)  # fmt: skip
     for kind, name, numbers, text in prompts:
         try:
             if kind == "box":

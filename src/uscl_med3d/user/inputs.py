@@ -115,11 +115,17 @@ def _read_volume(path: Path) -> Source:
         raise InputError(file=path, found="a singular affine", expected="three independent axes with a spacing above zero",
                          remedy="export the volume again")  # fmt: skip
     columns = np.linalg.norm(affine[:3, :3], axis=0)
-    # A stack without a known pixel size is written with 1 mm on every axis.
-    known = not np.allclose(columns[:2], 1.0)
-    return Source(
-        frames, (float(columns[1]), float(columns[0])) if known else None, affine, world, header, kind
-    )
+    spacing = None if is_made_up(affine) else (float(columns[1]), float(columns[0]))
+    return Source(frames, spacing, affine, world, header, kind)
+
+
+def is_made_up(affine: np.ndarray) -> bool:
+    """Whether a header says nothing: 1 mm along all axes, which follow the patient's, from the origin.
+
+    That is what programs write for a stack of frames whose pixel size they do not know. One millimetre beside another
+    spacing, a turn or an origin elsewhere is believed.
+    """
+    return bool(np.allclose(np.abs(affine), np.eye(4), atol=1e-6))
 
 
 def _affine_of(path: Path) -> np.ndarray:
