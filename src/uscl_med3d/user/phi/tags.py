@@ -42,7 +42,19 @@ TEXT_OR_TIME = frozenset({"PN", "DA", "DT", "TM", "LT", "ST", "UT"})
 """Value representations that count wherever they stand."""
 
 READ_BY_INGEST = (
-    "TransferSyntaxUID", "PhotometricInterpretation", "BitsStored", "Rows", "Columns", "NumberOfFrames", "FrameTime",
-    "CineRate", "RecommendedDisplayFrameRate", "SequenceOfUltrasoundRegions", "PixelSpacing", "PixelData",
+    # how pixels are stored, and how many
+    "TransferSyntaxUID", "PhotometricInterpretation", "SamplesPerPixel", "PlanarConfiguration", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation", "Rows", "Columns", "NumberOfFrames", "RedPaletteColorLookupTableDescriptor",
+    "GreenPaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData",
+    "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData", "PixelData",
+    # rate and sizes
+    "FrameTime", "FrameTimeVector", "CineRate", "RecommendedDisplayFrameRate", "SequenceOfUltrasoundRegions", "PixelSpacing",
+    # order of single frames
+    "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "SeriesInstanceUID", "SOPInstanceUID",
 )  # fmt: skip
-"""All that `ingest` takes from a header; into its sidecar go the codec, the frame rate and the pixel size."""
+"""All that `ingest` takes from a header. Into its sidecar go WRITTEN_BY_INGEST and nothing else."""
+
+WRITTEN_BY_INGEST = (
+    "source_codec", "source_frames_per_second", "source_shape", "source_spacing_mm", "irregular_frames", "tracking",
+)  # fmt: skip
+"""Fields of the sidecar that a header has a say in: names of codecs, and numbers."""
