@@ -44,7 +44,8 @@ TEXT_OR_TIME = frozenset({"PN", "DA", "DT", "TM", "LT", "ST", "UT"})
 READ_BY_INGEST = (
     # how pixels are stored, and how many
     "TransferSyntaxUID", "PhotometricInterpretation", "SamplesPerPixel", "PlanarConfiguration", "BitsAllocated",
-    "BitsStored", "HighBit", "PixelRepresentation", "Rows", "Columns", "NumberOfFrames", "RedPaletteColorLookupTableDescriptor",
+    "BitsStored", "HighBit", "PixelRepresentation", "Rows", "Columns", "NumberOfFrames",
+    "RedPaletteColorLookupTableDescriptor",
     "GreenPaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData",
     "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData", "PixelData",
     # rate and sizes
