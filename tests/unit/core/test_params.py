@@ -8,6 +8,7 @@ import yaml
 from uscl_med3d.core import params
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_json
+from uscl_med3d.core.runs import list_runs
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -27,6 +28,19 @@ def values() -> dict:
 def test_every_scale_is_valid_and_named_like_its_file(values, scale):
     overlay = yaml.safe_load((ROOT / f"workflow/scales/{scale}.yaml").read_text())
     assert params.validate(merge(values, overlay), scale).scale == scale
+
+
+@pytest.mark.parametrize("part", sorted(p.stem for p in (ROOT / "workflow/scales/parts").glob("*.yaml")))
+def test_a_part_leaves_out_of_its_scale_and_changes_nothing_else(values, part):
+    scale = part.partition("_")[0]
+    whole = merge(values, yaml.safe_load((ROOT / f"workflow/scales/{scale}.yaml").read_text()))
+    overlay = yaml.safe_load((ROOT / f"workflow/scales/parts/{part}.yaml").read_text())
+    made = params.validate(merge(whole, overlay), part)
+    complete = params.validate(whole, scale)
+    assert made.scale == scale and made.methods.keys() < complete.methods.keys()
+    assert made.model_copy(update={"methods": complete.methods}) == complete
+    runs = {run.id: run for run in list_runs(complete.methods, complete.training_seeds)}
+    assert all(runs[run.id] == run for run in list_runs(made.methods, made.training_seeds))
 
 
 SCALES = sorted(f"workflow/scales/{path.name}" for path in (ROOT / "workflow/scales").glob("*.yaml"))
