@@ -69,7 +69,16 @@ def pretrain(a: SimpleNamespace) -> None:
     """VCL pretraining of the encoder's LoRA layers."""
     from uscl_med3d.train.pretrain import pretrain
 
-    pretrain(load_job("pretrain", a.params), a.rank, a.training_seed, a.volumes, a.splits, a.base, a.weights, a.curve)
+    pretrain(
+        load_job("pretrain", a.params),
+        a.rank,
+        a.training_seed,
+        a.volumes,
+        a.splits,
+        a.base,
+        a.weights,
+        a.curve,
+    )
 
 
 def finetune(a: SimpleNamespace) -> None:

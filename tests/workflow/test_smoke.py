@@ -61,7 +61,16 @@ def test_parameters_of_one_run_rerun_that_run_only(pristine):
     jobs = pristine.planned()
     assert jobs.pop("pretrain") == 1
     assert jobs.pop("finetune") == jobs.pop("evaluate") == 3
-    assert set(jobs) == {"all", "tables", "training_cost", "inference_cost", "claims", "figure", "html", "complete"}
+    assert set(jobs) == {
+        "all",
+        "tables",
+        "training_cost",
+        "inference_cost",
+        "claims",
+        "figure",
+        "html",
+        "complete",
+    }
 
 
 def test_source_edit_reruns_only_rules_that_import_it(pristine):

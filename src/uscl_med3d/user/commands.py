@@ -262,7 +262,9 @@ def _add_reconstruct(verbs: Any) -> None:
     sub.add_argument("--axes", choices=("sweep", "world"), default="sweep",
                      help="sweep: slices are like frames (default); world: those of the poses")  # fmt: skip
     sub.add_argument("--interpolation", choices=("nearest", "linear"), default="nearest")
-    sub.add_argument("--fill-mm", type=float, default=1.0, help="gaps are filled so far from what was seen (1)")
+    sub.add_argument(
+        "--fill-mm", type=float, default=1.0, help="gaps are filled so far from what was seen (1)"
+    )
     sub.add_argument("--whole-frame", action="store_true", help="do not look for the ultrasound image region")
     sub.add_argument(
         "--params-file", type=Path, default=Path("params.yaml"), help="whose `ingest.fan` is used"

@@ -145,4 +145,6 @@ def _read_series(folder: Path) -> Source:
     """One series of single DICOM frames."""
     clip = DicomSeriesClip(folder)
     affine = None if clip.affine is None else _FLIP @ clip.affine
-    return Source(np.stack(list(clip.frames())), clip.info.pixel_spacing_mm, affine, "lps", None, clip.info.format)
+    return Source(
+        np.stack(list(clip.frames())), clip.info.pixel_spacing_mm, affine, "lps", None, clip.info.format
+    )

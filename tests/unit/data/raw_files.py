@@ -32,7 +32,12 @@ SETTINGS: dict[str, Any] = {
         "max_labels_outside": 0.2,
     },
     "tracked": "stack",
-    "reconstruction": {"spacing_mm": 1.0, "interpolation": "nearest", "fill_mm": 2.0, "max_off_plane_mm": 2.0},
+    "reconstruction": {
+        "spacing_mm": 1.0,
+        "interpolation": "nearest",
+        "fill_mm": 2.0,
+        "max_off_plane_mm": 2.0,
+    },
     "bad_sweeps": "stop",
     "workers": 1,
 }
