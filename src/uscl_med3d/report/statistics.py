@@ -139,7 +139,7 @@ def resample(sums: PatientSums, n_boot: int, rng: np.random.Generator) -> np.nda
     present = sums.count.sum(0) > 0
     totals = weights @ sums.total.mean(0)[:, present]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.nanmean(totals / (weights @ sums.count[:, present]), axis=1)
+        return (totals / (weights @ sums.count[:, present])).mean(1)
 
 
 def interval(samples: np.ndarray, confidence: float, n: int) -> tuple[float, float]:

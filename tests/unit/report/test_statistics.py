@@ -81,6 +81,16 @@ def test_resampling_stays_within_strata():
     assert np.isfinite(samples).all()
 
 
+def test_a_resample_without_a_class_is_no_estimate_of_the_others():
+    """Else the mean over fewer classes, which is another quantity, would move the interval."""
+    few = rows(
+        (0, "p1", "s1", "liver", 90.0), (0, "p1", "s1", "spleen", 10.0), (0, "p2", "s2", "liver", 90.0),
+        (0, "p3", "s3", "liver", 90.0),
+    )  # fmt: skip
+    samples = resample(gather(few, ["liver", "spleen"]), 200, rng(1, "missing"))
+    assert np.isnan(samples).any() and set(samples[np.isfinite(samples)]) == {50.0}
+
+
 def test_one_patient_has_no_interval():
     assert np.isnan(interval(np.full(100, 3.0), 0.95, 1)).all()
 
