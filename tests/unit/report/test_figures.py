@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.report import style
 from uscl_med3d.report.figures import FIGURES, FigureInputs, draw, find_figure
 from uscl_med3d.report.figures.fig4 import decoder_adapter_size, encoder_adapter_size
 from uscl_med3d.report.figures.fig5 import base_boxes, draw_boxes, overlaps
@@ -133,3 +134,16 @@ def test_adapter_sizes_against_counting_matrices():
     decoder = sum(4 * (a + b) for a, b in 2 * (wide + half + half) + half)
     assert encoder_adapter_size(model, 4) == encoder
     assert decoder_adapter_size(model, 4) == decoder
+
+
+def test_panels_do_not_hang_on_the_last_digits_of_the_automatic_layout(tmp_path):
+    with style.styled():
+        figure = style.new_figure(2.0)
+        panels = figure.subplots(1, 3)
+        for panel, label in zip(panels, ("short", "a much longer label", "x"), strict=True):
+            panel.set_ylabel(label)
+        style.save(figure, tmp_path, "layout", 80)
+    places = np.array([panel.get_position(original=True).bounds for panel in panels])
+    assert np.allclose(places, places.round(6), rtol=0, atol=1e-12) and len(np.unique(places[:, 0])) == 3
+    # Making room for the labels is still the layout's work.
+    assert places[1, 0] > places[0, 0] + places[0, 2] + 0.02
