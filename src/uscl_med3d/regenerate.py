@@ -88,7 +88,7 @@ def _list_outputs(plan: Plan, out: Path) -> Iterator[tuple[str, Callable[[], Non
                          remedy="restore it from Git, or run the pipeline")  # fmt: skip
     info = [results / f"curves/finetune/{run}.json" for run in plan.trained]
     cost = [results / f"benchmarks/finetune/{run}.cost.json" for run in plan.trained]
-    inference = [results / f"benchmarks/inference/{run}.json" for run in plan.main_runs.values()]
+    inference = [results / f"benchmarks/inference/{run}.json" for run in plan.measured]
     labels = results / "pseudolabels"
     inputs = _Held(results / "volumes", Path(f"data/splits/{plan.scale}.csv"), labels, scores,
                    [Path(path) for path in plan.curves],

@@ -78,5 +78,5 @@ rule measure:
 rule evaluate_all:
     input:
         expand(rules.evaluate.output.scores, run=PLAN.runs),
-        expand(rules.measure.output.cost, run=PLAN.main_runs.values()),
+        expand(rules.measure.output.cost, run=PLAN.measured),
         rules.gate.output.result,

@@ -52,7 +52,7 @@ rule inference_cost:
     input:
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.tables.inference_cost"),
-        cost=expand(rules.measure.output.cost, run=PLAN.main_runs.values()),
+        cost=expand(rules.measure.output.cost, run=PLAN.measured),
     output:
         expand(
             f"{RESULTS}/tables/inference_cost.{{suffix}}",

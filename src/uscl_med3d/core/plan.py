@@ -52,7 +52,7 @@ class Plan:
             wanted |= {
                 f"{stage}/{run.id}.json": parameters.slice_job(self.params, stage, run) for stage in stages
             }
-        for name in self.main_runs.values():
+        for name in self.measured:
             wanted[f"measure/{name}.json"] = parameters.slice_job(self.params, "measure", self.runs[name])
         for count in self.params.annotation.key_frames:
             fewer = self.params.pseudolabel.model_copy(update={"key_frames": count})
@@ -221,6 +221,22 @@ class Plan:
     def annotation_run(self) -> str:
         """The run that is trained anew on the pseudo-labels of fewer key frames."""
         return self.main_runs[self.params.annotation.method]
+
+    @property
+    def measured(self) -> list[str]:
+        """Ids of the runs whose cost of inference is measured.
+
+        Raises:
+            InputError: if the parameters name a method that there is none of.
+        """
+        methods = self.params.measure.methods
+        unknown = set() if methods == "all" else set(methods or ()) - set(self.main_runs)
+        if unknown:
+            raise InputError(
+                file=self.file, found=f"measure.methods: {', '.join(sorted(unknown))}",
+                expected=f"`all`, or a list of {', '.join(self.main_runs)}", remedy="correct the names",
+            )  # fmt: skip
+        return [run for name, run in self.main_runs.items() if methods == "all" or name in (methods or ())]
 
     @property
     def candidates(self) -> dict[str, tuple[str, dict[str, Any]]]:

@@ -81,6 +81,8 @@ def test_job_file_round_trip(values, stage, tmp_path):
     for name in params.SLICES[stage]:
         section, _, part = name.partition(".")
         expected = getattr(everything, section)
+        if section == "measure":  # which methods are measured is no matter of a single one
+            expected = expected.model_copy(update={"methods": None})
         assert getattr(job, part or section) == (getattr(expected, part) if part else expected)
 
 

@@ -161,6 +161,8 @@ def slice_job(params: Params, stage: str, run: Run | None = None) -> dict[str, A
     for name in SLICES[stage]:
         section, _, part = name.partition(".")
         ordered[part or section] = values[section][part] if part else values[section]
+    if stage == "measure":
+        ordered["measure"] = ordered["measure"] | {"methods": None}
     if run is not None:
         entry = params.methods[run.method].model_dump(mode="json")
         if source := params.methods[run.method].weights_of:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from uscl_med3d.core.params.base import Section
 
 
 class Measure(Section):
-    """See params.yaml, section `measure`, for the meaning of each value."""
+    """See params.yaml, section `measure`, for the meaning of each value; `methods` is null in job files."""
 
+    methods: Literal["all"] | tuple[str, ...] | None
     alone: bool
     least_passes: int = Field(ge=1)
     most_passes: int = Field(ge=1)
