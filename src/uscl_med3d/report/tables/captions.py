@@ -110,7 +110,8 @@ def _interval(context: Context) -> str:
 
 
 def _seeds(context: Context) -> str:
-    training = len(context.job.training_seeds)
+    # Those that were scored, not those that are planned: a run cut into sittings may have fewer.
+    training = context.scores["training_seed"].nunique()
     clicks = context.scores["click_seed"].nunique()
     return f"{_count(training, 'training seed')}, {_count(clicks, 'click seed')}." if clicks else ""
 
