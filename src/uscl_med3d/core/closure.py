@@ -7,11 +7,10 @@ Parameter classes (`core.params`) are left out: what they decide reaches a job t
 from __future__ import annotations
 
 import ast
-import hashlib
 from functools import cache
 from pathlib import Path
 
-from uscl_med3d.core.io import sha256
+from uscl_med3d.core.io import hash_listing
 
 PACKAGE = "uscl_med3d"
 SOURCE = Path(__file__).resolve().parents[2]
@@ -39,10 +38,7 @@ def list_sources(*modules: str) -> list[str]:
 
 def hash_sources(*modules: str) -> str:
     """SHA-256 over names and contents of the files of `list_sources`."""
-    total = hashlib.sha256()
-    for file in list_sources(*modules):
-        total.update(f"{file} {sha256(SOURCE.parent / file)}\n".encode())
-    return total.hexdigest()
+    return hash_listing({file: SOURCE.parent / file for file in list_sources(*modules)})
 
 
 def _find(name: str) -> Path | None:

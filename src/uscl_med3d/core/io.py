@@ -11,8 +11,9 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+HEADER_BYTES = 2**16
+# How a volume's header names the file with its pixels (MHA, NRRD).
+DATA_FILE = re.compile(rb"^(?:ElementDataFile\s*=|data ?file:)\s*(\S[^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 MOST_VALUES = 2**31  # of a volume: 1290 to the third
 MOST_PACKED = 1100  # values in a byte of a gzip stream; deflate reaches 1032
 DETACHED = (".mhd", ".nhdr")  # headers whose pixels are in another file
@@ -62,6 +66,14 @@ def sha256(path: str | Path) -> str:
         for block in iter(lambda: stream.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()
+
+
+def hash_listing(files: Mapping[str, Path]) -> str:
+    """SHA-256 over names and contents of files, in the order given."""
+    total = hashlib.sha256()
+    for name, path in files.items():
+        total.update(f"{name} {sha256(path)}\n".encode())
+    return total.hexdigest()
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -125,6 +137,13 @@ def save_volume(path: str | Path, array_dhw: np.ndarray, spacing_dhw: tuple[floa
     image.header.set_xyzt_units("mm")
     with packed(path, 4) as stream:
         stream.write(image.to_bytes())
+
+
+def list_data_files(path: Path) -> list[str]:
+    """Names that a volume's header gives for the file with its pixels, as they are written there."""
+    with open(path, "rb") as stream:
+        head = stream.read(HEADER_BYTES)
+    return [match.group(1).decode("utf-8", "replace").strip() for match in DATA_FILE.finditer(head)]
 
 
 def check_packing(path: str | Path, values: int) -> None:

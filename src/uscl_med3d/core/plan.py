@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -229,14 +229,8 @@ class Plan:
         Raises:
             InputError: if the parameters name a method that there is none of.
         """
-        methods = self.params.measure.methods
-        unknown = set() if methods == "all" else set(methods or ()) - set(self.main_runs)
-        if unknown:
-            raise InputError(
-                file=self.file, found=f"measure.methods: {', '.join(sorted(unknown))}",
-                expected=f"`all`, or a list of {', '.join(self.main_runs)}", remedy="correct the names",
-            )  # fmt: skip
-        return [run for name, run in self.main_runs.items() if methods == "all" or name in (methods or ())]
+        methods = self._choose("measure.methods", self.params.measure.methods, self.main_runs)
+        return [self.main_runs[name] for name in methods]
 
     @property
     def candidates(self) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -264,14 +258,18 @@ class Plan:
         Raises:
             InputError: if the parameters name a figure that there is none of.
         """
-        drawn = self.params.figures.drawn
-        unknown = set() if drawn == "all" else set(drawn or ()) - set(FIGURES)
-        if unknown:
+        return self._choose("figures.drawn", self.params.figures.drawn, FIGURES)
+
+    def _choose(self, key: str, wanted: str | Sequence[str] | None, known: Iterable[str]) -> list[str]:
+        """Those of `known` that a parameter asks for, in their order: `all`, or a list of names."""
+        names = list(known)
+        chosen = names if wanted == "all" else list(wanted or ())
+        if unknown := sorted(set(chosen) - set(names)):
             raise InputError(
-                file=self.file, found=f"figures.drawn: {', '.join(sorted(unknown))}",
-                expected=f"`all`, or a list of {', '.join(FIGURES)}", remedy="correct the names",
+                file=self.file, found=f"{key}: {', '.join(unknown)}",
+                expected=f"`all`, or a list of {', '.join(names)}", remedy="correct the names",
             )  # fmt: skip
-        return [name for name in FIGURES if drawn == "all" or name in (drawn or ())]
+        return [name for name in names if name in chosen]
 
     @property
     def figure_modules(self) -> list[str]:

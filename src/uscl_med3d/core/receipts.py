@@ -7,7 +7,6 @@ A receipt has no clock and no machine name: equal jobs write equal receipts.
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import sys
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from uscl_med3d.core.io import read_json, sha256, write_json
+from uscl_med3d.core.io import hash_listing, read_json, sha256, write_json
 
 LIBRARIES = ("av", "matplotlib", "monai", "nibabel", "numpy", "pandas", "peft", "pydicom", "scipy", "SimpleITK",
              "torch", "transformers")  # fmt: skip
@@ -56,10 +55,7 @@ def hash_tree(path: Path) -> str:
     """
     if path.is_file():
         return sha256(path)
-    total = hashlib.sha256()
-    for file in list_files(path):
-        total.update(f"{file.relative_to(path)} {sha256(file)}\n".encode())
-    return total.hexdigest()
+    return hash_listing({str(file.relative_to(path)): file for file in list_files(path)})
 
 
 def list_files(folder: Path) -> list[Path]:
@@ -90,7 +86,4 @@ def _hash_code() -> dict[str, Any]:
         for name, module in list(sys.modules.items())
         if name.split(".")[0] == package and (file := getattr(module, "__file__", None))
     }
-    total = hashlib.sha256()
-    for name in sorted(files):
-        total.update(f"{name} {sha256(files[name])}\n".encode())
-    return {"modules": len(files), "sha256": total.hexdigest()}
+    return {"modules": len(files), "sha256": hash_listing(dict(sorted(files.items())))}

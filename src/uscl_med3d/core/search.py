@@ -7,11 +7,12 @@ is an option of the method, or with the prefix `finetune.` a value of the sectio
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from uscl_med3d.core.errors import InputError
 
 SECTION = "finetune."
+Values = TypeVar("Values", bound=Mapping[str, Any])
 
 
 def list_candidates(
@@ -33,7 +34,7 @@ def apply(job: dict[str, Any], values: Mapping[str, Any], file: str) -> dict[str
     """
     options, section = dict(job["method"]["options"]), dict(job["finetune"])
     for key, value in values.items():
-        target, name = (section, key.removeprefix(SECTION)) if key.startswith(SECTION) else (options, key)
+        target, name = _find(key, options, section)
         if name not in target:
             known = [*options, *(SECTION + one for one in section)]
             raise InputError(
@@ -48,7 +49,10 @@ def apply(job: dict[str, Any], values: Mapping[str, Any], file: str) -> dict[str
 
 def in_use(method: Mapping[str, Any], finetune: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     """Whether the parameters have a candidate's values (`method`: its options)."""
-    return all(
-        (finetune[key.removeprefix(SECTION)] if key.startswith(SECTION) else method[key]) == value
-        for key, value in values.items()
-    )
+    places = ((*_find(key, method, finetune), value) for key, value in values.items())
+    return all(place[name] == value for place, name, value in places)
+
+
+def _find(key: str, options: Values, section: Values) -> tuple[Values, str]:
+    """Where a candidate's value belongs, and its name there."""
+    return (section, key.removeprefix(SECTION)) if key.startswith(SECTION) else (options, key)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import metadata
@@ -18,12 +17,11 @@ from typing import Any
 
 from uscl_med3d.core.closure import hash_sources
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import atomic, read_json, remove, sha256, write_json
+from uscl_med3d.core.io import atomic, list_data_files, read_json, remove, sha256, write_json
 from uscl_med3d.core.receipts import LIBRARIES
 
 LIST = "files.json"  # name -> SHA-256, in every entry
-DETACHED = (".mha", ".mhd", ".nrrd", ".nhdr")  # formats whose header may name the file with the pixels
-DATA_FILE = re.compile(rb"^(?:ElementDataFile\s*=|data ?file:)\s*(\S[^\r\n]*)", re.MULTILINE | re.IGNORECASE)
+NAMING = (".mha", ".mhd", ".nrrd", ".nhdr")  # formats whose header may name the file with the pixels
 
 
 class Store:
@@ -94,15 +92,11 @@ def hash_files(paths: Iterable[Path]) -> dict[str, str | None]:
 
 def _list_companions(path: Path) -> list[Path]:
     """Files that a volume file may need: of the same name up to the first dot, or named in its header."""
-    if path.suffix.lower() not in DETACHED:
+    if path.suffix.lower() not in NAMING:
         return []
     start = path.name.split(".")[0] + "."
     beside = {other for other in path.parent.iterdir() if other.name.startswith(start) and other.is_file()}
-    with open(path, "rb") as stream:
-        head = stream.read(1 << 16)
-    for match in DATA_FILE.finditer(head):
-        named = path.parent / match.group(1).decode("utf-8", "replace").strip()
-        beside |= {named} if named.is_file() else set()
+    beside |= {path.parent / name for name in list_data_files(path) if (path.parent / name).is_file()}
     return sorted(beside - {path})
 
 

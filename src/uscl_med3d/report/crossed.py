@@ -112,8 +112,7 @@ def _deviations(sums: PatientSums) -> np.ndarray:
     A class mean is a ratio of two sums, of scores and of cases, so what counts is a patient's distance from it; a
     patient with many cases is not an outlier for that.
     """
-    present = sums.count.sum(0) > 0
+    present = sums.present
     total, count = sums.total[:, :, present], sums.count[:, present]
     mean = total.mean(0).sum(0) / count.sum(0)
-    weights = 1 / (count.sum(0) * present.sum())
-    return ((total - mean * count) * weights).sum(2)
+    return ((total - mean * count) * sums.weights).sum(2)

@@ -38,6 +38,16 @@ class PatientSums:
     patients: tuple[str, ...]
     classes: tuple[str, ...]
 
+    @property
+    def present(self) -> np.ndarray:
+        """Classes with any case (class,)."""
+        return self.count.sum(0) > 0
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weight of a case of each present class in the macro mean (present class,)."""
+        return 1 / (self.count[:, self.present].sum(0) * self.present.sum())
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -118,7 +128,7 @@ def _strata(has: np.ndarray) -> np.ndarray:
 
 def macro_mean(sums: PatientSums) -> float:
     """Mean over classes with any case, of the mean over cases, of the mean over training seeds."""
-    present = sums.count.sum(0) > 0
+    present = sums.present
     if not present.any():
         return float("nan")
     return float((sums.total.mean(0).sum(0)[present] / sums.count.sum(0)[present]).mean())
@@ -136,7 +146,7 @@ def resample(sums: PatientSums, n_boot: int, rng: np.random.Generator) -> np.nda
         weights[:, members] = rng.multinomial(
             len(members), np.full(len(members), 1 / len(members)), size=n_boot
         )
-    present = sums.count.sum(0) > 0
+    present = sums.present
     totals = weights @ sums.total.mean(0)[:, present]
     with np.errstate(invalid="ignore", divide="ignore"):
         return (totals / (weights @ sums.count[:, present])).mean(1)
@@ -167,7 +177,7 @@ def estimate(
     `rows` have the columns `AVERAGED`, or `value` in place of Dice.
     """
     sums = gather(rows, classes, value)
-    present = sums.count.sum(0) > 0
+    present = sums.present
     missing = tuple(name for name, there in zip(classes, present, strict=True) if not there)
     if not present.any():
         nan = float("nan")
@@ -212,9 +222,7 @@ def combine(terms: Sequence[tuple[float, pd.DataFrame]]) -> pd.DataFrame:
 
 def contributions(sums: PatientSums) -> np.ndarray:
     """What each patient adds to the macro mean (patient,); their sum is `macro_mean`."""
-    present = sums.count.sum(0) > 0
-    weights = 1 / (sums.count[:, present].sum(0) * present.sum())
-    return (sums.total.mean(0)[:, present] * weights).sum(1)
+    return (sums.total.mean(0)[:, sums.present] * sums.weights).sum(1)
 
 
 def sign_flip_test(values: np.ndarray, n_permutations: int, rng: np.random.Generator) -> float:

@@ -50,16 +50,7 @@ def video(folder: Path) -> Path:
 
 def streamed_video(folder: Path) -> Path:
     """A video whose header comes first, so that a cut leaves it readable."""
-    path = folder / "clip.mp4"
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("mpeg4", rate=20)
-        stream.height, stream.width, stream.pix_fmt = *CLIP.shape[1:], "yuv420p"
-        for grey in CLIP:
-            for packet in stream.encode(av.VideoFrame.from_ndarray(grey, format="gray")):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
-    return path
+    return write_video(folder / "clip.mp4", CLIP, "mpeg4", container={"movflags": "faststart"})
 
 
 def sound(folder: Path) -> Path:

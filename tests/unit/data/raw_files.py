@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -43,20 +45,31 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def write_video(path: Path, frames: np.ndarray, codec: str = "libx264") -> Path:
-    """Encode uint8 (d, h, w) frames."""
+def write_video(
+    path: Path,
+    frames: np.ndarray,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    times_ms: Sequence[int] | None = None,
+    container: dict[str, str] | None = None,
+) -> Path:
+    """Encode uint8 (d, h, w) frames, evenly or each at its time; `container`: options of the file format."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=20)
-        stream.height, stream.width = frames.shape[1:]
-        stream.pix_fmt = "yuv420p"
+    with av.open(str(path), "w", options=container or {}) as file:
+        stream = file.add_stream(codec, rate=20)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:], pix_fmt
         if codec == "libx264":
             stream.options = {"crf": "10", "preset": "ultrafast"}
-        for frame in frames:
-            for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")):
-                container.mux(packet)
+        if times_ms is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for index, grey in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(grey, format="gray")
+            if times_ms is not None:
+                frame.pts, frame.time_base = times_ms[index], Fraction(1, 1000)
+            for packet in stream.encode(frame):
+                file.mux(packet)
         for packet in stream.encode():
-            container.mux(packet)
+            file.mux(packet)
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -20,20 +19,7 @@ from uscl_med3d.data.timing import MOST_LISTED, find_irregular
 
 def write_at(path: Path, frames: np.ndarray, times_ms: list[int]) -> Path:
     """Encode uint8 frames without loss, each at its time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=20)
-        stream.height, stream.width = frames.shape[1:]
-        stream.pix_fmt = "gray"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for time_ms, grey in zip(times_ms, frames, strict=True):
-            frame = av.VideoFrame.from_ndarray(grey, format="gray")
-            frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
-            for packet in stream.encode(frame):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
-    return path
+    return write_video(path, frames, "ffv1", "gray", times_ms)
 
 
 def ingest_clip(cohort: Cohort, job, frames: np.ndarray, times_ms: list[int]) -> dict:

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import check_packing
-from uscl_med3d.core.store import DATA_FILE
+from uscl_med3d.core.io import check_packing, list_data_files
 from uscl_med3d.data.clips.base import ClipInfo, check_size
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 NIFTI = (".nii", ".nii.gz")
 EXPECTED = "3 axes (columns, rows, frames), 1 grey component"
-HEADER_BYTES = 2**16
 WITHIN = ("LOCAL", "LIST")  # MHA: the pixels follow, or files are listed
 
 
@@ -86,10 +84,7 @@ class VolumeClip:
 
     def _check_data_file(self) -> None:
         """The pixels may lie in a file of their own, but in the folder of the header only."""
-        with open(self.path, "rb") as stream:
-            head = stream.read(HEADER_BYTES)
-        for match in DATA_FILE.finditer(head):
-            name = match.group(1).decode("utf-8", "replace").strip()
+        for name in list_data_files(self.path):
             parts = name.replace("\\", "/").split("/")
             if name not in WITHIN and (".." in parts or parts[0] == "" or ":" in parts[0]):
                 raise self._error(
