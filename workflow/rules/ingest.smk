@@ -17,7 +17,7 @@ rule ingest:
     benchmark:
         f"{RESULTS}/benchmarks/ingest.tsv"
     priority: 20
-    threads: 2
+    threads: PLAN.params.ingest.workers
     params:
         store=f"{RESULTS}/.store/ingest",
     message:

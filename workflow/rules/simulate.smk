@@ -17,7 +17,7 @@ if PLAN.simulated:
         benchmark:
             f"{RESULTS}/benchmarks/simulate.tsv"
         priority: 20
-        threads: 2
+        threads: PLAN.params.simulate.cohort.workers
         params:
             out=lambda wildcards, output: dirname(output.cohort),
         message:
@@ -41,7 +41,7 @@ if PLAN.simulated_sets:
         benchmark:
             f"{RESULTS}/benchmarks/simulate_general.tsv"
         priority: 20
-        threads: 2
+        threads: PLAN.params.simulate.general.workers
         params:
             out=lambda wildcards, output: dirname(output[0]),
         message:

@@ -48,4 +48,5 @@ def prepare_torch(seed: int, threads: int, *names: str | int) -> None:
 
     torch.manual_seed(derive(seed, *names) % 2**63)
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # As use_deterministic_algorithms(True, warn_only=True), without its import of the compiler, a second in every job.
+    torch.set_deterministic_debug_mode("warn")
