@@ -60,6 +60,7 @@ def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspecti
     try:
         clip = CachedClip(open_clip(row.video))
         frames, brightest, darkest, repeated = _decode(clip)
+        _check_depth(row, frames)
         region = find_fan(brightest, darkest, **fan.model_dump(exclude={"max_labels_outside"}))
         digest = hash_clip(row.video)
     except InputError as error:
@@ -104,6 +105,13 @@ def _decode(clip: Clip) -> tuple[int, np.ndarray, np.ndarray, list[int]]:
         np.minimum(darkest, frame, out=darkest)
         count += 1
     return count, brightest, darkest, repeated
+
+
+def _check_depth(row: CohortRow, frames: int) -> None:
+    """A still image cannot become a volume; a raw stream cut after its first frame has no header that would tell."""
+    if frames < 2:
+        raise InputError(file=row.video, found="1 frame", expected="a sweep of 2 frames or more",
+                         remedy="export the whole sweep again, or leave the still image out of the cohort")  # fmt: skip
 
 
 def _check_existence(row: CohortRow) -> list[InputError]:

@@ -29,7 +29,7 @@ from annotation_files import (
 )
 from broken_clips import CLIPS, dims
 from PIL import Image
-from raw_files import CLASSES, SETTINGS, Cohort, draw_mask, write_mask
+from raw_files import CLASSES, SETTINGS, Cohort, draw_clip, draw_mask, write_mask, write_video
 
 from uscl_med3d import cli
 from uscl_med3d.core.errors import InputError
@@ -74,6 +74,16 @@ def test_ingest_says_what_is_wrong_and_writes_nothing(
     assert code == 2
     check_message(message, path.name, found)
     assert not [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
+
+
+def test_still_image_is_no_sweep(
+    one_sweep: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = write_video(one_sweep.folder / "clip.mp4", draw_clip()[:1])
+    one_sweep.rows[0]["video"] = video.name
+    code, message = ingest_by_command(one_sweep, tmp_path / "out", capsys)
+    assert code == 2
+    check_message(message, video.name, "1 frame")
 
 
 @pytest.mark.parametrize("case", CLIPS)
