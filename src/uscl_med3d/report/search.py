@@ -44,6 +44,7 @@ def build_search(job: Any, curves: Sequence[Path], out: Path) -> None:
         label="search",
         columns=names | {"validation_dice": "Dice, validation", "best": "Best", "in_use": "In use"},
         integers=[name for name in varied if pd.api.types.is_integer_dtype(frame[name])],
+        points=["validation_dice"],
     )
     write_plain_table(frame, table, out)
 

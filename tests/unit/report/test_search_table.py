@@ -28,4 +28,4 @@ def test_best_and_in_use_are_told_apart(tmp_path):
     table = pd.read_csv(tmp_path / "search.csv", keep_default_na=False)
     assert list(table["validation_dice"]) == [50.0, 61.0, 55.0]
     assert list(table["best"]) == ["", "yes", ""] and list(table["in_use"]) == ["", "", "yes"]
-    assert "| full tuning | 0.2 | 61 | yes |" in (tmp_path / "search.md").read_text()
+    assert "| full tuning | 0.2 | 61.0 | yes |" in (tmp_path / "search.md").read_text()

@@ -19,7 +19,8 @@ class PlainTable:
     Attributes:
         title: above the table. caption: below it. label: of the LaTeX table.
         columns: column of the frame -> its words in the header, in order.
-        integers: columns shown with all digits; other numbers have three.
+        integers: columns shown with all digits. points: Dice points, shown with one decimal. Other numbers have three
+            digits.
         notes: lines below the caption, in Markdown only.
     """
 
@@ -28,6 +29,7 @@ class PlainTable:
     label: str
     columns: Mapping[str, str]
     integers: Collection[str]
+    points: Collection[str] = ()
     notes: Sequence[str] = ()
 
 
@@ -68,17 +70,21 @@ def to_latex(frame: pd.DataFrame, table: PlainTable) -> str:
 
 def _texts(frame: pd.DataFrame, table: PlainTable) -> list[list[str]]:
     return [
-        [_text(row[name], name in table.integers) for name in table.columns]
+        [_text(row[name], _format(name, table)) for name in table.columns]
         for row in frame.to_dict("records")
     ]
 
 
-def _text(value: Any, integer: bool) -> str:
+def _format(column: str, table: PlainTable) -> str:
+    if column in table.integers:
+        return ",.0f"
+    return ".1f" if column in table.points else ".3g"
+
+
+def _text(value: Any, number: str) -> str:
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return "–"
-    if isinstance(value, str):
-        return value
-    return f"{int(value):,}" if integer else f"{value:.3g}"
+    return value if isinstance(value, str) else format(value, number)
 
 
 def _line(values: Sequence[str]) -> str:
