@@ -70,8 +70,7 @@ def to_latex(frame: pd.DataFrame, table: PlainTable) -> str:
 
 def _texts(frame: pd.DataFrame, table: PlainTable) -> list[list[str]]:
     return [
-        [_text(row[name], _format(name, table)) for name in table.columns]
-        for row in frame.to_dict("records")
+        [_text(row[name], _format(name, table)) for name in table.columns] for row in frame.to_dict("records")
     ]
 
 
