@@ -129,11 +129,7 @@ def is_made_up(affine: np.ndarray) -> bool:
 
 
 def _affine_of(path: Path) -> np.ndarray:
-    import SimpleITK
-
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
+    reader = volume.read_header(path)
     directions = np.array(reader.GetDirection()).reshape(3, 3)
     affine = np.eye(4)
     affine[:3, :3] = directions * np.array(reader.GetSpacing())

@@ -68,15 +68,8 @@ class VolumeClip:
         return image
 
     def _read_size(self) -> tuple[int, ...]:
-        import SimpleITK
-
         self._check_data_file()
-        reader = SimpleITK.ImageFileReader()
-        reader.SetFileName(str(self.path))
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError as error:
-            raise self._error("not readable as an image volume", "an NRRD or MHA file") from error
+        reader = read_header(self.path)
         if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
             found = f"{reader.GetDimension()} axes, {reader.GetNumberOfComponents()} components"
             raise self._error(found, EXPECTED)
@@ -101,9 +94,26 @@ class VolumeClip:
         return np.rint((grey - low) * scale).astype(np.uint8)
 
     def _error(self, found: str, expected: str) -> InputError:
-        return InputError(file=self.path, found=found, expected=expected, remedy="export the sweep again")
+        return _error(self.path, found, expected)
 
 
 def open_clip(path: Path) -> VolumeClip:
     """Open a volume; its header is read at once."""
     return VolumeClip(path)
+
+
+def read_header(path: Path) -> Any:
+    """SimpleITK's reader of an NRRD or MHA file that has read the header. Raises `InputError`."""
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _error(path, "not readable as an image volume", "an NRRD or MHA file") from error
+    return reader
+
+
+def _error(path: Path, found: str, expected: str) -> InputError:
+    return InputError(file=path, found=found, expected=expected, remedy="export the sweep again")

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.data.clips.volume import read_header
 from uscl_med3d.data.tracked.calibration import SEQUENCE, Transforms, is_usable
 
 FIELD = re.compile(r"Seq_Frame(\d{4,6})_([A-Za-z0-9]+?)To([A-Z][A-Za-z0-9]*)Transform(Status)?")
@@ -46,19 +47,7 @@ class Track:
 
 def read_fields(path: Path) -> tuple[dict[str, str], tuple[int, ...]]:
     """Text fields of a volume's header, and its size (columns, rows, frames). Raises `InputError`."""
-    import SimpleITK
-
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError(
-            file=path,
-            found="not readable as an image volume",
-            expected="a tracked sweep (.igs.mha, .igs.nrrd)",
-            remedy="export the sweep again",
-        ) from error
+    reader = read_header(path)
     fields = {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
     return fields, reader.GetSize()
 
