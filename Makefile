@@ -40,8 +40,9 @@ smoke: env
 	$(RUN) '$(SNAKEMAKE) --configfile workflow/scales/smoke.yaml --unlock --quiet all && \
 	        $(SNAKEMAKE) --configfile workflow/scales/smoke.yaml'
 
+# One process per core, each with one thread for torch.
 test: env
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
 
 test-contract: env
 	$(BIN)/python -m pytest -m contract tests/workflow/contract

@@ -17,3 +17,9 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"reference data not found at {folder} (set USCL_SHARED to its folder)")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one folder share costly fixtures, so they run in one process (`make test` starts one per core)."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(str(item.path.parent)))
