@@ -78,7 +78,7 @@ def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
 
 def save(figure: Figure, out_dir: Path, name: str, dpi: int) -> None:
     """Write `<name>.png` and `<name>.pdf`; equal figures give equal bytes (no date, no version)."""
-    _fix_layout(figure)
+    _fix_layout(figure, dpi)
     with atomic(Path(out_dir) / f"{name}.png") as path:
         figure.savefig(path, dpi=dpi, metadata={"Software": None})
     dates = {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None}
@@ -86,13 +86,15 @@ def save(figure: Figure, out_dir: Path, name: str, dpi: int) -> None:
         figure.savefig(path, dpi=dpi, metadata=dates)
 
 
-def _fix_layout(figure: Figure) -> None:
+def _fix_layout(figure: Figure, dpi: int) -> None:
     """Lay the figure out once, and round the places of its panels.
 
     The solver of the automatic layout orders its equations by memory address, so that its result differs in the last
     digits from run to run, which now and then moves a grey value of an antialiased line.
     """
-    figure.draw_without_rendering()
+    figure.set_dpi(dpi)  # the widths of texts depend on it
+    for _ in range(2):  # the first moves panels, which may change their tick labels
+        figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
         left, bottom, width, height = axes.get_position(original=True).bounds

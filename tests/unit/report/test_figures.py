@@ -46,7 +46,10 @@ def test_a_full_run_is_drawn(run, tmp_path, name):
     draw(name, run.job, run.inputs, tmp_path)
     with Image.open(tmp_path / f"{name}.png") as image:
         assert image.width == pytest.approx(7.2 * run.job.figures.dpi, abs=2)
-        assert np.asarray(image.convert("L")).std() > 10
+        grey = np.asarray(image.convert("L"))
+    assert grey.std() > 10
+    edges = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    assert (edges == 255).all(), "something is cut at the edge"
     assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     assert find_figure(name).TITLE and find_figure(name).CAPTION
 

@@ -47,19 +47,22 @@ def _ranks(context: Context) -> tuple[int, ...]:
 def _ours(axes: Axes, context: Context) -> None:
     axes.set_title("this run")
     rows = context.scores[context.scores["dataset"] == "us"]
-    if rows["dice"].notna().sum() == 0 or not _ranks(context):
-        say(axes, explain_missing(rows) if _ranks(context) else "no method with a LoRA sweep")
+    grid = context.grid()
+    if grid is None or rows["dice"].notna().sum() == 0:
+        say(axes, explain_missing(rows) if grid else "no method with a LoRA sweep")
         return
-    for offset, (modules, (colour, marker)) in zip((-0.18, 0.0, 0.18), LOOK.items(), strict=True):
+    swept = [modules for modules in LOOK if modules in grid.modules]
+    for number, modules in enumerate(swept):
+        colour, marker = LOOK[modules]
         made = [_estimate(context, rank, modules) for rank in _ranks(context)]
-        x = np.arange(len(made)) + offset
+        x = np.arange(len(made)) + 0.18 * (number - (len(swept) - 1) / 2)
         mean, low, high = (_collect(made, name) for name in ("mean", "low", "high"))
         axes.errorbar(x, mean, yerr=[mean - low, high - mean], color=colour, marker=marker, capsize=2, lw=1.2,
                       label=shown(MODULES[modules]))  # fmt: skip
         for position, rank in zip(x, _ranks(context), strict=True):
             dots = _seed_means(context, rank, modules)
             axes.plot([position + 0.07] * len(dots), dots, "o", color=colour, mfc="white", ms=2.6, mew=0.7, zorder=4,
-                      label="one training seed" if (modules, rank) == ("both", _ranks(context)[0]) else None)  # fmt: skip
+                      label="one training seed" if (modules, rank) == (swept[-1], _ranks(context)[0]) else None)  # fmt: skip
     seeds_text = (
         f"{len(context.job.training_seeds)} training seed{'s' * (len(context.job.training_seeds) > 1)}"
     )
@@ -108,5 +111,7 @@ def _collect(cells: Sequence[Any], name: str) -> np.ndarray:
 
 
 def _finish(axes: Axes, context: Context) -> None:
-    axes.set_xticks(range(len(_ranks(context))), [str(rank) for rank in _ranks(context)])
+    ranks = _ranks(context)
+    axes.set_xticks(range(len(ranks)), [str(rank) for rank in ranks])
+    axes.set_xlim(-0.5, len(ranks) - 0.5)
     axes.set(xlabel="LoRA rank", ylabel=f"Dice after {context.last_point} clicks")
