@@ -42,7 +42,7 @@ smoke: env
 
 # One process per core, each with one thread for torch.
 test: env
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 test-contract: env
 	$(BIN)/python -m pytest -m contract tests/workflow/contract
