@@ -229,10 +229,11 @@ def compare(a: SimpleNamespace) -> None:
 
 
 def readme(a: SimpleNamespace) -> None:
-    """Rewrite the README's result sections from the results folder."""
-    from uscl_med3d.report.readme import update_readme
+    """Rewrite the result sections of README.md and docs/study.md from the results folders."""
+    from uscl_med3d.report.readme import PAGES, update_page
 
-    update_readme(Path("README.md"), Path("results/phantom"))
+    for page, results in PAGES.items():
+        update_page(Path(page), Path(results))
 
 
 def _by_name(folders: Sequence[Path]) -> dict[str, Path]:

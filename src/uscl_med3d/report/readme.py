@@ -1,4 +1,4 @@
-"""The two sections of README.md that show results: rewritten from the results folder, never by hand."""
+"""Sections of Markdown pages that show results: rewritten from a results folder, never by hand."""
 
 from __future__ import annotations
 
@@ -10,14 +10,44 @@ import pandas as pd
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_text
 
+PAGES = {"README.md": "results/phantom", "docs/study.md": "results/study"}
+"""Page -> folder of the results that it shows."""
 
-def update_readme(readme: Path, results: Path) -> None:
-    """Put the last clicks of Table 1, Tables 2 and 4 and the cost of the run between the markers of `readme`."""
-    text = Path(readme).read_text(encoding="utf-8")
-    for name in ("table1", "table4"):
-        table = (results / f"tables/{name}.md").read_text(encoding="utf-8")
-        text = replace_section(text, name, keep_last_clicks(table), readme)
-    write_text(readme, replace_section(text, "cost", cost_table(results / "benchmarks"), readme))
+
+def update_page(page: Path, results: Path) -> None:
+    """Fill every section between `<!-- begin NAME -->` and `<!-- end NAME -->` of a page.
+
+    NAME is `cost` (what the run cost), `verdicts` (claims that this run has an estimate for), or a table, of which the
+    rows of the last click are shown.
+    """
+    text = Path(page).read_text(encoding="utf-8")
+    for name in re.findall(r"<!-- begin (\w+) -->", text):
+        text = replace_section(text, name, _content(name, Path(results)), page)
+    write_text(page, text)
+
+
+def _content(name: str, results: Path) -> str:
+    if name == "cost":
+        return cost_table(results / "benchmarks")
+    if name == "verdicts":
+        return verdict_table(results / "claims.csv")
+    return keep_last_clicks((results / f"tables/{name}.md").read_text(encoding="utf-8"))
+
+
+def verdict_table(claims: Path) -> str:
+    """Claim, verdict and estimate of every claim that the run could test, and how many it could not."""
+    frame = pd.read_csv(claims, keep_default_na=False)
+    tested = frame[frame["estimate"] != ""]
+    lines = ["| Claim of the paper | Verdict | Estimate |", "|---|---|---|"]
+    for row in tested.to_dict("records"):
+        low, high = row["ci_low"], row["ci_high"]
+        interval = f" [{float(low):.1f}, {float(high):.1f}]" if low != "" else ""
+        number = f"{float(row['estimate']):.1f}{interval}"
+        lines.append(f"| {row['claim']} | **{row['verdict']}** | {number} |")
+    left = len(frame) - len(tested)
+    return "\n".join(
+        [*lines, "", f"Claims that need runs not made yet: {left}."] if left else lines
+    )
 
 
 def keep_last_clicks(table: str) -> str:

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.report.readme import cost_table, keep_last_clicks, replace_section
+from uscl_med3d.report.readme import (
+    PAGES,
+    cost_table,
+    keep_last_clicks,
+    replace_section,
+    update_page,
+    verdict_table,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -47,12 +53,26 @@ def test_only_the_last_clicks_are_kept():
     )
 
 
-@pytest.mark.parametrize("name", ["table1", "table4"])
-def test_the_readme_shows_the_committed_table(name):
-    table = ROOT / f"results/phantom/tables/{name}.md"
-    if not table.is_file():
-        pytest.skip("no results of the default scale in this checkout")
-    shown = re.search(
-        rf"<!-- begin {name} -->\n(.*?)<!-- end {name} -->", (ROOT / "README.md").read_text(), re.DOTALL
+def test_verdicts_leave_out_what_was_not_tested(tmp_path):
+    (tmp_path / "claims.csv").write_text(
+        "id,claim,estimate,ci_low,ci_high,verdict\n"
+        "a,One.,1.26,0.5,2,supported\nb,Two.,,,,undecided\nc,Three.,4.33,,,contradicted\n"
     )
-    assert shown.group(1).strip() == keep_last_clicks(table.read_text()).strip(), "run `make readme`"
+    assert verdict_table(tmp_path / "claims.csv").splitlines()[2:] == [
+        "| One. | **supported** | 1.3 [0.5, 2.0] |",
+        "| Three. | **contradicted** | 4.3 |",
+        "",
+        "Claims that need runs not made yet: 1.",
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_show_the_committed_results(page, tmp_path):
+    results = ROOT / PAGES[page]
+    if not (results / "claims.csv").is_file():
+        pytest.skip(f"no {PAGES[page]} in this checkout")
+    there = (ROOT / page).read_text()
+    assert "<!-- begin " in there
+    (tmp_path / "page.md").write_text(there)
+    update_page(tmp_path / "page.md", results)
+    assert (tmp_path / "page.md").read_text() == there, "run `make readme`"
