@@ -45,9 +45,7 @@ def verdict_table(claims: Path) -> str:
         number = f"{float(row['estimate']):.1f}{interval}"
         lines.append(f"| {row['claim']} | **{row['verdict']}** | {number} |")
     left = len(frame) - len(tested)
-    return "\n".join(
-        [*lines, "", f"Claims that need runs not made yet: {left}."] if left else lines
-    )
+    return "\n".join([*lines, "", f"Claims that need runs not made yet: {left}."] if left else lines)
 
 
 def keep_last_clicks(table: str) -> str:
