@@ -15,7 +15,7 @@ RUN := PATH="$(abspath $(BIN)):$$PATH" workflow/alone sh -c
 SNAKEMAKE := snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce smoke test test-contract bench readme record pull lint regenerate verify audit
+.PHONY: help env reproduce smoke test test-contract bench readme record pull lock lint regenerate verify audit
 
 help:
 	@sed -n '1,2p' Makefile
@@ -76,6 +76,10 @@ record: env
 
 pull: env
 	$(RUN) 'dvc pull && $(SNAKEMAKE) --touch --forceall --quiet all'
+
+# The lock again after a change of dependencies; versions already in it stay (uv reads the rest from pyproject.toml).
+lock:
+	uv pip compile pyproject.toml --all-extras --quiet --output-file requirements.lock
 
 lint: env
 	$(BIN)/ruff check src tests && $(BIN)/ruff format --check src tests && $(BIN)/snakefmt --check Snakefile workflow
