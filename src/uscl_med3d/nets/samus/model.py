@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from uscl_med3d.nets.sam.model import Sam
 from uscl_med3d.nets.samus.config import split_samus
@@ -49,14 +49,14 @@ def build_samus(architecture: Mapping[str, Any]) -> Samus:
     return Samus(sam, SamusEncoder(vit, own))
 
 
-def trained_names(network: nn.Module) -> list[str]:
+def trained_names(network: Samus) -> list[str]:
     """Names of the parameters that SAMUS trains: its own components and the global tables; the rest is SAM's.
 
     Officially the global blocks are found by the digits 2, 5, 8 and 11 in the names; at full size that is the
     same choice.
     """
     own = ("cnn_embed", "post_pos_embed", "Adapter")
-    blocks = network.image_encoder.config.global_blocks  # type: ignore[union-attr]
+    blocks = cast(SamusEncoder, network.image_encoder).config.global_blocks
     tables = tuple(f"image_encoder.blocks.{index}.attn.rel_pos" for index in blocks)
     return [
         name

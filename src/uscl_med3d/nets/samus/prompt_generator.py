@@ -5,6 +5,7 @@ Source: xianlin7/SAMUS@030ed07cebe4:models/segment_anything_samus_autoprompt/mod
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -159,7 +160,7 @@ def feature_adapter(dim: int) -> nn.Sequential:
     """Image embedding -> dense prompt, (b, dim, g, g) -> the same: four convolutions, each with norm and GELU."""
     widths = (dim, dim // 4, dim // 4, dim // 4, dim)
     layers: list[nn.Module] = []
-    for c_in, c_out in zip(widths[:-1], widths[1:], strict=True):
+    for c_in, c_out in itertools.pairwise(widths):
         layers += [
             nn.Conv2d(c_in, c_out, kernel_size=3, padding=1, bias=False),
             LayerNorm2d(c_out),
