@@ -12,7 +12,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.data.general import Case, Reading, hash_case, list_cases, load_case
 from uscl_med3d.methods.base import ClickMethod
-from uscl_med3d.train.crops import Batch, CropSource, draw_balanced
+from uscl_med3d.train.crops import Batch, CropReference, CropSource, draw_balanced
 from uscl_med3d.train.validation import choose_validation_crops, validate
 
 
@@ -72,24 +72,40 @@ class GeneralCrops:
     def draw(self, step: int) -> Batch:
         """The crops of one step."""
         random = rng(self.seed, self.stage, "batch", step)
-        names = sorted(self.sets)
-        chosen = []
-        for _ in range(self.schedule.batch_size):
-            chosen += draw_balanced(self.sets[names[int(random.integers(len(names)))]], 1, random)
-        crops = [self.source.draw_crop(self.targets[index], random) for index in chosen]
+        crops = self.draw_references(self.schedule.batch_size, random)
         return flip(self.source.cut_batch(crops), self.schedule.flip_probability, random)
 
-    def validate(self, method: ClickMethod) -> float:
-        """Mean Dice (0..100) of the validation crops after `validation_clicks` clicks."""
-        schedule = self.schedule
+    def draw_references(self, count: int, random: np.random.Generator) -> list[CropReference]:
+        """`count` crops: first a set, then a structure of that set, then a case, then a voxel."""
+        names = sorted(self.sets)
+        chosen = []
+        for _ in range(count):
+            chosen += draw_balanced(self.sets[names[int(random.integers(len(names)))]], 1, random)
+        return [self.source.draw_crop(self.targets[index], random) for index in chosen]
+
+    def validate(self, method: ClickMethod, clicks: int, other_image: bool) -> float:
+        """Mean Dice (0..100) of the validation crops after `clicks` clicks; `other_image` as in `train.validation`."""
         return validate(
-            method, self.source, self.validation_crops, schedule.validation_clicks,
-            schedule.click_simulator, schedule.batch_size, (self.seed, self.stage),
-        )  # fmt: skip
+            method,
+            self.source,
+            self.validation_crops,
+            clicks=clicks,
+            simulator=self.schedule.click_simulator,
+            seeds=(self.seed, self.stage),
+            other_image=other_image,
+        )
 
     def _load(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         image, label, _, _ = load_case(self.cases[key])
         return image, label
+
+
+def flip_labels(
+    image: np.ndarray, label: np.ndarray, probability: float, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mirror an image and its label map (d, h, w) along each axis with `probability`."""
+    axes = [axis for axis in range(3) if random.random() < probability]
+    return np.flip(image, axes).copy(), np.flip(label, axes).copy()
 
 
 def flip(batch: Batch, probability: float, random: np.random.Generator) -> Batch:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from uscl_med3d.core.io import sha256, write_csv, write_json
 from uscl_med3d.core.seeds import prepare_torch, rng, torch_generator
 from uscl_med3d.foundation.distillation import Distiller
-from uscl_med3d.foundation.sam_med3d import check_file
+from uscl_med3d.foundation.official import check_file
 from uscl_med3d.foundation.scenes import Pictures, draw_pictures
 from uscl_med3d.foundation.slice_clicks import SliceBatch, click_loss, describe_job, mean_dice
 from uscl_med3d.methods.base import torch_device

@@ -19,8 +19,8 @@ from uscl_med3d.core.seeds import prepare_torch, rng
 from uscl_med3d.data.general import Reading
 from uscl_med3d.foundation.distillation import Distiller
 from uscl_med3d.foundation.general_slices import GeneralSlices
+from uscl_med3d.foundation.official import check_file
 from uscl_med3d.foundation.sam import write_facts
-from uscl_med3d.foundation.sam_med3d import check_file
 from uscl_med3d.foundation.slice_clicks import click_loss, describe_job, mean_dice
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.sam_med2d import SamMed2DMethod

@@ -12,7 +12,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256, write_csv, write_json
 from uscl_med3d.core.params.foundation_mobile_sam import MobileSamFoundation, TinyVitArchitecture
 from uscl_med3d.core.params.foundation_tinysam import TinySamFoundation
-from uscl_med3d.foundation.sam_med3d import check_file
+from uscl_med3d.foundation.official import check_file
 from uscl_med3d.nets.mobile_sam import build_mobile_sam, describe
 from uscl_med3d.nets.sam import OFFICIAL_DECODER, Sam, build_sam
 from uscl_med3d.nets.sam.checkpoint import load_named, load_official, read_weights, save_weights

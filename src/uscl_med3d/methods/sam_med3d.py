@@ -22,10 +22,11 @@ from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig, build_sam_med3d,
 
 @dataclass
 class State:
-    """Embedded crops (b, c, g, g, g) and the last low-resolution logits (b, 1, 4g, 4g, 4g)."""
+    """Embedded crops (b, c, g, g, g), the last low-resolution logits (b, 1, 4g, 4g, 4g), their predicted IoU (b, 1)."""
 
     embedding: Tensor
     mask: Tensor
+    quality: Tensor
 
 
 class SamMed3DOptions(Section):
@@ -65,7 +66,10 @@ class SamMed3DMethod(ClickMethod):
     def start(self, embedding: Tensor) -> State:
         """The first prediction gets a mask prompt of zeros, as upstream in training and inference."""
         side = self.network.config.mask_size
-        return State(embedding, embedding.new_zeros(embedding.shape[0], 1, side, side, side))
+        count = embedding.shape[0]
+        return State(
+            embedding, embedding.new_zeros(count, 1, side, side, side), embedding.new_zeros(count, 1)
+        )
 
     def click(self, state: State, points: Tensor, labels: Tensor) -> Tensor:
         """See `Method.click`; the fed-back mask carries no gradient."""
@@ -75,7 +79,7 @@ class SamMed3DMethod(ClickMethod):
             # The grid's encoding has its first two axes swapped; swapped clicks are encoded as their cell.
             points = points[..., [1, 0, 2]]
         prompt = (points.to(self.device, torch.float32), labels.to(self.device))
-        low, _ = self.network.decode(state.embedding, prompt, masks=state.mask)
+        low, state.quality = self.network.decode(state.embedding, prompt, masks=state.mask)
         state.mask = low.detach()
         return self.network.upsample(low)
 

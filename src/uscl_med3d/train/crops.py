@@ -85,18 +85,29 @@ class CropSource:
         voxel = np.unravel_index(candidates[int(random.integers(candidates.size))], label.shape)
         return CropReference(target, (int(voxel[0]), int(voxel[1]), int(voxel[2])))
 
+    def cut_labels(self, reference: CropReference) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int]]:
+        """Image float32 and label map uint8 (s, s, s) of one crop, and its voxel in crop indices.
+
+        Voxels outside the volume are zero in the image and 255 in the label map.
+        """
+        image, label = self.load(reference.target.case)
+        origin: Origin = centre_crop_on(reference.voxel, image.shape, self.size)
+        return (
+            cut(image, origin, self.size, fill=0).astype(np.float32),
+            cut(label, origin, self.size, fill=IGNORE),
+            to_crop(reference.voxel, origin),
+        )
+
     def cut_batch(self, references: Sequence[CropReference]) -> Batch:
         """Cut and stack; voxels outside a volume are zero in the image and ignored in the truth."""
         images, truths, clicks = [], [], []
         for reference in references:
-            image, label = self.load(reference.target.case)
-            origin: Origin = centre_crop_on(reference.voxel, image.shape, self.size)
-            crop = cut(label, origin, self.size, fill=IGNORE)
-            truth = (crop == reference.target.value).astype(np.uint8)
-            truth[crop == IGNORE] = IGNORE
-            images.append(cut(image, origin, self.size, fill=0).astype(np.float32))
+            image, label, click = self.cut_labels(reference)
+            truth = (label == reference.target.value).astype(np.uint8)
+            truth[label == IGNORE] = IGNORE
+            images.append(image)
             truths.append(truth)
-            clicks.append(to_crop(reference.voxel, origin))
+            clicks.append(click)
         return Batch(np.stack(images)[:, None], np.stack(truths)[:, None], np.array(clicks))
 
 

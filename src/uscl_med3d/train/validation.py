@@ -13,8 +13,10 @@ import torch
 
 from uscl_med3d.core.seeds import Seeds, rng
 from uscl_med3d.methods.base import ClickMethod
+from uscl_med3d.train.clicking import add_clicks, first_clicks
 from uscl_med3d.train.crops import IGNORE, CropReference, CropSource, Target, draw_crop_list
-from uscl_med3d.train.loop import add_clicks, first_clicks
+
+BATCH = 8  # crops predicted at once; only floating-point sums depend on it
 
 
 def choose_validation_crops(
@@ -33,17 +35,27 @@ def choose_validation_crops(
 
 
 def validate(
-    method: ClickMethod, source: CropSource, crops: Sequence[CropReference], clicks: int, simulator: str,
-    batch_size: int, seeds: Seeds,
-) -> float:  # fmt: skip
-    """Mean over classes of the mean Dice (0..100) of the crops after `clicks` clicks; NaN without crops."""
+    method: ClickMethod,
+    source: CropSource,
+    crops: Sequence[CropReference],
+    *,
+    clicks: int,
+    simulator: str,
+    seeds: Seeds,
+    other_image: bool = False,
+) -> float:
+    """Mean over classes of the mean Dice (0..100) of the crops after `clicks` clicks; NaN without crops.
+
+    With `other_image` each crop is shown the image of the next crop in its batch: what remains is not seen.
+    """
     scores: dict[str, list[float]] = {}
     method.network.eval()
     with torch.inference_mode():
-        for start in range(0, len(crops), batch_size):
-            part = crops[start : start + batch_size]
+        for start in range(0, len(crops), BATCH):
+            part = crops[start : start + BATCH]
             batch = source.cut_batch(part)
-            state = method.encode(torch.from_numpy(batch.images))
+            images = np.roll(batch.images, 1, 0) if other_image else batch.images
+            state = method.encode(torch.from_numpy(images))
             points, labels = first_clicks(batch)
             for click in range(clicks):
                 prediction = method.click(state, points, labels) > 0

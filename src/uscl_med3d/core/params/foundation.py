@@ -13,18 +13,53 @@ from uscl_med3d.core.params.foundation_sam import SamFoundation
 from uscl_med3d.core.params.foundation_sam_med2d import SamMed2DFoundation
 from uscl_med3d.core.params.foundation_tinysam import TinySamFoundation
 from uscl_med3d.core.params.scenes import SceneSettings
-from uscl_med3d.core.params.training import ClickTraining
+from uscl_med3d.core.params.schedule import Schedule
 from uscl_med3d.core.params.weights import Weights
 
 
-class BaseTraining(ClickTraining):
-    """Click training on crops drawn anew in every step."""
+class BaseCrops(Section):
+    """Which crops of the general-domain sets are drawn, and how the learning curve is measured."""
 
-    learning_rate: float = Field(gt=0)
-    position_scale: float = Field(gt=0)
     flip_probability: float = Field(ge=0, le=1)
+    min_target_voxels: int = Field(ge=1)
+    click_simulator: Literal["random_error", "largest_error_centre"]
     validation_patients: int = Field(ge=0)
     validation_targets: int = Field(ge=0)
+    validation_clicks: int = Field(ge=1)
+    cached_cases: int = Field(ge=1)
+
+
+class DenseTraining(Schedule):
+    """First stage: the encoder learns every structure, voxel by voxel."""
+
+    learning_rate: float = Field(gt=0)
+    fast_share: float = Field(gt=0)
+    neck_share: float = Field(gt=0)
+    neck_start: float = Field(ge=0)
+    background_bias: float
+    structure_bias: float
+    majority: float = Field(gt=0.5, le=1)
+
+
+class ObjectClickTraining(Schedule):
+    """Second stage: prompt encoder and decoder learn clicks, the encoder is frozen."""
+
+    learning_rate: float = Field(gt=0)
+    first_click_steps: int = Field(ge=0)
+    clicks: int = Field(ge=2)
+    objects_per_crop: int = Field(ge=1)
+    min_object_voxels: int = Field(ge=1)
+    position_scale: float = Field(gt=0)
+    query_scale: float = Field(gt=0)
+    quality_weight: float = Field(ge=0)
+
+
+class BaseTraining(Section):
+    """Both stages of the small SAM-Med3D's training."""
+
+    crops: BaseCrops
+    dense: DenseTraining
+    clicks: ObjectClickTraining
 
 
 class SamMed3DFoundation(Weights):

@@ -82,11 +82,11 @@ class MaskDecoder(nn.Module):
         # The masks that are not returned need neither their hyper-network nor their product with the voxels.
         chosen = range(1, self.num_mask_tokens) if multimask_output else range(1)
         weights = torch.stack([self.output_hypernetworks_mlps[m](tokens[:, 1 + m]) for m in chosen], 1)
-        masks = self._upscale(image, weights, grid)
+        masks = self.upscale(image, weights, grid)
         quality = self.iou_prediction_head(tokens[:, 0])[:, chosen.start : chosen.stop]
         return masks, quality
 
-    def _upscale(self, image: Tensor, weights: Tensor, grid: torch.Size) -> Tensor:
+    def upscale(self, image: Tensor, weights: Tensor, grid: torch.Size) -> Tensor:
         """Image tokens (b, s, c) and weights (b, m, c / 8) -> logits (b, m, 4g, 4g, 4g)."""
         layers = cast(
             "tuple[nn.ConvTranspose3d, LayerNorm3d, nn.GELU, nn.ConvTranspose3d, nn.GELU]",
