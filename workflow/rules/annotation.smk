@@ -73,13 +73,13 @@ rule annotation_evaluate:
     resources:
         gpu=PLAN.gpus,
     params:
-        general=PLAN.general_folders,
+        general=lambda wildcards: PLAN.general_folders,
     message:
         "annotation: scores of {wildcards.number} key frames"
     shell:
         "uscl-med3d evaluate --params {input.params} --volumes {input.volumes} --splits {input.splits}"
         " --pseudolabels {input.pseudolabels}"
-        " --general {params.general} --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl}"
+        " --general {params.general:q} --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl}"
         " --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
 
 

@@ -12,6 +12,7 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 PLAN.write_job_files()
+PLAN.write_listings()
 announce()
 drop_dead_lock()
 RESULTS = PLAN.results

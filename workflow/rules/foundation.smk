@@ -25,7 +25,7 @@ rule foundation:
         "foundation: {wildcards.model}"
     shell:
         "uscl-med3d foundation --model {wildcards.model} --params {input.params} --receipt {output.receipt}"
-        " --general {params.general}"
+        " --general {params.general:q}"
         " --teacher {input.teacher} --weights {output.weights} --curve {output.curve} > {log} 2>&1"
 
 

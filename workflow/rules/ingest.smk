@@ -5,7 +5,6 @@ rule ingest:
     input:
         params=PLAN.job_file("ingest"),
         code=list_sources("uscl_med3d.data.ingest"),
-        cohort=PLAN.cohort_csv,
         files=PLAN.cohort_files(),
     output:
         volumes=directory(f"{RESULTS}/volumes"),
@@ -20,9 +19,10 @@ rule ingest:
     threads: PLAN.params.ingest.workers
     params:
         store=f"{RESULTS}/.store/ingest",
+        cohort=lambda wildcards: PLAN.cohort_csv,  # a user's path: braces in it are no wildcards
     message:
         "ingest: videos and key frames to volumes"
     shell:
-        "uscl-med3d ingest --params {input.params} --receipt {output.receipt} --cohort {input.cohort}"
+        "uscl-med3d ingest --params {input.params} --receipt {output.receipt} --cohort {params.cohort:q}"
         " --volumes {output.volumes} --splits {output.splits}"
         " --failures {output.failures} --store {params.store} > {log} 2>&1"

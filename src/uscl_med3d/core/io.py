@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 HEADER_BYTES = 2**16
 # How a volume's header names the file with its pixels (MHA, NRRD).
 DATA_FILE = re.compile(rb"^(?:ElementDataFile\s*=|data ?file:)\s*(\S[^\r\n]*)", re.MULTILINE | re.IGNORECASE)
+# Its numbered form: before, width, after, first, last, step.
+NUMBERED = re.compile(r"([^%]*)%0?(\d{0,2})d(\S*)\s+(\d{1,9})\s+(\d{1,9})(?:\s+(\d{1,9}))(?:\s+\d+)?")
+MOST_FILES = 100_000  # of a numbered form
 MOST_VALUES = 2**31  # of a volume: 1290 to the third
 MOST_PACKED = 1100  # values in a byte of a gzip stream; deflate reaches 1032
 DETACHED = (".mhd", ".nhdr")  # headers whose pixels are in another file
@@ -140,10 +143,25 @@ def save_volume(path: str | Path, array_dhw: np.ndarray, spacing_dhw: tuple[floa
 
 
 def list_data_files(path: Path) -> list[str]:
-    """Names that a volume's header gives for the file with its pixels, as they are written there."""
+    """Names that a volume's header gives for the files with its pixels, as they are written there.
+
+    A list below the header (`LIST`) and a numbered pattern (`slice%03d.raw 1 20 1`) are written out.
+    """
     with open(path, "rb") as stream:
         head = stream.read(HEADER_BYTES)
-    return [match.group(1).decode("utf-8", "replace").strip() for match in DATA_FILE.finditer(head)]
+    found: list[str] = []
+    for match in DATA_FILE.finditer(head):
+        name = match.group(1).decode("utf-8", "replace").strip()
+        if name.split()[0] == "LIST":
+            below = head[match.end() :].decode("utf-8", "replace").splitlines()
+            found += [line.strip() for line in below if line.strip()]
+        elif numbered := NUMBERED.fullmatch(name):
+            before, width, after, first, last, step = numbered.groups()
+            numbers = range(int(first), int(last) + 1, max(1, int(step)))[:MOST_FILES]
+            found += [f"{before}{str(number).zfill(int(width or 0))}{after}" for number in numbers]
+        else:
+            found.append(name)
+    return found
 
 
 def check_packing(path: str | Path, values: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.foundations import FOUNDATIONS, list_needed
 from uscl_med3d.core.io import read_json, write_text
+from uscl_med3d.core.listing import list_cohort, write_listing
 from uscl_med3d.core.params.methods import Run
 from uscl_med3d.core.reporting import FIGURES
 from uscl_med3d.core.runs import cell_id, list_runs, main_run, pretraining
@@ -98,22 +98,27 @@ class Plan:
         return f"{self.raw}/cohort.csv" if self.simulated else self.params.cohort
 
     def cohort_files(self) -> list[str]:
-        """Everything that `ingest` reads: an edited key frame of the user's own cohort re-runs it."""
+        """What `ingest` depends on: the simulated files, or the listing of the user's own (`core.listing`)."""
         if self.simulated:
             return [self.cohort_csv, *(f"{self.raw}/{part}" for part in ("videos", "key_frames", "truth"))]
-        base, files = Path(self.cohort_csv).parent, [self.cohort_csv]
-        if Path(self.cohort_csv).is_file():
-            # utf-8-sig: spreadsheet programs put a byte-order mark in front.
-            with open(self.cohort_csv, newline="", encoding="utf-8-sig") as stream:
-                for row in csv.DictReader(stream, skipinitialspace=True):
-                    # A missing file is not listed here: the check before the run reports all of them at once.
-                    columns = ("video", "key_frames", "reference", "corrections")
-                    cells = [(row.get(key) or "").strip() for key in columns]
-                    named = [base / cell for cell in cells if cell]
-                    for path in named:
-                        files += [str(path)] if path.is_file() else _list_annotations(path)
-                    files += _list_parts(named[0]) if named else []
-        return files
+        return [self._listing("cohort")]
+
+    def write_listings(self) -> None:
+        """Write what the user's own files hold; an unchanged listing keeps its time, so nothing re-runs."""
+        named: dict[str, list[Path]] = {} if self.simulated else {"cohort": list_cohort(self.cohort_csv)}
+        for name, place in self.params.general.items():
+            if place != "simulate" and Path(place).exists():
+                named[f"general_{name}"] = [Path(place)]
+        for model in self.foundations:
+            weights = getattr(self.params.foundation, model).weights
+            if weights != "train" and Path(weights).exists():
+                beside = Path(weights).parent / "config.json"
+                named[f"foundation_{model}"] = [Path(weights), *([beside] if beside.is_file() else [])]
+        for name, places in named.items():
+            write_listing(Path(self._listing(name)), places, Path(self.results, ".store/hashes", f"{name}.json"))
+
+    def _listing(self, name: str) -> str:
+        return f"{self.results}/inputs/{name}.json"
 
     def general_folder(self, name: str) -> str:
         """Folder of one general-domain set: simulated here, or the user's own copy."""
@@ -127,11 +132,22 @@ class Plan:
 
     @property
     def general_inputs(self) -> list[str]:
-        """Of these, what can be a rule's input: simulated, or there. The check before a run reports the missing."""
+        """Of these, what can be a rule's input: simulated folders, and listings of the user's own that are there.
+
+        The check before a run reports the missing.
+        """
+        return self._general_inputs(self.general_folders)
+
+    def _general_inputs(self, folders: Iterable[str]) -> list[str]:
+        listings = {
+            place: self._listing(f"general_{name}")
+            for name, place in self.params.general.items()
+            if place != "simulate"
+        }
         return [
-            folder
-            for folder in self.general_folders
-            if folder in self.simulated_sets or Path(folder).exists()
+            listings.get(folder, folder)
+            for folder in folders
+            if folder not in listings or Path(folder).exists()
         ]
 
     # ------------------------------------------------------------------------------------------ base models
@@ -153,7 +169,7 @@ class Plan:
 
     def foundation_inputs(self, model: str) -> list[str]:
         """Of these, what can be a rule's input (see `general_inputs`)."""
-        return [folder for folder in self.general_inputs if folder in self.foundation_general(model)]
+        return self._general_inputs(self.foundation_general(model))
 
     def teacher(self, model: str) -> list[str]:
         """Weights of the base model that a base model learns from."""
@@ -163,9 +179,10 @@ class Plan:
         return []
 
     def official_checkpoint(self, model: str) -> list[str]:
-        """The file that a base model is loaded from, if it is there; nothing where the model is trained."""
+        """Listing of the file that a base model is loaded from, if it is there; nothing where the model is trained."""
         weights = getattr(self.params.foundation, model).weights
-        return [weights] if weights != "train" and Path(weights).exists() else []
+        there = weights != "train" and Path(weights).exists()
+        return [self._listing(f"foundation_{model}")] if there else []
 
     def base_weights(self, run: str) -> list[str]:
         """Weights of the base model of a run's method; nothing for methods that start from none."""
@@ -286,17 +303,3 @@ class Plan:
         foundation = [f"{self.results}/curves/foundation/{model}.csv" for model in self.foundations]
         pretrain = [f"{self.results}/curves/pretrain/{name}.csv" for name in self.pretrainings]
         return foundation + pretrain + [f"{self.results}/curves/finetune/{run}.csv" for run in self.trained]
-
-
-def _list_parts(sweep: Path) -> list[str]:
-    """Further files of a clip: those of a DICOM folder, or the calibration beside a tracked sweep (`data.tracked`)."""
-    if sweep.is_dir():
-        return [str(path) for path in sorted(sweep.iterdir()) if path.is_file()]
-    stem = sweep.name.split(".")[0]
-    found = sweep.parent.glob("*.calibration.*") if sweep.parent.is_dir() else []
-    return [str(path) for path in sorted(found) if path.name.startswith(stem)]
-
-
-def _list_annotations(folder: Path) -> list[str]:
-    """The key frames of a sweep in a folder: label images, or one JSON file per frame."""
-    return [str(path) for path in sorted(folder.glob("*")) if path.suffix.lower() in (".png", ".json")]

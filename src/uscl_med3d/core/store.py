@@ -81,13 +81,18 @@ def hash_files(paths: Iterable[Path]) -> dict[str, str | None]:
     """
     found: dict[str, str | None] = {}
     for path in paths:
-        if path.is_dir():
-            found |= {str(path / name): sha256(path / name) for name in _list_names(path)}
-        elif path.is_file():
-            found |= {str(part): sha256(part) for part in [path, *_list_companions(path)]}
+        if path.exists():
+            found |= {str(part): sha256(part) for part in list_parts(path)}
         else:
             found[str(path)] = None
     return found
+
+
+def list_parts(path: Path) -> list[Path]:
+    """A file with the files that its header refers to, or every file below a folder; nothing where there is neither."""
+    if path.is_dir():
+        return [path / name for name in _list_names(path)]
+    return [path, *_list_companions(path)] if path.is_file() else []
 
 
 def _list_companions(path: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -61,27 +62,42 @@ def test_dropped_rank_removes_its_job_files(config, tmp_path, monkeypatch):
     assert "finetune/uscl_med3d_r32_both_vcl.json" not in names
 
 
-def test_own_cohort_lists_every_file_it_names(config, tmp_path, monkeypatch):
+def test_own_cohort_is_a_listing_of_what_its_files_hold(config, tmp_path, monkeypatch):
+    """A changed file gives another listing whatever its time; an unchanged one leaves the listing's time alone."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "in/keys/s1").mkdir(parents=True)
-    (tmp_path / "in/a.mp4").touch()
-    (tmp_path / "in/keys/s1/frame_0001.png").touch()
-    (tmp_path / "in/cohort.csv").write_text("patient,sweep,video,key_frames,reference\np,s1,a.mp4,keys/s1,\n")
-    config["cohort"] = "in/cohort.csv"
-    assert Plan(config).cohort_files() == ["in/cohort.csv", "in/a.mp4", "in/keys/s1/frame_0001.png"]
-
-
-def test_own_cohort_lists_key_frames_of_every_format(config, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    names = ["coco.json", "labels.nii.gz", "annotations.xml", "s.seg.nrrd", "labelme/frame_0001.json"]
-    (tmp_path / "in/labelme").mkdir(parents=True)
+    names = ["a.mhd", "a.raw", "keys (1)/frame_0001.png", "S{0}.nii.gz", "labels.seg.nrrd", "it's/frame_0001.json"]
     for name in names:
-        (tmp_path / "in" / name).touch()
-    rows = [f"p,s{n},a.mp4,{Path(name).parts[0]}," for n, name in enumerate(names)]
-    lines = ["patient,sweep,video,key_frames,reference", *rows]
-    (tmp_path / "in/cohort.csv").write_text("\n".join(lines) + "\n")
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text("x")
+    (tmp_path / "in/a.mhd").write_text("ElementDataFile = a.raw\n")
+    cells = [("a.mhd", "keys (1)", "S{0}.nii.gz"), ("a.mhd", "it's", ""), ("missing.mp4", "labels.seg.nrrd", "")]
+    rows = [f"p,s{n},{','.join(row)}" for n, row in enumerate(cells)]
+    (tmp_path / "in/cohort.csv").write_text("\n".join(["patient,sweep,video,key_frames,reference", *rows]))
     config["cohort"] = "in/cohort.csv"
-    assert Plan(config).cohort_files() == ["in/cohort.csv", *(f"in/{name}" for name in names)]
+    (listing,) = Plan(config).cohort_files()
+    Plan(config).write_listings()
+    assert set(json.loads(Path(listing).read_text())) == {f"in/{name}" for name in [*names, "cohort.csv"]}
+    for name in ("a.raw", "keys (1)/frame_0001.png", "S{0}.nii.gz"):
+        before, time = Path(listing).read_text(), os.stat(listing).st_mtime_ns
+        Plan(config).write_listings()
+        assert os.stat(listing).st_mtime_ns == time
+        (tmp_path / "in" / name).write_text("y")
+        os.utime(tmp_path / "in" / name, (1e9, 1e9))
+        Plan(config).write_listings()
+        assert Path(listing).read_text() != before, name
+
+
+def test_own_general_set_is_a_listing(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my set {1}").mkdir()
+    (tmp_path / "my set {1}/case.nii.gz").write_text("x")
+    first = next(iter(config["general"]))
+    config["general"][first] = "my set {1}"
+    plan = Plan(config)
+    plan.write_listings()
+    assert "my set {1}" not in plan.general_inputs and "my set {1}" in plan.general_folders
+    (listing,) = [path for path in plan.general_inputs if path.endswith(".json")]
+    assert set(json.loads(Path(listing).read_text())) == {"my set {1}/case.nii.gz"}
 
 
 def test_one_pretraining_per_rank(config):

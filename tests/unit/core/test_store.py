@@ -121,3 +121,23 @@ def test_fingerprints_tell_values_and_code_apart():
     assert hash_sources("uscl_med3d.core.io") != hash_sources("uscl_med3d.core.errors")
     assert fingerprint({"a": 1, "b": Path("x")}) == fingerprint({"b": Path("x"), "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "ElementDataFile = slice%02d.raw 1 3 1\n",
+        "ElementDataFile = LIST\nslice01.raw\nslice02.raw\nslice03.raw\n",
+        "data file: slice%02d.raw 1 3 1\n\n",
+        "data file: LIST\nslice01.raw\nslice02.raw\nslice03.raw\n",
+    ],
+)
+def test_every_file_behind_a_header_counts(tmp_path, header):
+    path = tmp_path / ("clip.mhd" if "Element" in header else "clip.nhdr")
+    path.write_text(header)
+    for number in (1, 2, 3):
+        (tmp_path / f"slice{number:02d}.raw").write_text("x")
+    assert len(hash_files([path])) == 4
+    before = hash_files([path])
+    (tmp_path / "slice02.raw").write_text("y")
+    assert hash_files([path]) != before

@@ -15,7 +15,7 @@ from uscl_med3d.data.clips.base import ClipInfo, check_size
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 NIFTI = (".nii", ".nii.gz")
 EXPECTED = "3 axes (columns, rows, frames), 1 grey component"
-WITHIN = ("LOCAL", "LIST")  # MHA: the pixels follow, or files are listed
+WITHIN = ("LOCAL",)  # MHA: the pixels follow
 
 
 class VolumeClip:
