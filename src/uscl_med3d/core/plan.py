@@ -115,7 +115,9 @@ class Plan:
                 beside = Path(weights).parent / "config.json"
                 named[f"foundation_{model}"] = [Path(weights), *([beside] if beside.is_file() else [])]
         for name, places in named.items():
-            write_listing(Path(self._listing(name)), places, Path(self.results, ".store/hashes", f"{name}.json"))
+            write_listing(
+                Path(self._listing(name)), places, Path(self.results, ".store/hashes", f"{name}.json")
+            )
 
     def _listing(self, name: str) -> str:
         return f"{self.results}/inputs/{name}.json"

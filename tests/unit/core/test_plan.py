@@ -65,12 +65,23 @@ def test_dropped_rank_removes_its_job_files(config, tmp_path, monkeypatch):
 def test_own_cohort_is_a_listing_of_what_its_files_hold(config, tmp_path, monkeypatch):
     """A changed file gives another listing whatever its time; an unchanged one leaves the listing's time alone."""
     monkeypatch.chdir(tmp_path)
-    names = ["a.mhd", "a.raw", "keys (1)/frame_0001.png", "S{0}.nii.gz", "labels.seg.nrrd", "it's/frame_0001.json"]
+    names = [
+        "a.mhd",
+        "a.raw",
+        "keys (1)/frame_0001.png",
+        "S{0}.nii.gz",
+        "labels.seg.nrrd",
+        "it's/frame_0001.json",
+    ]
     for name in names:
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_text("x")
     (tmp_path / "in/a.mhd").write_text("ElementDataFile = a.raw\n")
-    cells = [("a.mhd", "keys (1)", "S{0}.nii.gz"), ("a.mhd", "it's", ""), ("missing.mp4", "labels.seg.nrrd", "")]
+    cells = [
+        ("a.mhd", "keys (1)", "S{0}.nii.gz"),
+        ("a.mhd", "it's", ""),
+        ("missing.mp4", "labels.seg.nrrd", ""),
+    ]
     rows = [f"p,s{n},{','.join(row)}" for n, row in enumerate(cells)]
     (tmp_path / "in/cohort.csv").write_text("\n".join(["patient,sweep,video,key_frames,reference", *rows]))
     config["cohort"] = "in/cohort.csv"
