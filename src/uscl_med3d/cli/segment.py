@@ -1,0 +1,148 @@
+"""`segment`: a mask for a user's own clip, from clicks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from uscl_med3d.cli.app import CLIPS, DEFAULT_SCALE, Base, Json, Scale, Vcl, Weights, WholeFrame, app
+from uscl_med3d.cli.words import PromptCommand, parse_spacing
+from uscl_med3d.core.errors import InputError
+
+EXAMPLES = """Examples
+
+uscl-med3d segment sweep.mp4 --point 310,220,40 -o mask.nii.gz
+
+uscl-med3d segment sweep.nii.gz --object liver --point 310,220,40 --object kidney --point 90,60,20 -o mask.nrrd
+
+uscl-med3d segment us.dcm --mm lps --point=-12.5,30,88 --weights uscl_med3d_r16 -o mask.nii.gz
+"""
+
+
+@app.command(cls=PromptCommand, rich_help_panel=CLIPS, epilog=EXAMPLES)
+def segment(
+    context: typer.Context,
+    input: Annotated[
+        Path, typer.Argument(help="Video, DICOM file, folder of DICOM frames, NIfTI, NRRD or MHA.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Mask: .nii.gz, .nii, .nrrd, .mha or .npy.")],
+    point: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="X,Y,Z",
+            help="Click at column,row,frame, counted from 0. X,Y,Z,0 is a click on background. Negative: --point=-1,2,3",
+        ),
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BOX", help="First and last voxel of the object: X0,Y0,Z0,X1,Y1,Z1"),
+    ] = None,
+    object: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="The prompts after it are of this object; may be repeated."),
+    ] = None,
+    mm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ras|lps]",
+            help="Prompts are patient coordinates in mm; alone: RAS for NIfTI, LPS for the rest.",
+        ),
+    ] = None,
+    spacing_mm: Annotated[
+        str | None,
+        typer.Option(metavar="ROW,COL", parser=parse_spacing, help="Pixel size, where the file lacks it."),
+    ] = None,
+    whole_frame: WholeFrame = False,
+    weights: Weights = None,
+    base: Base = None,
+    vcl: Vcl = None,
+    scale: Scale = DEFAULT_SCALE,
+    json_: Json = False,
+) -> None:
+    """Segment your own file from clicks: video, DICOM, NIfTI, NRRD or MHA to a mask on its own grid."""
+    from uscl_med3d.user.save import check_suffix
+    from uscl_med3d.user.segmenter import DEFAULT_OBJECT, Segmenter, refuse
+
+    if mm not in (None, "ras", "lps", "file"):
+        raise typer.BadParameter(f"{mm!r}: ras or lps, or no value", param_hint="--mm")
+    world: Any = {None: False, "file": True}.get(mm, mm)
+    prompts = list_prompts(context.meta["prompts"], DEFAULT_OBJECT)
+    check_suffix(output)
+    segmenter = Segmenter.load(weights, base, vcl, scale)
+    _say_model(segmenter.choice)
+    try:
+        segmenter.encode(input, spacing_mm, whole_frame)  # type: ignore[arg-type]  # parse_spacing made it numbers
+    except ValueError as error:
+        raise refuse(error, "--spacing-mm") from None
+    if segmenter.source.pixel_spacing_mm is None:
+        print("note: the input does not say its pixel size; the whole image region is scaled to the model's size "
+              "(give --spacing-mm if you know it)", file=sys.stderr)  # fmt: skip
+    for kind, name, numbers, text in prompts:
+        try:
+            if kind == "box":
+                segmenter.box(numbers, name, world)
+            else:
+                segmenter.click(numbers[:3], int(numbers[3]) if len(numbers) > 3 else 1, name, world)
+        except ValueError as error:
+            raise refuse(error, f"--{kind} {text}") from None
+    written = segmenter.save(output)
+    if json_:
+        print(json.dumps(written, indent=2))
+        return
+    for name, value in written["labels"].items():
+        print(f"{value} {name}: {written['voxels'][name]} voxels")
+
+
+def _say_model(choice: Any) -> None:
+    known = choice.validation_dice
+    print(f"model: {choice.name}" + (f" of results/{choice.scale}" if choice.scale else "")
+          + (f", validation Dice {known:.1f}" if known is not None else ""), file=sys.stderr)  # fmt: skip
+
+
+def list_prompts(given: list[tuple[str, str]], default: str) -> list[tuple[str, str, list[float], str]]:
+    """Options in the order given -> (point | box, object, numbers, text as given).
+
+    Raises:
+        InputError: no prompt, an object without prompts, numbers that are none, or too many of them.
+    """
+    prompts, name, empty = [], default, False
+    for kind, text in given:
+        if kind == "object":
+            if empty:
+                raise _bad(
+                    f"--object {name}", "no --point or --box after it", "prompts of the object after its name"
+                )
+            if not text.strip():
+                raise _bad("--object", "an empty name", "a name")
+            name, empty = text.strip(), True
+            continue
+        numbers, empty = _numbers(kind, text), False
+        prompts.append((kind, name, numbers, text))
+    if empty:
+        raise _bad(f"--object {name}", "no --point or --box after it", "prompts of the object after its name")
+    if not prompts:
+        raise _bad("the command", "no prompt", "at least one --point x,y,z or --box x0,y0,z0,x1,y1,z1")
+    return prompts
+
+
+def _numbers(kind: str, text: str) -> list[float]:
+    wanted, form = ((6,), "x0,y0,z0,x1,y1,z1") if kind == "box" else ((3, 4), "x,y,z or x,y,z,label")
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise _bad(f"--{kind} {text}", "something that is no number", form) from None
+    if len(numbers) not in wanted:
+        raise _bad(f"--{kind} {text}", f"{len(numbers)} numbers", form)
+    if kind == "point" and len(numbers) == 4 and numbers[3] not in (0, 1):
+        raise _bad(f"--{kind} {text}", f"label {numbers[3]:g}", "label 1 (object) or 0 (background)")
+    return numbers
+
+
+def _bad(file: str, found: str, expected: str) -> InputError:
+    return InputError(
+        file=file, found=found, expected=expected, remedy="correct the command (uscl-med3d segment --help)"
+    )

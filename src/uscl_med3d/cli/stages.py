@@ -1,0 +1,269 @@
+"""The stages of the pipeline, one verb each: the line that Snakemake runs also runs by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from uscl_med3d.cli.stage import Input, Inputs, Job, Measured, OptionalInput, Output, Store, stage
+
+NONE: list[Path] = []
+
+
+def load_job(stage: str, params: Path) -> Any:
+    """Values of a stage from its job file."""
+    from uscl_med3d.core.params import load_job
+
+    return load_job(stage, params)
+
+
+@stage()
+def check(params: Job) -> None:
+    """Before any work: are all external files there?"""
+    from uscl_med3d.data.check import check
+
+    check(load_job("check", params))
+
+
+@stage()
+def simulate_cohort(params: Job, out: Output) -> None:
+    """Simulated ultrasound cohort as raw files."""
+    from uscl_med3d.simulate.cohort import simulate_cohort
+
+    simulate_cohort(load_job("simulate_cohort", params), out)
+
+
+@stage()
+def simulate_general(params: Job, out: Output) -> None:
+    """Simulated general-domain sets."""
+    from uscl_med3d.simulate.general import simulate_general
+
+    simulate_general(load_job("simulate_general", params), out)
+
+
+@stage()
+def ingest(
+    params: Job, cohort: Input, volumes: Output, splits: Output, failures: Output, store: Store = None
+) -> None:
+    """Sweep videos and key frames to volumes."""
+    from uscl_med3d.data.ingest import ingest
+
+    ingest(load_job("ingest", params), cohort, volumes, splits, failures, store)
+
+
+@stage()
+def foundation(
+    params: Job,
+    model: Annotated[str, typer.Option(help="Name in the section `foundation` of params.yaml.")],
+    weights: Output,
+    curve: Output,
+    teacher: OptionalInput = None,
+    general: Inputs = NONE,
+) -> None:
+    """One base model: trained here, or an official checkpoint."""
+    from uscl_med3d.core.foundations import FOUNDATIONS
+
+    if model not in FOUNDATIONS:
+        raise typer.BadParameter(
+            f"{model!r} is not one of {', '.join(sorted(FOUNDATIONS))}", param_hint="--model"
+        )
+    train = import_module(f"uscl_med3d.foundation.{model}").train
+    train(load_job(f"foundation_{model}", params), _by_name(general), teacher, weights, curve)
+
+
+@stage()
+def pseudolabel(
+    params: Job, volumes: Input, splits: Input, seggpt: Input, out: Output, store: Store = None
+) -> None:
+    """Propagate the key-frame masks through each sweep."""
+    from uscl_med3d.pseudolabel.propagate import pseudolabel
+
+    pseudolabel(load_job("pseudolabel", params), volumes, splits, seggpt, out, store)
+
+
+@stage()
+def pretrain(
+    params: Job,
+    volumes: Input,
+    splits: Input,
+    base: Input,
+    rank: Annotated[int, typer.Option()],
+    training_seed: Annotated[int, typer.Option()],
+    weights: Output,
+    curve: Output,
+) -> None:
+    """VCL pretraining of the encoder's LoRA layers."""
+    from uscl_med3d.train.pretrain import pretrain
+
+    pretrain(load_job("pretrain", params), rank, training_seed, volumes, splits, base, weights, curve)
+
+
+@stage()
+def finetune(
+    params: Job,
+    volumes: Input,
+    splits: Input,
+    pseudolabels: Input,
+    weights: Output,
+    curve: Output,
+    info: Output,
+    cost: Measured,
+    base: OptionalInput = None,
+    vcl: OptionalInput = None,
+) -> None:
+    """Fine-tune one run on the pseudo-labels."""
+    from uscl_med3d.train.finetune import finetune
+
+    job = load_job("finetune", params)
+    finetune(job, volumes, splits, pseudolabels, base, vcl, weights, curve, info, cost)
+
+
+@stage()
+def evaluate(
+    params: Job,
+    volumes: Input,
+    splits: Input,
+    pseudolabels: Input,
+    scores: Output,
+    predictions: Output,
+    base: OptionalInput = None,
+    checkpoint: OptionalInput = None,
+    vcl: OptionalInput = None,
+    general: Inputs = NONE,
+) -> None:
+    """Score one run per case, class, click and seed."""
+    from uscl_med3d.evaluate.score import evaluate
+
+    job, sets = load_job("evaluate", params), _by_name(general)
+    evaluate(job, volumes, splits, pseudolabels, sets, base, checkpoint, vcl, scores, predictions)
+
+
+@stage()
+def measure(
+    params: Job,
+    volumes: Input,
+    splits: Input,
+    cost: Measured,
+    base: OptionalInput = None,
+    checkpoint: OptionalInput = None,
+    vcl: OptionalInput = None,
+) -> None:
+    """What one run costs at inference."""
+    from uscl_med3d.evaluate.cost import measure_cost
+
+    measure_cost(load_job("measure", params), volumes, splits, base, checkpoint, vcl, cost)
+
+
+@stage(made=lambda given: given["out"].glob("inference_cost.*"))
+def inference_cost(params: Job, out: Output, cost: Inputs = NONE) -> None:
+    """What each method costs at inference: parameters, operations, seconds, memory."""
+    from uscl_med3d.report.tables.inference_cost import build_inference_cost
+
+    build_inference_cost(load_job("report", params), cost, out / "inference_cost.csv")
+
+
+@stage()
+def gate(params: Job, scores: Input, result: Output) -> None:
+    """Does the small model mean something? Thresholds on validation patients."""
+    from uscl_med3d.evaluate.gate import check_gate
+
+    check_gate(load_job("gate", params), scores, result)
+
+
+@stage(made=lambda given: [*given["out"].glob("table[0-9]*.*"), given["metrics"]])
+def tables(params: Job, out: Output, metrics: Output, scores: Inputs = NONE) -> None:
+    """Tables 1 to 5 from per-case scores."""
+    from uscl_med3d.report.metrics import write_metrics
+    from uscl_med3d.report.tables import build_tables
+
+    build_tables(load_job("report", params), scores, out)
+    write_metrics(out, metrics)
+
+
+@stage(made=lambda given: given["out"].glob("training_cost.*"))
+def training_cost(params: Job, out: Output, info: Inputs = NONE, cost: Inputs = NONE) -> None:
+    """What each fine-tune cost: parameters, seconds, memory."""
+    from uscl_med3d.report.tables import build_training_cost
+
+    build_training_cost(load_job("report", params), info, cost, out / "training_cost.csv")
+
+
+@stage()
+def annotation(params: Job, out: Output, scores: Inputs = NONE, pseudolabels: Inputs = NONE) -> None:
+    """The annotation-cost curve: key frames, pseudo-labels, and the model trained on them."""
+    from uscl_med3d.report.annotation import build_annotation_cost
+
+    build_annotation_cost(load_job("annotation", params), scores, pseudolabels, out)
+
+
+@stage()
+def search(params: Job, out: Output, curves: Inputs = NONE) -> None:
+    """Which training values are best on validation patients, and are they in use?"""
+    from uscl_med3d.report.search import build_search
+
+    build_search(load_job("search", params), curves, out)
+
+
+@stage(made=lambda given: [given["out"] / f"{given['name']}{suffix}" for suffix in (".png", ".pdf")])
+def figure(
+    params: Job,
+    name: Annotated[str, typer.Option()],
+    volumes: Input,
+    splits: Input,
+    pseudolabels: Input,
+    out: Output,
+    scores: Inputs = NONE,
+    curves: Inputs = NONE,
+    predictions: Inputs = NONE,
+) -> None:
+    """One figure, as PNG and PDF."""
+    from uscl_med3d.report.figures import FigureInputs, draw
+
+    inputs = FigureInputs(volumes, splits, pseudolabels, scores, curves, predictions)
+    draw(name, load_job("figure", params), inputs, out)
+
+
+@stage(made=lambda given: [given["out"], given["out"].with_suffix(".md")])
+def claims(params: Job, tables: Input, pseudolabels: Input, out: Output, scores: Inputs = NONE) -> None:
+    """The paper's claims, each with our estimate and verdict."""
+    from uscl_med3d.report.claims import build_claims
+
+    build_claims(load_job("report", params), tables, scores, out, pseudolabels)
+
+
+@stage()
+def html(
+    params: Job,
+    tables: Input,
+    figures: Input,
+    claims: Input,
+    pseudolabels: Input,
+    gate: Input,
+    splits: Input,
+    jobs: Input,
+    receipts: Input,
+    failures: Input,
+    out: Output,
+) -> None:
+    """The report: one page that opens offline."""
+    from uscl_med3d.report.html import build_report
+
+    job = load_job("report", params)
+    build_report(job, tables, figures, claims, pseudolabels, gate, splits, jobs, receipts, out, failures)
+
+
+@stage()
+def complete(params: Job, failures: Input, splits: Input, out: Output) -> None:
+    """Has every sweep of the cohort been used? The last step of a run; an error names those left out."""
+    from uscl_med3d.data.failures import confirm_complete
+
+    confirm_complete(failures, splits, out)
+
+
+def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
+    """General-domain folders by their set's name, which is the folder's name."""
+    return {folder.name: folder for folder in folders}

@@ -1,0 +1,74 @@
+"""Verbs for those who keep the repository: do results, parameters, pages and code belong together?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from uscl_med3d.cli.app import DEFAULT_SCALE, UPKEEP, Scale, app
+from uscl_med3d.core.errors import InputError
+
+
+@app.command(rich_help_panel=UPKEEP)
+def audit(scale: Scale = DEFAULT_SCALE) -> None:
+    """Do the files of a finished scale belong together, and to dvc.lock?"""
+    from uscl_med3d.audit import audit
+
+    print(f"{audit(scale)} receipts: files, parameters and dvc.lock agree")
+
+
+@app.command(rich_help_panel=UPKEEP)
+def regenerate(scale: Scale = DEFAULT_SCALE) -> None:
+    """Rebuild tables and figures from scores and curves, without torch; are they the same, byte for byte?"""
+    from uscl_med3d.regenerate import describe, regenerate
+
+    result = regenerate(scale)
+    print(describe(result))
+    if result.different:
+        raise InputError(file=f"results/{scale}", found=f"{len(result.different)} files that differ",
+                         expected="what scores, curves and parameters give",
+                         remedy="run the pipeline again (make record) and commit its results")  # fmt: skip
+
+
+@app.command(rich_help_panel=UPKEEP)
+def compare(
+    folders: Annotated[tuple[Path, Path], typer.Argument(help="Two folders of tables.")],
+    tolerance: Annotated[float, typer.Option(help="In Dice points.")],
+) -> None:
+    """Do the tables of two folders agree, cell by cell within a tolerance?"""
+    from uscl_med3d.compare import compare, count_cells
+
+    different = compare(folders[0], folders[1], tolerance)
+    print("\n".join([*different, f"{count_cells(folders[0])} values compared, {len(different)} differ"]))
+    if different:
+        raise InputError(file=folders[1], found=f"{len(different)} values that differ",
+                         expected=f"differences of at most {tolerance:g}",
+                         remedy="see the list above")  # fmt: skip
+
+
+@app.command(rich_help_panel=UPKEEP)
+def readme() -> None:
+    """Rewrite the result sections of README.md and docs/study.md from the results folders."""
+    from uscl_med3d.report.readme import PAGES, update_page
+
+    for page, results in PAGES.items():
+        update_page(Path(page), Path(results))
+
+
+@app.command(rich_help_panel=UPKEEP)
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes only.")] = False,
+    fastsam3d: Annotated[bool, typer.Option("--fastsam3d", help="FastSAM3D's encoder instead.")] = False,
+    ingest: Annotated[bool, typer.Option("--ingest", help="Ingest of one sweep instead.")] = False,
+) -> None:
+    """Time the encoder against the padded reference, or ingest, into results/bench/."""
+    if ingest:
+        from uscl_med3d.bench_ingest import main as main_ingest
+
+        main_ingest([])
+        return
+    from uscl_med3d.bench import main
+
+    main([f"--{name}" for name, given in (("quick", quick), ("fastsam3d", fastsam3d)) if given])
