@@ -12,6 +12,7 @@ from uscl_med3d.data.convert import plan_grid, read_image
 from uscl_med3d.data.fan import find_fan
 from uscl_med3d.data.resample import Grid, PlaneResampler, frame_weights
 from uscl_med3d.user.inputs import Source
+from uscl_med3d.user.upsample import Axes, Axis, Box, find_box, join, label, slices
 
 Voxel = tuple[int, int, int]
 
@@ -92,32 +93,47 @@ class WorkingVolume:
         Logits are interpolated linearly; where several objects are above zero, the largest logit wins.
         """
         result = np.zeros(self.shape, np.uint8)
-        along_d = self._weights["d"]
-        for frame in range(self.shape[0]):
-            planes = [np.einsum("d,dhw->hw", along_d[frame], values) for values in logits]
-            # Most frames of most objects are empty on the coarse grid, where nothing needs the fine one.
-            if not any((plane > 0).any() for plane in planes):
-                continue
-            fine = np.stack([self._weights["h"] @ plane @ self._weights["w"].T for plane in planes])
-            best = fine.argmax(0)
-            result[frame] = np.where((fine.max(0) > 0) & self.fan, best + 1, 0)
+        box = join([find_box(values, self.axes) for values in logits])
+        if box is not None:
+            result[slices(box)] = self.label(logits, box)
         return result
 
+    def label(self, logits: list[np.ndarray], box: Box) -> np.ndarray:
+        """The part `box` of what `to_input` gives, bit for bit, in the time that this part needs."""
+        return label(logits, self.axes, box, self.fan)
+
+    def from_input(self, mask: np.ndarray, background: float, inside: float) -> np.ndarray:
+        """A mask bool (frames, rows, columns) as float32 (d, h, w): `inside` where a voxel's middle lies in it."""
+        frames, rows, columns = (
+            np.clip(np.floor(start + (np.arange(size) + 0.5) * step).astype(int), 0, length - 1)
+            for start, step, size, length in zip(
+                (0.0, self.grid.h_start_px, self.grid.w_start_px),
+                (self.grid.frame_step, self.grid.h_step_px, self.grid.w_step_px),
+                self.array.shape,
+                self.shape,
+                strict=True,
+            )
+        )
+        picked = mask[np.ix_(frames, rows, columns)]
+        return np.where(picked, inside, background).astype(np.float32)
+
+    def box_of(self, origin: Voxel, size: int) -> Box:
+        """The part of the input that the crop of `size` voxels a side at `origin` shows: middles of voxels inside it."""
+        ends = []
+        for axis, start in zip(self.axes, origin, strict=True):
+            first, end = axis.reach(max(start, 0), min(start + size, axis.size) - 1)
+            inside = np.flatnonzero(
+                (axis.at[first:end] >= start - 0.5) & (axis.at[first:end] <= start + size - 0.5)
+            )
+            ends.append((first + int(inside[0]), first + int(inside[-1]) + 1))
+        return ends[0], ends[1], ends[2]
+
     @cached_property
-    def _weights(self) -> dict[str, np.ndarray]:
+    def axes(self) -> Axes:
+        """How the input's grid lies on the working one."""
         grid, (frames, rows, columns) = self.grid, self.shape
-        return {
-            "d": _interpolate(frames, 0.0, grid.frame_step, grid.frame_size),
-            "h": _interpolate(rows, grid.h_start_px, grid.h_step_px, grid.h_size),
-            "w": _interpolate(columns, grid.w_start_px, grid.w_step_px, grid.w_size),
-        }
-
-
-def _interpolate(count: int, start: float, step: float, size: int) -> np.ndarray:
-    """Linear weights (count, size) of coarse cell middles for the middles of fine cells; held constant at the ends."""
-    at = np.clip((np.arange(count) + 0.5 - start) / step - 0.5, 0, size - 1)
-    low = np.minimum(at.astype(int), max(size - 2, 0))
-    weights = np.zeros((count, size), np.float32)
-    weights[np.arange(count), low] = 1 - (at - low)
-    weights[np.arange(count), np.minimum(low + 1, size - 1)] += at - low
-    return weights
+        return (
+            Axis.between(frames, 0.0, grid.frame_step, grid.frame_size),
+            Axis.between(rows, grid.h_start_px, grid.h_step_px, grid.h_size),
+            Axis.between(columns, grid.w_start_px, grid.w_step_px, grid.w_size),
+        )

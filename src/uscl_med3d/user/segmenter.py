@@ -13,25 +13,36 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.user import models
 from uscl_med3d.user.grid import WorkingVolume
 from uscl_med3d.user.inputs import Source, World, read_source, wrap_array
+from uscl_med3d.user.prediction import MASK_LOGIT, GivenMask, Predictor
+from uscl_med3d.user.upsample import Box, bounds, find_box, join, overlap, shift, slices
 
 Point = Sequence[float]
 DEFAULT_OBJECT = "object"
 DEFAULT_SCALE = "phantom"
 
 
+@dataclass(frozen=True, eq=False)
+class StartMask:
+    """A mask that an object starts from: bool (frames, rows, columns) of the input, and the same on the working grid."""
+
+    array: np.ndarray
+    working: GivenMask
+
+
 @dataclass(frozen=True)
 class Prompt:
-    """What one `click` or `box` gave: the object's name, clicks (d, h, w, label) on the working grid."""
+    """What one `click`, `box` or `start_from` gave: the object's name, clicks (d, h, w, label) on the working grid."""
 
     object: str
     clicks: tuple[tuple[int, int, int, int], ...]
+    mask: StartMask | None = None
 
 
 @dataclass
 class _Session:
     source: Source
     volume: WorkingVolume
-    predictor: Any
+    predictor: Predictor
     prompts: list[Prompt] = field(default_factory=list)
     logits: dict[str, tuple[tuple[Prompt, ...], np.ndarray]] = field(default_factory=dict)
 
@@ -94,8 +105,6 @@ class Segmenter:
         Raises:
             InputError: for an unreadable file. ValueError: for an unusable array or spacing.
         """
-        from uscl_med3d.user.prediction import Predictor
-
         if spacing_mm is not None and not all(0 < value < 100 for value in spacing_mm):
             raise ValueError(f"spacing_mm is (row, column) in millimetres, got {tuple(spacing_mm)}")
         source = (
@@ -149,8 +158,23 @@ class Segmenter:
             )
         self._open.prompts.append(Prompt(name, ((*middle, 1), (*outer[0], 0), (*outer[1], 0))))
 
+    def start_from(self, mask: np.ndarray, name: str = DEFAULT_OBJECT) -> None:
+        """Take a mask (frames, rows, columns) as what the object is so far; earlier prompts of it no longer count.
+
+        Later clicks correct it: the decoder starts from the mask. Outside the cubes that it sees, the mask stays.
+
+        Raises:
+            ValueError: for another shape than the input's.
+        """
+        volume = self._open.volume
+        if mask.shape != volume.shape:
+            raise ValueError(f"the mask is {mask.shape}, the input {volume.shape} (frames, rows, columns)")
+        array = mask != 0
+        start = StartMask(array, GivenMask(volume.from_input(array, -MASK_LOGIT, MASK_LOGIT)))
+        self._open.prompts.append(Prompt(name, (), start))
+
     def undo(self) -> None:
-        """Take back the last click or box. Raises `ValueError` where there is none."""
+        """Take back the last click, box or mask. Raises `ValueError` where there is none."""
         if not self._open.prompts:
             raise ValueError("there is no click to take back")
         self._open.prompts.pop()
@@ -168,8 +192,10 @@ class Segmenter:
         free = (value for value in range(1, 255) if value not in taken)
         return {name: known[name] if name in known else next(free) for name in names}
 
-    def mask(self, name: str | None = None) -> np.ndarray:
+    def mask(self, name: str | None = None, part: Box | None = None) -> np.ndarray:
         """Label map uint8 (frames, rows, columns) on the input's grid; with `name` that object alone, as 0 and 1.
+
+        part: only these frames, rows and columns, in the time that they need.
 
         Raises:
             ValueError: before any click.
@@ -178,10 +204,35 @@ class Segmenter:
         values = self.objects
         if not values or (name is not None and name not in values):
             raise ValueError("no click yet" if name is None else f"no click for {name!r} yet")
-        found = session.volume.to_input([self._predict(each) for each in values])
+        frames, rows, columns = session.volume.shape
+        part = part or ((0, frames), (0, rows), (0, columns))
+        found = np.zeros([end - first for first, end in part], np.uint8)
+        logits = [self._predict(each) for each in values]
+        box = join([find_box(each, session.volume.axes) for each in logits])
+        common = None if box is None else overlap(box, part)
+        if common is not None:
+            inside = slices(shift(common, part))
+            found[inside] = session.volume.label(logits, common)
+        for number, each in enumerate(values, 1):
+            self._keep_mask(found, part, each, number)
         if name is not None:
             return (found == 1 + list(values).index(name)).astype(np.uint8)
         return np.array([0, *values.values()], np.uint8)[found]
+
+    def extent(self, name: str) -> Box | None:
+        """Frames, rows and columns outside which an object is not; None where it is nowhere."""
+        boxes = [find_box(self._predict(name), self._open.volume.axes)]
+        start = self._start(name)
+        if start is not None and start.array.any():
+            boxes.append(bounds(start.array))
+        return join(boxes)
+
+    def quality(self, name: str) -> float | None:
+        """The model's own estimate of the IoU (0..1) of an object's mask; None where it makes none."""
+        clicks, start = self._clicks(name), self._start(name)
+        if not clicks:
+            return None
+        return self._open.predictor.quality(clicks, None if start is None else start.working)
 
     def save(self, path: str | Path) -> dict[str, Any]:
         """Write `mask()` on the input's grid and header, and a JSON beside it; returns the JSON's content.
@@ -207,12 +258,44 @@ class Segmenter:
         return self._session
 
     def _predict(self, name: str) -> np.ndarray:
-        prompts = tuple(prompt for prompt in self._open.prompts if prompt.object == name)
-        known = self._open.logits.get(name)
+        """Logits (d, h, w) of an object on the working grid; nothing above zero before its first click."""
+        session = self._open
+        prompts = tuple(prompt for prompt in session.prompts if prompt.object == name)
+        known = session.logits.get(name)
         if known is None or known[0] != prompts:
-            clicks = [click for prompt in prompts for click in prompt.clicks]
-            known = self._open.logits[name] = (prompts, self._open.predictor.predict(clicks))
+            clicks, start = self._clicks(name), self._start(name)
+            if clicks:
+                logits = session.predictor.predict(clicks, None if start is None else start.working)
+            else:
+                logits = np.full(session.volume.array.shape, -1, np.float32)
+            known = session.logits[name] = (prompts, logits)
         return known[1]
+
+    def _start(self, name: str) -> StartMask | None:
+        """The last mask that was given for an object."""
+        prompts = [prompt for prompt in self._open.prompts if prompt.object == name]
+        return next((prompt.mask for prompt in reversed(prompts) if prompt.mask is not None), None)
+
+    def _clicks(self, name: str) -> list[tuple[int, int, int, int]]:
+        """Clicks of an object since its last mask."""
+        clicks: list[tuple[int, int, int, int]] = []
+        for prompt in self._open.prompts:
+            if prompt.object == name:
+                clicks = [] if prompt.mask is not None else [*clicks, *prompt.clicks]
+        return clicks
+
+    def _keep_mask(self, found: np.ndarray, part: Box, name: str, number: int) -> None:
+        """Put a given mask into `found` on background that no cube of its object covers."""
+        start = self._start(name)
+        if start is None:
+            return
+        mask = start.array[slices(part)].copy()
+        clicks, session = self._clicks(name), self._open
+        for origin in session.predictor.list_crops(clicks, start.working) if clicks else []:
+            seen = overlap(session.volume.box_of(origin, session.predictor.size), part)
+            if seen is not None:
+                mask[slices(shift(seen, part))] = False
+        found[mask & (found == 0)] = number
 
     def _place(self, point: Point, mm: bool | World) -> tuple[int, int, int]:
         if len(point) != 3:
