@@ -81,7 +81,7 @@ def describe(result: Regenerated) -> str:
 def _list_outputs(plan: Plan, out: Path) -> Iterator[tuple[str, Callable[[], None]]]:
     results = Path(plan.results)
     job = load_job("report", results / "params/report.json")
-    scores = [results / f"scores/{run}.csv" for run in plan.runs]
+    scores = [results / f"scores/{run}.parquet" for run in plan.runs]
     missing = [path for path in scores if not path.is_file()]
     if missing:
         raise InputError(file=missing[0], found="no such file", expected="the per-case scores of every run",

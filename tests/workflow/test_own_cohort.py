@@ -85,10 +85,11 @@ def test_pseudo_labels_come_from_the_rough_key_frames(own):
 
 
 def test_no_label_no_dice(own):
-    with open(own / "scores/full_tuning.csv", newline="") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["dataset"] == "us"]
-    assert rows and not any(row["dice"] for row in rows)
-    assert all("not scored" in row["reason"] for row in rows)
+    from uscl_med3d.core.scores import read_score_file
+
+    rows = read_score_file(own / "scores/full_tuning.parquet").query("dataset == 'us'")
+    assert len(rows) and rows["dice"].isna().all()
+    assert rows["reason"].str.contains("not scored").all()
     with open(own / "tables/table5.csv", newline="") as stream:
         assert all(not row["dice"] and row["reason"] for row in csv.DictReader(stream))
     assert "not scored" in (own / "report.html").read_text()

@@ -66,7 +66,7 @@ rule annotation_evaluate:
         checkpoint=rules.annotation_finetune.output.weights,
         vcl=PLAN.vcl_weights(PLAN.annotation_run),
     output:
-        scores=f"{ANNOTATION}/k{{number}}/scores.csv",
+        scores=f"{ANNOTATION}/k{{number}}/scores.parquet",
         predictions=directory(f"{ANNOTATION}/k{{number}}/predictions"),
     log:
         f"{RESULTS}/logs/annotation/evaluate_k{{number}}.log",

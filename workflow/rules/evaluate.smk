@@ -13,7 +13,7 @@ rule evaluate:
         checkpoint=lambda wildcards: PLAN.weights(wildcards.run),
         vcl=lambda wildcards: PLAN.vcl_weights(wildcards.run),
     output:
-        scores=f"{RESULTS}/scores/{{run}}.csv",
+        scores=f"{RESULTS}/scores/{{run}}.parquet",
         predictions=directory(f"{RESULTS}/predictions/{{run}}"),
         receipt=f"{RESULTS}/receipts/evaluate/{{run}}.json",
     log:
@@ -37,7 +37,7 @@ rule gate:
     input:
         params=PLAN.job_file("gate"),
         code=list_sources("uscl_med3d.evaluate.gate"),
-        scores=f"{RESULTS}/scores/full_tuning.csv",
+        scores=f"{RESULTS}/scores/full_tuning.parquet",
     output:
         result=f"{RESULTS}/gate.json",
         receipt=f"{RESULTS}/receipts/evaluate/gate-check.json",

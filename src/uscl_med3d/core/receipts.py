@@ -17,8 +17,8 @@ from typing import Any
 
 from uscl_med3d.core.io import hash_listing, read_json, sha256, write_json
 
-LIBRARIES = ("av", "matplotlib", "monai", "nibabel", "numpy", "pandas", "peft", "pydicom", "scipy", "SimpleITK",
-             "torch", "transformers")  # fmt: skip
+LIBRARIES = ("av", "matplotlib", "monai", "nibabel", "numpy", "pandas", "peft", "pyarrow", "pydicom", "scipy",
+             "SimpleITK", "torch", "transformers")  # fmt: skip
 """Libraries whose version is recorded, if a job has loaded them."""
 
 

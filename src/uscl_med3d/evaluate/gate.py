@@ -9,9 +9,12 @@ import pandas as pd
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_json
+from uscl_med3d.core.scores import read_score_file
+
+COLUMNS_READ = ("dataset", "split", "reference", "crop", "click_simulator", "class", "click", "dice")
 
 
-def check_gate(job: Any, scores_csv: Path, out_json: Path) -> None:
+def check_gate(job: Any, scores_file: Path, out_json: Path) -> None:
     """Judge one run on validation patients and true masks by `job.gate`, and write the result.
 
     Every class reaches `min_class_dice` and their mean `min_mean_dice` after the last click, and the mean
@@ -22,12 +25,12 @@ def check_gate(job: Any, scores_csv: Path, out_json: Path) -> None:
         InputError: if the gate is required and not passed, after the result has been written.
     """
     gate = job.gate
-    means = average_by_click(pd.read_csv(scores_csv), gate.crop, gate.click_simulator)
+    means = average_by_click(read_score_file(scores_file, COLUMNS_READ), gate.crop, gate.click_simulator)
     result = judge(means, list(job.classes), job.evaluate.clicks, gate)
     write_json(out_json, result)
     if result["required"] and not result["passed"]:
         raise InputError(
-            file=scores_csv, found="; ".join(result["failures"]),
+            file=scores_file, found="; ".join(result["failures"]),
             expected=f"every class at least {gate.min_class_dice:g} Dice, their mean at least "
             f"{gate.min_mean_dice:g}, a gain of {gate.min_gain:g} points by clicking",
             remedy="change model size, training steps or the base model's data in params.yaml; "

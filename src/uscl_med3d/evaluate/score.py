@@ -10,13 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from uscl_med3d.core.io import atomic, write_csv
+from uscl_med3d.core.io import atomic
+from uscl_med3d.core.scores import COLUMNS, write_scores
 from uscl_med3d.core.seeds import prepare_torch
 from uscl_med3d.data.general import Reading
 from uscl_med3d.evaluate.cases import Item, Unscored, list_general_items, list_sweep_items
 from uscl_med3d.evaluate.kept import Keeper
 from uscl_med3d.evaluate.protocol import NoPrediction, Prediction, Setting, click_through
-from uscl_med3d.evaluate.rows import COLUMNS, explain_missing_prediction, explain_unscored, score_prediction
+from uscl_med3d.evaluate.rows import explain_missing_prediction, explain_unscored, score_prediction
 from uscl_med3d.methods.base import ClickMethod, Method, SliceMethod, WholeMethod
 from uscl_med3d.methods.registry import find_method
 
@@ -27,7 +28,7 @@ KEYS = [
 
 def evaluate(
     job: Any, volumes_dir: Path, splits_csv: Path, pseudolabels_dir: Path, general_dirs: Mapping[str, Path],
-    base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None, scores_csv: Path, predictions_dir: Path,
+    base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None, scores_file: Path, predictions_dir: Path,
 ) -> None:  # fmt: skip
     """Score one run on the data sets that `job.run` names, and keep a few masks for the figures.
 
@@ -62,7 +63,7 @@ def evaluate(
                     keeper.add(prediction, scored, setting)
                     rows += scored
         keeper.finish()
-    write_csv(scores_csv, pd.DataFrame(rows, columns=COLUMNS).sort_values(KEYS, kind="stable"))
+    write_scores(scores_file, pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(KEYS, kind="stable"))
 
 
 def list_settings(prompt: str, evaluate: Any) -> list[Setting]:

@@ -7,32 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.scores import read_score_file
 
-REQUIRED = (
-    "run",
-    "method",
-    "rank",
-    "modules",
-    "vcl",
-    "training_seed",
-    "dataset",
-    "split",
-    "patient",
-    "case",
-    "class",
-    "reference",
-    "crop",
-    "click_simulator",
-    "click_seed",
-    "click",
-    "volume_clicks",
-    "dice",
-    "nsd",
-    "hd95",
-    "distance_unit",
-    "reason",
-)
+READ = (
+    "run", "training_seed", "dataset", "split", "patient", "case", "class", "reference", "crop", "click_simulator",
+    "click_seed", "click", "click_d", "click_h", "click_w", "click_label", "volume_clicks", "dice", "nsd", "hd95",
+    "distance_unit", "reason",
+)  # fmt: skip
+"""Columns of score files that tables, figures and claims rest on."""
 
 HUMAN_REFERENCES = ("true_mask", "held_out_key_frames")
 """What an ultrasound score may rest on, in order of preference; never a pseudo-label."""
@@ -40,54 +22,20 @@ HUMAN_REFERENCES = ("true_mask", "held_out_key_frames")
 PSEUDO_LABEL, SAME_FRAMES = "pseudo_label", "true_mask_same_frames"
 """Rows that compare predictions with pseudo-labels, and with the truth on the same frames: for `pseudolabel_gap` alone."""
 
-_TEXT = (
-    "run",
-    "method",
-    "modules",
-    "dataset",
-    "split",
-    "patient",
-    "case",
-    "class",
-    "reference",
-    "crop",
-    "click_simulator",
-    "distance_unit",
-    "reason",
-)
-
 
 def read_scores(paths: Iterable[Path]) -> pd.DataFrame:
-    """Read score files into one frame, sorted by run; raise `InputError` where a column is missing.
+    """Score files (`core.scores`) as one frame with the columns `READ`, sorted by run; without a reason it is "".
 
-    Each file holds one row per dataset, case, class, click and seed. An empty list gives an empty frame.
+    An empty list gives an empty frame.
+
+    Raises:
+        InputError: for a file that cannot be read, or that lacks a column.
     """
-    frames = [_read(Path(path)) for path in sorted(map(Path, paths))]
+    frames = [read_score_file(path, READ) for path in sorted(map(Path, paths))]
     if not frames:
-        return pd.DataFrame(columns=list(REQUIRED))
-    return pd.concat(frames, ignore_index=True)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        frame = pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str), keep_default_na=True, low_memory=False)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            file=path,
-            found=str(error),
-            expected="a CSV file of per-case scores",
-            remedy="run the stage `evaluate` again for this run",
-        ) from error
-    missing = [name for name in REQUIRED if name not in frame.columns]
-    if missing:
-        raise InputError(
-            file=path,
-            found=f"no column {', '.join(missing)}",
-            expected=f"the columns {', '.join(REQUIRED)}",
-            remedy="run the stage `evaluate` again for this run",
-        )
-    frame["reason"] = frame["reason"].fillna("")
-    return frame
+        return pd.DataFrame(columns=list(READ))
+    scores = pd.concat(frames, ignore_index=True)
+    return scores.assign(reason=scores["reason"].fillna(""))
 
 
 def choose_protocol(scores: pd.DataFrame, crop: str, click_simulator: str, split: str) -> pd.DataFrame:

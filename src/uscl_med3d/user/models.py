@@ -52,8 +52,8 @@ def choose_best(scale: str) -> Choice:
     """
     results = Path("results", scale)
     scored: list[tuple[float, Choice]] = []
-    for file in sorted((results / "scores").glob("*.csv")):
-        if (results / "params/evaluate" / file.name).with_suffix(".json").is_file():
+    for file in sorted((results / "scores").glob("*.parquet")):
+        if (results / "params/evaluate" / f"{file.stem}.json").is_file():
             choice = choose_run(file.stem, scale, must_exist=False)
             if choice is not None and choice.validation_dice is not None:
                 scored.append((choice.validation_dice, choice))
@@ -163,14 +163,13 @@ def read_validation_dice(results: Path, run: str) -> float | None:
 
     On the human reference with the most scored patients, never on pseudo-labels.
     """
-    import pandas as pd
-
+    from uscl_med3d.core.scores import read_score_file
     from uscl_med3d.report.scores import choose_reference
 
-    file = results / f"scores/{run}.csv"
+    file = results / f"scores/{run}.parquet"
     if not file.is_file():
         return None
-    scores = pd.read_csv(file, usecols=["dataset", "split", "patient", "reference", "click", "dice"])
+    scores = read_score_file(file, ("dataset", "split", "patient", "reference", "click", "dice"))
     scores = scores[(scores["dataset"] == "us") & (scores["split"] == "val")].dropna(subset=["dice"])
     scores = scores[scores["reference"] == choose_reference(scores)]
     if scores.empty:

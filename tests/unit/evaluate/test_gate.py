@@ -7,6 +7,7 @@ import pytest
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
+from uscl_med3d.core.scores import COLUMNS, write_scores
 from uscl_med3d.evaluate.gate import check_gate
 
 
@@ -22,8 +23,8 @@ def scores(folder, last: dict[str, float], first: float = 50.0):
         rows.append(("us", "test", "true_mask", "first_click", "random_error", "c9", name, 10, 0.0))
         rows.append(("us", "val", "held_out_key_frames", "first_click", "random_error", "c0", name, 10, 0.0))
     columns = ["dataset", "split", "reference", "crop", "click_simulator", "case", "class", "click", "dice"]
-    path = folder / "scores.csv"
-    pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
+    path = folder / "scores.parquet"
+    write_scores(path, pd.DataFrame(rows, columns=columns).reindex(columns=list(COLUMNS)))
     return path
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from uscl_med3d.core.scores import read_score_file
 from uscl_med3d.evaluate.cases import NO_PSEUDO_LABEL, FrameMasks, Item, choose_distance
 from uscl_med3d.evaluate.predict import Region
 from uscl_med3d.evaluate.protocol import NoPrediction, Prediction, Setting
@@ -23,8 +24,8 @@ from uscl_med3d.evaluate.whole import NO_KEY_FRAMES
 def test_pseudo_labels_are_compared_on_validation_sweeps_in_rows_of_their_own(cohort, make_job, tmp_path):
     job = make_job("evaluate", "sam_med3d", methods__sam_med3d__datasets=["us"], evaluate__click_seeds=[0, 1])
     evaluate(job, cohort.volumes, cohort.splits, cohort.pseudolabels, cohort.general, cohort.base, None, None,
-             tmp_path / "scores.csv", tmp_path / "predictions")  # fmt: skip
-    scores = pd.read_csv(tmp_path / "scores.csv")
+             tmp_path / "scores.parquet", tmp_path / "predictions")  # fmt: skip
+    scores = read_score_file(tmp_path / "scores.parquet")
     rows = scores[scores["reference"].isin([PSEUDO_LABEL, SAME_FRAMES])]
     assert set(rows["case"]) == {"s_v1"} and set(rows["split"]) == {"val"}
     assert rows[["nsd", "hd95", "distance_unit"]].isna().all(axis=None)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-import pandas as pd
 import pytest
 
+from uscl_med3d.core.scores import read_score_file
 from uscl_med3d.data.general import Reading
 from uscl_med3d.evaluate.cases import list_general_items
 from uscl_med3d.evaluate.score import evaluate
@@ -85,8 +85,8 @@ def test_published_layouts_are_scored_at_the_models_spacing(sets, cohort, make_j
         methods__sam_med3d__datasets=list(sets),
     )  # fmt: skip
     evaluate(job, cohort.volumes, cohort.splits, cohort.pseudolabels, sets, cohort.base, None, None,
-             tmp_path / "scores.csv", tmp_path / "masks")  # fmt: skip
-    scores = pd.read_csv(tmp_path / "scores.csv")
+             tmp_path / "scores.parquet", tmp_path / "masks")  # fmt: skip
+    scores = read_score_file(tmp_path / "scores.parquet")
     assert set(scores["distance_unit"].dropna()) == {"mm"}
     cases = {name: sorted(set(rows["case"])) for name, rows in scores.groupby("dataset")}
     assert cases["amos"] == ["amos_0002", "amos_0502"]

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from uscl_med3d.core.io import load_volume, sha256
+from uscl_med3d.core.scores import read_score_file
 from uscl_med3d.evaluate.kept import SLICE_CLICK_COLUMNS, SLICE_CLICKS
 from uscl_med3d.evaluate.score import evaluate
 from uscl_med3d.methods.registry import find_method
@@ -28,10 +29,10 @@ def test_clicks_in_slices_replay_to_the_same_masks(cohort, make_job, tmp_path):
     save_weights(tmp_path / "sam.safetensors", "sam", TINY_SAM, build_sam(TINY_SAM))
     for name in ("a", "b"):
         evaluate(job, cohort.volumes, cohort.splits, cohort.pseudolabels, cohort.general,
-                 tmp_path / "sam.safetensors", None, None, tmp_path / f"{name}.csv", tmp_path / name)  # fmt: skip
+                 tmp_path / "sam.safetensors", None, None, tmp_path / f"{name}.parquet", tmp_path / name)  # fmt: skip
     assert sha256(tmp_path / "a" / SLICE_CLICKS) == sha256(tmp_path / "b" / SLICE_CLICKS)
     clicks = pd.read_csv(tmp_path / "a" / SLICE_CLICKS)
-    scores = pd.read_csv(tmp_path / "a.csv")
+    scores = read_score_file(tmp_path / "a.parquet")
     assert list(clicks.columns) == SLICE_CLICK_COLUMNS
     keys = ["case", "class", "click_seed", "click"]
     given = clicks.groupby(keys[:3])["click"].size()

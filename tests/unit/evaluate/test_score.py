@@ -11,6 +11,7 @@ import pytest
 from tiny_cohort import write_sweep
 
 from uscl_med3d.core.io import load_volume, sha256
+from uscl_med3d.core.scores import read_score_file
 from uscl_med3d.evaluate import score as module
 from uscl_med3d.evaluate.cases import FrameMasks, Item, choose_distance, list_sweep_items
 from uscl_med3d.evaluate.predict import Region
@@ -20,8 +21,8 @@ from uscl_med3d.evaluate.rows import score_prediction
 
 def run_evaluation(job, cohort, folder, name="scores"):
     module.evaluate(job, cohort.volumes, cohort.splits, cohort.pseudolabels, cohort.general, cohort.base, None, None,
-                    folder / f"{name}.csv", folder / name)  # fmt: skip
-    return pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""])
+                    folder / f"{name}.parquet", folder / name)  # fmt: skip
+    return read_score_file(folder / f"{name}.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def scored(cohort, make_job, tmp_path_factory):
 
 def test_schema_and_completeness(scored):
     _, scores = scored
-    assert list(scores.columns) == module.COLUMNS
+    assert tuple(scores) == module.COLUMNS
     given = scores.dropna(subset=["dice"])
     assert given["dice"].between(0, 100).all()
     assert scores["dice"].notna().ne(scores["reason"].notna()).all()
@@ -105,7 +106,7 @@ def test_scores_depend_on_nothing_but_the_job(crop, cohort, make_job, tmp_path):
     job = make_job("evaluate", "sam_med3d", evaluate__crops=[crop], methods__sam_med3d__datasets=["us"])
     run_evaluation(job, cohort, tmp_path, "a")
     run_evaluation(job, cohort, tmp_path, "b")
-    assert sha256(tmp_path / "a.csv") == sha256(tmp_path / "b.csv")
+    assert sha256(tmp_path / "a.parquet") == sha256(tmp_path / "b.parquet")
     changed = make_job(
         "evaluate",
         "sam_med3d",
@@ -114,7 +115,7 @@ def test_scores_depend_on_nothing_but_the_job(crop, cohort, make_job, tmp_path):
         evaluate__batch_size=1,
     )
     alone = run_evaluation(changed, cohort, tmp_path, "c")
-    together = pd.read_csv(tmp_path / "a.csv", keep_default_na=False, na_values=[""])
+    together = read_score_file(tmp_path / "a.parquet")
     columns = ["case", "class", "click", "click_d", "click_h", "click_w"]
     pd.testing.assert_frame_equal(alone[columns], together[columns])
     np.testing.assert_allclose(alone["dice"], together["dice"], atol=0.5)
@@ -211,8 +212,8 @@ def test_a_method_that_needs_key_frames_gives_the_reason_without_any(make_job, t
     splits = "patient,sweep,group,view,split\np1,bare,a,a,test\np2,drawn,a,a,test\n"
     (tmp_path / "splits.csv").write_text(splits)
     module.evaluate(make_job("evaluate", "nearest_key_frame"), tmp_path / "volumes", tmp_path / "splits.csv", tmp_path,
-                    {}, None, None, None, tmp_path / "scores.csv", tmp_path / "predictions")  # fmt: skip
-    scores = pd.read_csv(tmp_path / "scores.csv")
+                    {}, None, None, None, tmp_path / "scores.parquet", tmp_path / "predictions")  # fmt: skip
+    scores = read_score_file(tmp_path / "scores.parquet")
     bare, drawn = scores[scores["case"] == "bare"], scores[scores["case"] == "drawn"]
     assert bare["dice"].isna().all() and set(bare["reason"]) == {"not scored: no key frames"}
     assert bare["reference"].tolist() == ["true_mask"] and bare["click"].tolist() == [0]

@@ -16,6 +16,7 @@ from uscl_med3d.core import seeds
 from uscl_med3d.core.io import save_volume, write_csv, write_json
 from uscl_med3d.core.params import SLICES, load_job
 from uscl_med3d.core.runs import list_runs
+from uscl_med3d.core.scores import write_scores
 
 ROOT = Path(__file__).resolve().parents[3]
 CLASSES = {"pleural_effusion": 1, "ascites": 2, "liver": 3, "spleen": 4, "kidney": 5}
@@ -57,8 +58,8 @@ def make_scores(
         rows += [
             row for name in run.datasets if name != "us" for row in _general(run, name, patients, clicks)
         ]
-        path = folder / "scores" / f"{run.id}.csv"
-        write_csv(path, as_prompted(pd.DataFrame(rows), job.methods[run.method].prompt))
+        path = folder / "scores" / f"{run.id}.parquet"
+        write_scores(path, as_prompted(pd.DataFrame(rows), job.methods[run.method].prompt))
         paths.append(path)
     return paths
 
@@ -94,7 +95,7 @@ def score_row(run, dataset, patient, case, name, reference, click, seed, dice, r
         "method": run.method,
         "rank": run.rank,
         "modules": run.modules,
-        "vcl": run.vcl,
+        "pretraining": "vcl" if run.vcl else None,
         "training_seed": run.training_seed,
         "dataset": dataset,
         "split": "test",

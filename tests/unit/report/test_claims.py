@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from uscl_med3d.core.scores import read_score_file
 from uscl_med3d.report.claims import CLAIMS, build_claims
 from uscl_med3d.report.claims.claim import COLUMNS
 from uscl_med3d.report.claims.verdict import claim_p
@@ -58,7 +59,7 @@ def test_a_claim_about_a_method_that_does_not_exist_is_undecided_with_the_reason
 
 def test_estimate_is_the_paired_difference(run, claims):
     scores = {
-        name: pd.read_csv(run.folder / "scores" / f"{name}.csv")
+        name: read_score_file(run.folder / "scores" / f"{name}.parquet")
         for name in ("sam_med3d", "uscl_med3d_r32_both_vcl")
     }
     means = {}

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from uscl_med3d.core.io import write_csv
 from uscl_med3d.core.reporting import TABLES
+from uscl_med3d.core.scores import read_score_file, write_scores
 from uscl_med3d.evaluate.gate import average_by_click
 from uscl_med3d.report.claims import build_claims
 from uscl_med3d.report.comparison import judge_gap
@@ -32,11 +32,11 @@ def compared(run, tmp_path_factory) -> list:
     """Score files of `run` with a gap of 3 points; rows of the same kind that do not belong are far off."""
     folder, paths = tmp_path_factory.mktemp("compared"), []
     for path in run.scores:
-        rows = pd.read_csv(path)
+        rows = read_score_file(path)
         low = rows.assign(dice=rows["dice"] * 0.2)
         parts = [rows, as_compared(low, 3.0), as_compared(low.assign(dice=1.0), 0.0, split="test")]
         paths.append(folder / path.name)
-        write_csv(paths[-1], pd.concat(parts))
+        write_scores(paths[-1], pd.concat(parts))
     return paths
 
 

@@ -94,7 +94,7 @@ from uscl_med3d.report.html import build_report
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 job = load_job("figure", folder / "params" / "report.json")
 inputs = FigureInputs(folder / "volumes", folder / "splits.csv", folder / "pseudolabels",
-                      sorted((folder / "scores").glob("*.csv")))
+                      sorted((folder / "scores").glob("*.parquet")))
 for name in ("fig2", "forgetting"):
     draw(name, job, inputs, out)
 heavy = {"torch", "monai", "transformers"} & set(sys.modules)

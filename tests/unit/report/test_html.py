@@ -26,7 +26,7 @@ def receipt_of(run: str) -> dict:
     return {
         "verb": "evaluate", "params": {"run": run}, "python": "3", "libraries": {},
         "inputs": {"volumes": "0" * 64, f"checkpoints/finetune/{run}.safetensors": weights},
-        "outputs": {"predictions": "1" * 64, f"scores/{run}.csv": "2" * 64},
+        "outputs": {"predictions": "1" * 64, f"scores/{run}.parquet": "2" * 64},
         "code": {"modules": 3, "sha256": "3" * 64},
     }  # fmt: skip
 

@@ -8,7 +8,8 @@ import fake_run
 import pandas as pd
 import pytest
 
-from uscl_med3d.report.scores import HUMAN_REFERENCES, REQUIRED, read_scores
+from uscl_med3d.core.scores import COLUMNS, read_score_file
+from uscl_med3d.report.scores import HUMAN_REFERENCES, READ, read_scores
 from uscl_med3d.report.tables import build_table
 from uscl_med3d.report.tables.context import Context
 
@@ -24,9 +25,7 @@ def rows() -> dict[str, list[str]]:
 
 
 def test_the_page_has_every_column_in_the_order_of_the_files(rows):
-    from uscl_med3d.evaluate.score import COLUMNS
-
-    assert list(rows) == COLUMNS
+    assert tuple(rows) == COLUMNS
 
 
 def test_every_column_has_meaning_unit_and_values(rows):
@@ -35,7 +34,7 @@ def test_every_column_has_meaning_unit_and_values(rows):
 
 
 def test_what_the_report_needs_is_on_the_page(rows):
-    assert set(REQUIRED) <= set(rows)
+    assert set(READ) <= set(rows)
 
 
 def test_named_values_are_those_of_the_code(rows):
@@ -56,9 +55,9 @@ def test_named_values_are_those_of_the_code(rows):
 def test_the_example_gives_the_cell_of_the_table(run, monkeypatch, capsys):
     code = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
     (path,) = (one for one in run.scores if one.stem == "full_tuning")
-    frame = pd.read_csv(path)
+    frame = read_score_file(path)
     with monkeypatch.context() as patched:
-        patched.setattr(pd, "read_csv", lambda name: frame)
+        patched.setattr(pd, "read_parquet", lambda name: frame)
         exec(code, {})
     table = build_table("table4", Context.of(run.job, read_scores(run.scores)))
     cell = table[(table["method"] == "full_tuning") & (table["dataset"] == "3dus")].iloc[0]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.scores import read_score_file
 from uscl_med3d.report.scores import choose_reference, read_scores
 from uscl_med3d.report.tables import build_table, build_tables, build_training_cost
 from uscl_med3d.report.tables.context import Context
@@ -31,7 +32,7 @@ def pick(frame: pd.DataFrame, **keys) -> pd.Series:
 
 def raw(run, run_id: str, **keys) -> pd.Series:
     """Dice of a score file, by hand."""
-    frame = pd.read_csv(run.folder / "scores" / f"{run_id}.csv")
+    frame = read_score_file(run.folder / "scores" / f"{run_id}.parquet")
     for name, value in keys.items():
         frame = frame[frame[name] == value]
     return frame
@@ -124,13 +125,13 @@ def test_a_missing_class_is_named_in_the_cell(run):
 
 def test_a_cohort_without_labels_is_not_scored(tmp_path):
     job = fake_run.make_job(tmp_path)
-    path = tmp_path / "scores" / "sam_med3d.csv"
+    path = tmp_path / "scores" / "sam_med3d.parquet"
     first, reason = (
         fake_run.list_runs(job.methods, job.training_seeds)[0],
         "not scored: no reference standard",
     )
     row = fake_run.score_row(first, "us", "p", "s", "liver", "", 10, 0, None, reason)
-    fake_run.write_csv(path, pd.DataFrame([row]))
+    fake_run.write_scores(path, pd.DataFrame([row]))
     build_tables(job, [path], tmp_path / "tables")
     table = pd.read_csv(tmp_path / "tables" / "table1.csv")
     assert pick(table, method="SAM-Med3D", points=10, **{"class": "liver"})["reason"] == reason
@@ -146,9 +147,9 @@ def test_no_scores_at_all_give_tables_of_reasons(tmp_path):
 
 
 def test_a_score_file_without_a_column_is_refused(tmp_path):
-    path = tmp_path / "x.csv"
-    path.write_text("run,dice\na,3\n")
-    with pytest.raises(InputError, match=r"x\.csv"):
+    path = tmp_path / "x.parquet"
+    pd.DataFrame({"run": ["a"], "dice": [3.0]}).to_parquet(path)
+    with pytest.raises(InputError, match=r"(?s)x\.parquet.*no column training_seed"):
         read_scores([path])
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tiny_cohort import tiny_params
@@ -17,6 +18,7 @@ from tiny_cohort import tiny_params
 from uscl_med3d.core import params as parameters
 from uscl_med3d.core.io import sha256, write_json, write_text
 from uscl_med3d.core.runs import list_runs
+from uscl_med3d.core.scores import COLUMNS, write_scores
 from uscl_med3d.methods.registry import find_method
 from uscl_med3d.nets import lora
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_checkpoint
@@ -71,16 +73,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 value.data.add_(0.02 * torch.randn_like(value))
             method.save(folder / f"checkpoints/finetune/{name}.safetensors")
         rows = [
-            f"us,val,p,true_mask,1,{dice - 30}",
-            f"us,val,p,true_mask,3,{dice - 1}",
-            f"us,val,p,true_mask,3,{dice + 1}",
-            "us,val,p,true_mask,3,",
-            "us,val,p,pseudo_label,3,90",
-            "us,val,p,true_mask_same_frames,3,90",
-            "us,test,p,true_mask,3,99",
+            ("us", "val", "p", "true_mask", 1, dice - 30),
+            ("us", "val", "p", "true_mask", 3, dice - 1),
+            ("us", "val", "p", "true_mask", 3, dice + 1),
+            ("us", "val", "p", "true_mask", 3, None),
+            ("us", "val", "p", "pseudo_label", 3, 90),
+            ("us", "val", "p", "true_mask_same_frames", 3, 90),
+            ("us", "test", "p", "true_mask", 3, 99),
         ]
-        header = "dataset,split,patient,reference,click,dice"
-        write_text(folder / f"scores/{name}.csv", "\n".join([header, *rows]) + "\n")
+        frame = pd.DataFrame(rows, columns=["dataset", "split", "patient", "reference", "click", "dice"])
+        write_scores(folder / f"scores/{name}.parquet", frame.reindex(columns=list(COLUMNS)))
     label = params.methods["uscl_med3d"].label
     write_text(folder / "tables/table1.csv", "method,points,class,dice,ci_low,ci_high,n_patients,n_cases,reported,reason\n"
                f"{label},1,liver,51.25,40.5,62.75,24,24,16.5,\nOther,1,liver,11,10,12,24,24,16.5,\n")  # fmt: skip

@@ -7,6 +7,8 @@ import subprocess
 import pytest
 from repository import COLOURED, DRAWN, Repository, equal, measure
 
+from uscl_med3d.core.scores import read_score_file, write_scores
+
 
 def test_pulled_clone_has_nothing_to_do(clone):
     with measure("nothing to do in a pulled clone, both tools"):
@@ -55,14 +57,9 @@ def test_regenerate_names_a_file_edited_by_hand(finished, tmp_path, file):
 
 def test_scores_edited_by_hand_show_in_regenerate(finished, tmp_path):
     fresh = git_clone(finished, tmp_path / "fresh")
-    path = fresh.results / "scores/full_tuning.csv"
-    rows = path.read_text().splitlines()
-    column = rows[0].split(",").index("dice")
-    for number, row in enumerate(rows[1:], 1):
-        cells = row.split(",")
-        cells[column] = "99" if cells[column] else ""
-        rows[number] = ",".join(cells)
-    path.write_text("\n".join(rows) + "\n")
+    path = fresh.results / "scores/full_tuning.parquet"
+    scores = read_score_file(path)
+    write_scores(path, scores.assign(dice=scores["dice"].where(scores["dice"].isna(), 99.0)))
     output = fresh.run("uscl-med3d", "regenerate", ok=False)
     assert "results/phantom/tables/table4.csv: differs" in output
 

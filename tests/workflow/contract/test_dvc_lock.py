@@ -43,7 +43,7 @@ def test_parameters_put_back_only_in_dvc_lock(copy):
 
 
 @pytest.mark.parametrize("file", [
-    "tables/table4.csv", "scores/full_tuning.csv", "checkpoints/finetune/full_tuning.safetensors", "figures/fig4.png",
+    "tables/table4.csv", "scores/full_tuning.parquet", "checkpoints/finetune/full_tuning.safetensors", "figures/fig4.png",
 ])  # fmt: skip
 @pytest.mark.parametrize("committed", [False, True])
 def test_output_edited_by_hand(copy, file, committed):
@@ -60,18 +60,18 @@ def test_output_edited_by_hand(copy, file, committed):
 def test_receipt_edited_along_with_its_output(copy):
     """A forged receipt still contradicts dvc.lock, or, committed too, the receipts of the jobs before and after."""
     path, receipt = (
-        copy.results / "scores/full_tuning.csv",
+        copy.results / "scores/full_tuning.parquet",
         copy.results / "receipts/evaluate/full_tuning.json",
     )
     import hashlib
 
     old = hashlib.sha256(path.read_bytes()).hexdigest()
-    path.write_text(path.read_text().replace("first_click", "first_clock", 1))
+    path.write_bytes(path.read_bytes().replace(b"first_click", b"first_clock", 1))
     new = hashlib.sha256(path.read_bytes()).hexdigest()
     receipt.write_text(receipt.read_text().replace(old, new))
     assert "dvc.lock names" in audit(copy)
     copy.run("dvc", "commit", "--force", "--quiet")
-    assert "report/tables, made from another results/phantom/scores/full_tuning.csv" in audit(copy)
+    assert "report/tables, made from another results/phantom/scores/full_tuning.parquet" in audit(copy)
 
 
 def test_results_run_by_snakemake_alone(copy):

@@ -59,7 +59,7 @@ def short(digest: str) -> str:
 def _read(path: Path) -> Origin:
     receipt = read_json(path)
     weights = {name: value for name, value in receipt["inputs"].items() if name.endswith(".safetensors")}
-    scores = [value for name, value in receipt["outputs"].items() if name.endswith(".csv")]
+    scores = [value for name, value in receipt["outputs"].items() if name.endswith(".parquet")]
     parameters = json.dumps(receipt["params"], sort_keys=True).encode()
     return Origin(
         path.stem, hashlib.sha256(parameters).hexdigest(), dict(sorted(weights.items())),
@@ -105,7 +105,7 @@ def _runs(inputs: Any) -> str:
 def _job_files(inputs: Any) -> str:
     intro = (
         "Every job reads one parameter file and nothing else; its SHA-256 stands for all numbers that come from the job. "
-        "A run's checkpoint is checkpoints/finetune/<run>.safetensors, its scores are scores/<run>.csv."
+        "A run's checkpoint is checkpoints/finetune/<run>.safetensors, its scores are scores/<run>.parquet."
     )
     title = '<h3 id="provenance-jobs">Job files</h3>'
     if inputs.params_dir is None or not Path(inputs.params_dir).is_dir():
