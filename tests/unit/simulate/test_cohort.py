@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
+import pickle
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import av
@@ -11,6 +15,7 @@ import pytest
 from PIL import Image
 
 from uscl_med3d.core.io import load_volume, sha256
+from uscl_med3d.core.receipts import hash_tree
 from uscl_med3d.simulate.cohort import draw_sweep, list_sweeps, simulate_cohort
 
 TARGETS = {
@@ -93,6 +98,28 @@ def test_workers_and_order_do_not_change_a_byte(raw, tiny, tmp_path):
     second = {file.relative_to(tmp_path): sha256(file) for file in tmp_path.rglob("*") if file.is_file()}
     assert second.pop((tmp_path / "keep.txt").relative_to(tmp_path))
     assert first == second
+
+
+MAKE_AGAIN = """
+import pickle, sys
+from pathlib import Path
+from uscl_med3d.simulate.cohort import simulate_cohort
+
+if __name__ == "__main__":
+    simulate_cohort(pickle.loads(Path(sys.argv[1]).read_bytes()), sys.argv[2])
+"""
+
+
+def test_made_three_times_it_is_the_same(raw, tiny, tmp_path):
+    """Once more in processes of their own, whose memory is filled with other patterns."""
+    job, hashes = tmp_path / "job", [hash_tree(raw)]
+    job.write_bytes(pickle.dumps(tiny))
+    for pattern in ("1", "170"):
+        made = tmp_path / pattern
+        environment = os.environ | {"MALLOC_PERTURB_": pattern}
+        subprocess.run([sys.executable, "-c", MAKE_AGAIN, str(job), str(made)], check=True, env=environment)
+        hashes.append(hash_tree(made))
+    assert len(set(hashes)) == 1
 
 
 def test_a_failure_keeps_what_was_there(raw, tiny, tmp_path, monkeypatch):
