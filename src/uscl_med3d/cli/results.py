@@ -22,6 +22,6 @@ def trace(
     scale: Scale = DEFAULT_SCALE,
 ) -> None:
     """Where a table's numbers come from: files and hashes, parameters, code commit."""
-    from uscl_med3d.trace import trace
+    from uscl_med3d.provenance.trace import trace
 
     print(trace(cells[0], cells[1:], scale))

@@ -14,7 +14,7 @@ from uscl_med3d.core.errors import InputError
 @app.command(rich_help_panel=UPKEEP)
 def audit(scale: Scale = DEFAULT_SCALE) -> None:
     """Do the files of a finished scale belong together, and to dvc.lock?"""
-    from uscl_med3d.audit import audit
+    from uscl_med3d.provenance.audit import audit
 
     print(f"{audit(scale)} receipts: files, parameters and dvc.lock agree")
 
@@ -22,7 +22,7 @@ def audit(scale: Scale = DEFAULT_SCALE) -> None:
 @app.command(rich_help_panel=UPKEEP)
 def regenerate(scale: Scale = DEFAULT_SCALE) -> None:
     """Rebuild tables and figures from scores and curves, without torch; are they the same, byte for byte?"""
-    from uscl_med3d.regenerate import describe, regenerate
+    from uscl_med3d.provenance.regenerate import describe, regenerate
 
     result = regenerate(scale)
     print(describe(result))
@@ -38,7 +38,7 @@ def compare(
     tolerance: Annotated[float, typer.Option(help="In Dice points.")],
 ) -> None:
     """Do the tables of two folders agree, cell by cell within a tolerance?"""
-    from uscl_med3d.compare import compare, count_cells
+    from uscl_med3d.provenance.compare import compare, count_cells
 
     different = compare(folders[0], folders[1], tolerance)
     print("\n".join([*different, f"{count_cells(folders[0])} values compared, {len(different)} differ"]))
@@ -65,10 +65,10 @@ def bench(
 ) -> None:
     """Time the encoder against the padded reference, or ingest, into results/bench/."""
     if ingest:
-        from uscl_med3d.bench_ingest import main as main_ingest
+        from uscl_med3d.bench.ingest import main as main_ingest
 
         main_ingest([])
         return
-    from uscl_med3d.bench import main
+    from uscl_med3d.bench.encoder import main
 
     main([f"--{name}" for name, given in (("quick", quick), ("fastsam3d", fastsam3d)) if given])

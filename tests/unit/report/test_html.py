@@ -118,7 +118,7 @@ def test_a_number_names_its_weights_and_parameters(write):
 
 
 def test_the_parameters_of_a_run_have_the_hash_that_trace_prints(tmp_path):
-    from uscl_med3d import trace
+    from uscl_med3d.provenance import trace
 
     write_json(tmp_path / "a.json", receipt_of("a"))
     origin = read_origins(tmp_path)["a"]

@@ -68,8 +68,8 @@ UNCHANGED = {rule: count for rule, count in REPORT.items() if rule not in ("trai
     ("report/figures/fig4.py", {"figure": 1, "html": 1, "complete": 1}),
     ("pseudolabel/quality.py", {"pseudolabel": 1, "finetune": 2, "evaluate": 4, "measure": 1, "gate": 1} | REPORT),
     ("methods/nearest_key_frame.py", {"evaluate": 1} | UNCHANGED),
-    ("trace.py", {}),
-    ("bench.py", {}),
+    ("provenance/trace.py", {}),
+    ("bench/encoder.py", {}),
     ("core/params/report.py", {}),
 ])  # fmt: skip
 def test_edit_of_a_module_runs_only_the_rules_that_import_it(copy, module, expected):

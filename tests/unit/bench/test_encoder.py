@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import torch
 
-from uscl_med3d import bench, bench_worker
+from uscl_med3d.bench import encoder as bench
+from uscl_med3d.bench import worker as bench_worker
 from uscl_med3d.nets.fastsam3d import FastSam3DEncoder
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic, write_text
 
-_REFERENCE = Path(__file__).resolve().parents[2] / "tests" / "unit" / "nets" / "padded_reference.py"
+_REFERENCE = Path(__file__).resolve().parents[3] / "tests" / "unit" / "nets" / "padded_reference.py"
 _SIDES = ("reference", "ours")
 _STEPS = [
     "forward",
@@ -140,7 +140,7 @@ def measure(
         "output": str(output),
     }
     print(f"{preset} batch {batch} {workload}: {side}", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "uscl_med3d.bench_worker", json.dumps(job)]
+    command = [sys.executable, "-m", "uscl_med3d.bench.worker", json.dumps(job)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"the benchmark process failed ({preset}, {workload}, {side}):\n{done.stderr}")

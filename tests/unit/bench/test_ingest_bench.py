@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from uscl_med3d import bench_ingest
+from uscl_med3d.bench import ingest as bench_ingest
 from uscl_med3d.core.errors import InputError
 
-PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
+PARAMS = Path(__file__).resolve().parents[3] / "params.yaml"
 
 
 def test_a_small_clip_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 
 import pandas as pd
 
-from uscl_med3d.audit import job_file
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params import load_job
 from uscl_med3d.core.receipts import find_maker, hash_tree, read_receipts
+from uscl_med3d.provenance.audit import job_file
 from uscl_med3d.report.tables import TABLES
 from uscl_med3d.report.tables.context import Context
 from uscl_med3d.report.tables.layout import value_column

@@ -102,7 +102,7 @@ def write_job(params_file: Path, job_file: Path) -> None:
 def measure(folder: Path) -> dict[str, float]:
     """Run the stage in a process of its own: seconds of the stage and of the process, and its peak memory."""
     start = time.perf_counter()
-    command = [sys.executable, "-m", "uscl_med3d.bench_ingest", "--run", str(folder)]
+    command = [sys.executable, "-m", "uscl_med3d.bench.ingest", "--run", str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
@@ -130,7 +130,7 @@ def run(folder: Path) -> None:
 
 def describe(runs: list[dict[str, float]], size: int, load: float) -> str:
     """The report in Markdown."""
-    from uscl_med3d.bench import cpu_name
+    from uscl_med3d.bench.encoder import cpu_name
 
     lines = [
         "# Ingest benchmark",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from uscl_med3d.compare import compare
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.provenance.compare import compare
 
 HEAD = "method,dataset,dice,ci_low,ci_high,n_patients,n_cases,volume_clicks,reported,reason"
 

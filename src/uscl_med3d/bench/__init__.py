@@ -1,0 +1,1 @@
+"""Benchmarks: time and memory of the encoder and of ingest, each job in a process of its own."""
