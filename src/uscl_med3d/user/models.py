@@ -131,15 +131,30 @@ def choose_file(weights: Path, base: Path | None, vcl: Path | None, scale: str) 
 
 
 def choose(weights: str | Path | None, base: Path | None, vcl: Path | None, scale: str) -> Choice:
-    """The model that a user names: nothing (the best run), a run id, or a file. Raises `InputError`."""
+    """The model that a user names: a file, a run id, a shipped model, or nothing. Raises `InputError`.
+
+    Nothing: the best run of results/<scale>, or the best shipped model where that scale has no trained run here.
+    """
+    from uscl_med3d.user import shipped
+
     if weights is None:
-        return choose_best(scale)
+        return choose_best(scale) if _has_weights(scale) else shipped.choose_shipped(None)
     path = Path(weights)
     if path.is_file():
         return choose_file(path, base, vcl, scale)
     if path.suffix in (".safetensors", ".pth", ".pt"):
         raise InputError(file=path, found="no such file", expected="a checkpoint", remedy="correct --weights")
+    if (
+        not Path("results", scale, f"params/evaluate/{weights}.json").is_file()
+        and weights in shipped.read_cards()
+    ):
+        return shipped.choose_shipped(str(weights))
     return choose_run(str(weights), scale)
+
+
+def _has_weights(scale: str) -> bool:
+    """Whether anything of this scale was trained here; its small results alone are in every clone."""
+    return any(Path("results", scale, "checkpoints").rglob("*.safetensors"))
 
 
 def load_method(choice: Choice) -> Any:

@@ -1,0 +1,43 @@
+"""`models` and `ship`: what models are there, and how one comes to be there for everybody."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from uscl_med3d.cli.app import CLIPS, DEFAULT_SCALE, UPKEEP, Json, Scale, app
+
+EXAMPLES = """Examples
+
+uscl-med3d models
+
+uscl-med3d models --json --scale mine
+"""
+
+
+@app.command(rich_help_panel=CLIPS, epilog=EXAMPLES)
+def models(scale: Scale = DEFAULT_SCALE, json_: Json = False) -> None:
+    """What models are here: shipped with the package, own runs, official files in place."""
+    from uscl_med3d.user.model_list import as_json, describe, list_models
+
+    found = list_models(scale)
+    print(json.dumps(as_json(found), indent=2) if json_ else describe(found))
+
+
+@app.command(rich_help_panel=UPKEEP)
+def ship(
+    name: Annotated[str, typer.Argument(help="Name that users give to --weights.")],
+    weights: Annotated[str, typer.Option(help="Run id of the scale.")],
+    domain: Annotated[str, typer.Option(help="What the model is for, in words.")],
+    scale: Scale = DEFAULT_SCALE,
+    folder: Annotated[Path | None, typer.Option(help="Where to, instead of the package.")] = None,
+) -> None:
+    """Put a run's weights and card among the models that come with the package."""
+    from uscl_med3d.user import models as runs
+    from uscl_med3d.user import shipped
+
+    made = shipped.ship(runs.choose_run(weights, scale), name, domain, folder or shipped.FOLDER)
+    print("\n".join(str(path) for path in made))
