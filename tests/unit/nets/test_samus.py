@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from uscl_med3d.nets.sam import PRESETS, build_sam
-from uscl_med3d.nets.samus import COMPONENTS, SAMUS, Samus, build_samus, start_from_sam, trained_names
+from uscl_med3d.nets.samus import COMPONENTS, SAMUS, Samus, build_samus, start_samus, trained_names
 
 CASES = ["points", "points_padlabel", "boxes", "points_boxes", "points_mask", "mask_only"]
 DTYPES = [torch.float32, torch.float64]
@@ -136,7 +136,7 @@ def test_starting_from_sam_keeps_its_tensors_and_lists_the_new_ones():
     for parameter in sam.parameters():
         torch.nn.init.normal_(parameter)
     network = build_samus(SMALL)
-    fresh = start_from_sam(network, sam.state_dict())
+    fresh = start_samus(network, sam.state_dict())
     assert fresh and all("cnn_embed" in n or "post_pos" in n or "Adapter" in n for n in fresh)
     state = network.state_dict()
     assert torch.equal(state["image_encoder.pos_embed"], sam.state_dict()["image_encoder.pos_embed"])
@@ -146,7 +146,7 @@ def test_starting_from_sam_keeps_its_tensors_and_lists_the_new_ones():
 def test_starting_from_a_sam_of_another_width_names_the_tensors():
     architecture = {key: SMALL[key] for key in PRESETS["sam_vit_b"]} | {"embed_dim": 32}
     with pytest.raises(ValueError, match="patch_embed"):
-        start_from_sam(build_samus(SMALL), build_sam(architecture).state_dict())
+        start_samus(build_samus(SMALL), build_sam(architecture).state_dict())
 
 
 @pytest.mark.parametrize("count", range(len(COMPONENTS) + 1))

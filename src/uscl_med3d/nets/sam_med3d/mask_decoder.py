@@ -80,11 +80,15 @@ class MaskDecoder(nn.Module):
         tokens, image = self.transformer(image.expand(batch, -1, -1), _to_tokens(image_pe), tokens)
 
         # The masks that are not returned need neither their hyper-network nor their product with the voxels.
-        chosen = range(1, self.num_mask_tokens) if multimask_output else range(1)
+        chosen = self.chosen(multimask_output)
         weights = torch.stack([self.output_hypernetworks_mlps[m](tokens[:, 1 + m]) for m in chosen], 1)
         masks = self.upscale(image, weights, grid)
         quality = self.iou_prediction_head(tokens[:, 0])[:, chosen.start : chosen.stop]
         return masks, quality
+
+    def chosen(self, multimask_output: bool) -> range:
+        """Which of the masks are returned."""
+        return range(1, self.num_mask_tokens) if multimask_output else range(1)
 
     def upscale(self, image: Tensor, weights: Tensor, grid: torch.Size) -> Tensor:
         """Image tokens (b, s, c) and weights (b, m, c / 8) -> logits (b, m, 4g, 4g, 4g)."""

@@ -51,17 +51,19 @@ class TwoWayBlock(nn.Module):
         self, tokens: Tensor, image: Tensor, token_pe: Tensor, image_pe: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Tokens (b, t, dim) and image (b, s, dim) with their positions -> both, updated."""
-        if self.first:
-            tokens = self.self_attn(tokens, tokens, tokens)
-        else:
-            placed = tokens + token_pe
-            tokens = tokens + self.self_attn(placed, placed, tokens)
-        tokens = self.norm1(tokens)
+        tokens = self.norm1(self.attend_self(tokens, token_pe))
         placed_image = image + image_pe
         tokens = self.norm2(tokens + self.cross_attn_token_to_image(tokens + token_pe, placed_image, image))
         tokens = self.norm3(tokens + self.mlp(tokens))
         image = self.norm4(image + self.cross_attn_image_to_token(placed_image, tokens + token_pe, tokens))
         return tokens, image
+
+    def attend_self(self, tokens: Tensor, token_pe: Tensor) -> Tensor:
+        """Self attention of the tokens, before its norm."""
+        if self.first:
+            return self.self_attn(tokens, tokens, tokens)
+        placed = tokens + token_pe
+        return tokens + self.self_attn(placed, placed, tokens)
 
 
 class TwoWayTransformer(nn.Module):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from uscl_med3d.nets.sam.model import Sam
+from uscl_med3d.nets.sam.start import start_from_sam
 from uscl_med3d.nets.samus.config import split_samus
 from uscl_med3d.nets.samus.image_encoder import SamusEncoder
 
@@ -66,45 +67,13 @@ def trained_names(network: Samus) -> list[str]:
     ]
 
 
-def start_from_sam(network: Samus, state: Mapping[str, Tensor]) -> list[str]:
-    """Fill in what SAM's weights give, in place; the global tables are resized to the smaller grid.
+def start_samus(network: Samus, state: Mapping[str, Tensor]) -> list[str]:
+    """Take over SAM's tensors; return the names of those that keep their random start.
 
-    Without the component position_adapter, the table of positions is resized too.
-
-    Args:
-        state: tensors of SAM under its names, ViT of the same width.
-
-    Returns:
-        Names of the tensors that keep their random start, sorted.
+    The tables of the global blocks are resized to the smaller grid; the table of positions keeps its size, unless
+    the network has no position adapter.
 
     Raises:
-        ValueError: when a tensor of SAM has another shape than here; all of them are named.
+        ValueError: for a SAM of another width.
     """
-    own = network.state_dict()
-    given, wrong = {}, []
-    for name, value in state.items():
-        if name not in own:
-            wrong.append(f"{name}: unknown")
-            continue
-        fitted = _fit(value, own[name].shape) if "rel_pos" in name or name.endswith("pos_embed") else value
-        if fitted.shape == own[name].shape:
-            given[name] = fitted
-        else:
-            wrong.append(f"{name}: {tuple(value.shape)}, expected {tuple(own[name].shape)}")
-    if wrong:
-        raise ValueError("these tensors of SAM do not fit SAMUS: " + "; ".join(sorted(wrong)))
-    network.load_state_dict(own | given, strict=True)
-    return sorted(own.keys() - given.keys())
-
-
-def _fit(value: Tensor, shape: torch.Size) -> Tensor:
-    """A table of offsets (length, c) or positions (1, g, g, c), resized bilinearly if need be."""
-    if value.shape == shape:
-        return value
-    if value.dim() == 2:
-        resized = F.interpolate(value[None, None], size=tuple(shape), mode="bilinear", align_corners=False)
-        return resized[0, 0]
-    resized = F.interpolate(
-        value.movedim(-1, 1), size=tuple(shape[1:3]), mode="bilinear", align_corners=False
-    )
-    return resized.movedim(1, -1)
+    return start_from_sam(network, state, rename=lambda name: name, left_random=())
