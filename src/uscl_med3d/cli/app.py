@@ -33,12 +33,15 @@ WholeFrame = Annotated[
 Weights = Annotated[
     str | None,
     typer.Option(
-        help="Run id, checkpoint file or exported model.",
+        help="Run id, checkpoint file (official ones, too), or folder of an export.",
         show_default="best validation Dice of --scale",
     ),
 ]
 Base = Annotated[
-    Path | None, typer.Option(help="Base model of a checkpoint file that holds only what was trained.")
+    Path | None,
+    typer.Option(
+        help="Base model of a checkpoint file that holds only what was trained, or of a FastSAM3D encoder."
+    ),
 ]
 Vcl = Annotated[
     Path | None, typer.Option(help="Pretrained encoder adapter of such a file, where it needs one.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ from uscl_med3d.cli.app import CLIPS, DEFAULT_SCALE, Base, Json, Scale, Vcl, Wei
 from uscl_med3d.cli.words import PromptCommand, parse_spacing
 from uscl_med3d.core.errors import InputError
 
+EMPTY = 3  # exit status where a mask is empty
 EXAMPLES = """Examples
 
 uscl-med3d segment sweep.mp4 --point 310,220,40 -o mask.nii.gz
@@ -20,15 +21,15 @@ uscl-med3d segment sweep.mp4 --point 310,220,40 -o mask.nii.gz
 uscl-med3d segment sweep.nii.gz --object liver --point 310,220,40 --object kidney --point 90,60,20 -o mask.nrrd
 
 uscl-med3d segment us.dcm --mm lps --point=-12.5,30,88 --weights uscl_med3d_r16 -o mask.nii.gz
+
+uscl-med3d segment ct.nii.gz --weights sam_med3d_turbo.pth --point 120,140,60 -o mask.nii.gz
 """
 
 
 @app.command(cls=PromptCommand, rich_help_panel=CLIPS, epilog=EXAMPLES)
 def segment(
     context: typer.Context,
-    input: Annotated[
-        Path, typer.Argument(help="Video, DICOM file, folder of DICOM frames, NIfTI, NRRD or MHA.")
-    ],
+    input: Annotated[Path, typer.Argument(help="Video, picture, DICOM file or folder, NIfTI, NRRD or MHA.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Mask: .nii.gz, .nii, .nrrd, .mha or .npy.")],
     point: Annotated[
         list[str] | None,
@@ -61,9 +62,23 @@ def segment(
     base: Base = None,
     vcl: Vcl = None,
     scale: Scale = DEFAULT_SCALE,
+    sweep_axes: Annotated[
+        Literal["column_row_frame", "frame_row_column"],
+        typer.Option(
+            help="Official 3D weights, clip without patient coordinates: its axes that play x, y, z."
+        ),
+    ] = "column_row_frame",
+    device: Annotated[
+        Literal["cpu", "cuda"] | None, typer.Option(help="Default: as the run's parameters, else cpu.")
+    ] = None,
+    precision: Annotated[Literal["float32", "bfloat16"], typer.Option(help="Of the network.")] = "float32",
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="An empty mask is no failure: exit status 0, not 3.")
+    ] = False,
     json_: Json = False,
 ) -> None:
-    """Segment your own file from clicks: video, DICOM, NIfTI, NRRD or MHA to a mask on its own grid."""
+    """Segment your own file from clicks: video, picture, DICOM, NIfTI, NRRD or MHA to a mask on its own grid."""
+    from uscl_med3d.user.inputs import check_exists
     from uscl_med3d.user.save import check_suffix
     from uscl_med3d.user.segmenter import DEFAULT_OBJECT, Segmenter, refuse
 
@@ -72,15 +87,14 @@ def segment(
     world: Any = {None: False, "file": True}.get(mm, mm)
     prompts = list_prompts(context.meta["prompts"], DEFAULT_OBJECT)
     check_suffix(output)
-    segmenter = Segmenter.load(weights, base, vcl, scale)
-    _say_model(segmenter.choice)
+    check_exists(input)
+    segmenter = Segmenter.load(weights, base, vcl, scale, device, precision)
+    print(f"model: {segmenter.describe()}", file=sys.stderr)
+    spacing: Any = spacing_mm  # parse_spacing made it numbers
     try:
-        segmenter.encode(input, spacing_mm, whole_frame)  # type: ignore[arg-type]  # parse_spacing made it numbers
+        segmenter.encode(input, spacing, whole_frame, sweep_axes)
     except ValueError as error:
-        raise refuse(error, "--spacing-mm") from None
-    if segmenter.source.pixel_spacing_mm is None:
-        print("note: the input does not say its pixel size; the whole image region is scaled to the model's size "
-              "(give --spacing-mm if you know it)", file=sys.stderr)  # fmt: skip
+        raise refuse(error, str(input)) from None
     for kind, name, numbers, text in prompts:
         try:
             if kind == "box":
@@ -89,18 +103,23 @@ def segment(
                 segmenter.click(numbers[:3], int(numbers[3]) if len(numbers) > 3 else 1, name, world)
         except ValueError as error:
             raise refuse(error, f"--{kind} {text}") from None
-    written = segmenter.save(output)
+    for note in segmenter.notes:
+        print(f"note: {note}", file=sys.stderr)
+    try:
+        written = segmenter.save(output)
+    except ValueError as error:
+        raise refuse(error, str(input)) from None
     if json_:
         print(json.dumps(written, indent=2))
-        return
-    for name, value in written["labels"].items():
-        print(f"{value} {name}: {written['voxels'][name]} voxels")
-
-
-def _say_model(choice: Any) -> None:
-    known = choice.validation_dice
-    print(f"model: {choice.name}" + (f" of results/{choice.scale}" if choice.scale else "")
-          + (f", validation Dice {known:.1f}" if known is not None else ""), file=sys.stderr)  # fmt: skip
+    else:
+        for name, value in written["labels"].items():
+            print(f"{value} {name}: {written['voxels'][name]} voxels")
+    empty = [name for name, count in written["voxels"].items() if count == 0]
+    if empty:
+        print(f"empty: {', '.join(empty)}. Click in the middle of the object, add clicks, or name other weights by "
+              "--weights.", file=sys.stderr)  # fmt: skip
+        if not allow_empty:
+            raise typer.Exit(EMPTY)
 
 
 def list_prompts(given: list[tuple[str, str]], default: str) -> list[tuple[str, str, list[float], str]]:

@@ -23,6 +23,7 @@ from torch import Tensor
 from uscl_med3d.nets.sam_med3d import SamMed3D
 
 GridRule = Literal["centre_floor", "corner_ceil"]
+ClicksGiven = Literal["all", "newest"]
 Index = tuple[int, int, int]
 PADDING = 0  # a raw value, put in before the normalisation
 _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -167,23 +168,29 @@ def normalise(window: Volume) -> Tensor:
 
 
 def predict_passes(
-    network: SamMed3D, embedding: Tensor, points: Sequence[Index], labels: Sequence[int]
+    network: SamMed3D,
+    embedding: Tensor,
+    points: Sequence[Index],
+    labels: Sequence[int],
+    clicks_given: ClicksGiven,
 ) -> Iterator[Tensor]:
     """Low-resolution logits (1, 1, m, m, m) after every click.
 
-    Pass i gets all clicks so far and the logits of the pass before as mask prompt, pass 0 a mask of zeros.
+    Pass i gets the clicks so far and the logits of the pass before as mask prompt, pass 0 a mask of zeros.
 
     Args:
         network: in evaluation mode.
         embedding: of `normalise`d voxels.
         points: window indices (x, y, z). labels: 1 object, 0 background.
+        clicks_given: `all` so far, as SAM-Med3D's inference; or the `newest` one, as FastSAM3D's.
     """
     side = network.config.mask_size
     mask = embedding.new_zeros(1, 1, side, side, side)
     places = torch.tensor([list(points)], dtype=torch.float32, device=embedding.device)
     kinds = torch.tensor([list(labels)], device=embedding.device)
     for count in range(1, len(points) + 1):
-        mask, _ = network.decode(embedding, (places[:, :count], kinds[:, :count]), masks=mask)
+        first = 0 if clicks_given == "all" else count - 1
+        mask, _ = network.decode(embedding, (places[:, first:count], kinds[:, first:count]), masks=mask)
         yield mask
 
 

@@ -5,7 +5,7 @@ Arrays are (frames, rows, columns). Voxel coordinates are (x, y, z) = (column, r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from uscl_med3d.data.clips import choose_format, open_clip, volume
 from uscl_med3d.data.clips.dicom_series import DicomSeriesClip
 
 World = Literal["ras", "lps"]
+STILLS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -29,7 +30,8 @@ class Source:
         affine: (4, 4), voxel (x, y, z) -> millimetres in RAS, or None for files without patient coordinates.
         world: convention of the file's own header.
         header: for NIfTI the nibabel header; None otherwise.
-        kind: video, dicom, dicom folder, nifti, nrrd, mha or array.
+        kind: video, dicom, dicom folder, nifti, nrrd, mha, still or array.
+        colours: RGB uint8 (frames, rows, columns, 3) of a still that has some.
     """
 
     frames: np.ndarray
@@ -38,6 +40,7 @@ class Source:
     world: World
     header: Any
     kind: str
+    colours: np.ndarray | None = None
 
     def to_voxel(
         self, millimetres: tuple[float, float, float], world: World | None
@@ -54,8 +57,18 @@ class Source:
         return float(x), float(y), float(z)
 
 
+def check_exists(path: Path) -> None:
+    """Raises `InputError` for a path without file or folder: before any model is loaded."""
+    if not path.exists():
+        raise InputError(
+            file=path, found="no such file or folder",
+            expected="a video, picture, DICOM file or folder, NIfTI, NRRD or MHA",
+            remedy="correct the path",
+        )  # fmt: skip
+
+
 def read_source(path: str | Path, spacing_mm: tuple[float, float] | None = None) -> Source:
-    """Read a video, multi-frame DICOM, folder of single-frame DICOM, NIfTI, NRRD or MHA file.
+    """Read a video, picture, DICOM file, folder of single-frame DICOM, NIfTI, NRRD or MHA file.
 
     Args:
         path: file or folder.
@@ -65,8 +78,11 @@ def read_source(path: str | Path, spacing_mm: tuple[float, float] | None = None)
         InputError: for anything that cannot be read.
     """
     path = Path(path)
+    check_exists(path)
     if path.is_dir():
         source = _read_series(path)
+    elif path.suffix.lower() in STILLS:
+        source = _read_still(path)
     elif choose_format(path) is volume:
         source = _read_volume(path)
     else:
@@ -74,7 +90,7 @@ def read_source(path: str | Path, spacing_mm: tuple[float, float] | None = None)
         frames = np.stack(list(clip.frames()))
         source = Source(frames, clip.info.pixel_spacing_mm, None, "lps", None, clip.info.format)
     if spacing_mm is not None:
-        source = Source(source.frames, spacing_mm, source.affine, source.world, source.header, source.kind)
+        source = replace(source, pixel_spacing_mm=spacing_mm)
     return source
 
 
@@ -95,6 +111,28 @@ def _scale(array: np.ndarray) -> np.ndarray:
     low, high = float(array.min()), float(array.max())
     scale = 255.0 / (high - low) if high > low else 0.0
     return np.rint((array.astype(np.float32) - low) * scale).astype(np.uint8)
+
+
+def _read_still(path: Path) -> Source:
+    """A picture as one frame; 16-bit grey is brought to 8 bits by its range."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+            grey = np.asarray(image) if image.mode in ("I;16", "I", "F") else np.asarray(image.convert("L"))
+            colours = (
+                np.asarray(image.convert("RGB"))
+                if image.mode in ("RGB", "RGBA", "P", "CMYK", "YCbCr")
+                else None
+            )
+    except Exception as error:  # Pillow's decoders raise many kinds
+        raise InputError(file=path, found=f"not readable as a picture ({type(error).__name__})",
+                         expected="a PNG, JPEG, BMP or TIFF file", remedy="export the picture again") from error  # fmt: skip
+    if colours is not None and (colours == colours[..., :1]).all():
+        colours = None
+    frame = grey if grey.dtype == np.uint8 else _scale(grey)
+    return Source(frame[None], None, None, "lps", None, "still", None if colours is None else colours[None])
 
 
 def _read_volume(path: Path) -> Source:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import read_json
+from uscl_med3d.core.io import read_json, sha256
 from uscl_med3d.core.params import job_model, load_job
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.core.params.methods import Run
 from uscl_med3d.core.runs import pretraining
+from uscl_med3d.user.official import OfficialChoice, load_official, read_preprocessing
 
 HOW_TO_GET_ONE = (
     "run the pipeline (make reproduce) or fetch its outputs (make pull), or name weights by --weights"
 )
+WEIGHTS = (".safetensors", ".pth", ".pt")
 _PARTS_OF_NAME = ("adaptformer", "full_tuning", "sam_med3d", "uscl_med3d")
 
 
@@ -29,6 +31,7 @@ class Choice:
         ingest: how its volumes were made; a user's input is brought to the same grid.
         validation_dice: mean Dice (0..100) over validation cases of ultrasound at the last click; None if unknown.
         scale: whose results it belongs to, or None.
+        preprocessing: how its network is fed; official weights are an `OfficialChoice` and nothing else.
     """
 
     name: str
@@ -39,6 +42,18 @@ class Choice:
     vcl: Path | None
     validation_dice: float | None
     scale: str | None
+    preprocessing: Literal["ours"] = "ours"
+
+
+def owns_score(choice: Choice) -> bool:
+    """Whether `validation_dice` was measured with the very weights that lie there now, by the receipt of the scoring."""
+    if choice.scale is None or choice.validation_dice is None:
+        return False
+    file = Path("results", choice.scale, f"receipts/evaluate/{choice.name}.json")
+    if not file.is_file():
+        return False
+    scored = set(read_json(file).get("inputs", {}).values())
+    return sha256(choice.checkpoint or choice.base) in scored
 
 
 def choose_best(scale: str) -> Choice:
@@ -130,26 +145,49 @@ def choose_file(weights: Path, base: Path | None, vcl: Path | None, scale: str) 
     return Choice(weights.stem, job, ingest, base, weights, vcl, None, None)
 
 
-def choose(weights: str | Path | None, base: Path | None, vcl: Path | None, scale: str) -> Choice:
-    """The model that a user names: a file, a run id, a shipped model, or nothing. Raises `InputError`.
+def choose(
+    weights: str | Path | None, base: Path | None, vcl: Path | None, scale: str
+) -> Choice | OfficialChoice:
+    """The model that a user names: a file, the folder of an export, a run id, a shipped model, or nothing.
 
     Nothing: the best run of results/<scale>, or the best shipped model where that scale has no trained run here.
+
+    Raises:
+        InputError: where there is none, or a file is something else.
     """
     from uscl_med3d.user import shipped
 
     if weights is None:
         return choose_best(scale) if _has_weights(scale) else shipped.choose_shipped(None)
-    path = Path(weights)
+    path, known = Path(weights), Path("results", scale, f"params/evaluate/{weights}.json").is_file()
+    if path.is_dir() and not known:
+        path = find_exported(path)
     if path.is_file():
+        if path.suffix not in WEIGHTS:
+            raise InputError(file=path, found=f"suffix {path.suffix!r}", expected=f"one of {', '.join(WEIGHTS)}",
+                             remedy="name a weights file by --weights")  # fmt: skip
+        preprocessing = read_preprocessing(path)
+        if preprocessing == "official" or (preprocessing is None and not _is_known_scale(path, scale)):
+            return load_official(path, base)
         return choose_file(path, base, vcl, scale)
-    if path.suffix in (".safetensors", ".pth", ".pt"):
+    if path.suffix in WEIGHTS or path.parent != Path("."):
         raise InputError(file=path, found="no such file", expected="a checkpoint", remedy="correct --weights")
-    if (
-        not Path("results", scale, f"params/evaluate/{weights}.json").is_file()
-        and weights in shipped.read_cards()
-    ):
+    if not known and weights in shipped.read_cards():
         return shipped.choose_shipped(str(weights))
     return choose_run(str(weights), scale)
+
+
+def find_exported(folder: Path) -> Path:
+    """The weights in a folder that `export` wrote. Raises `InputError` where `segment` cannot use it."""
+    for file in (folder / "sam_med3d.safetensors", folder / "models/sam_med3d.safetensors"):
+        if file.is_file():
+            return file
+    known = {"adapter_config.json": "a peft adapter", "encoder.onnx": "an ONNX model"}
+    found = next((text for name, text in known.items() if (folder / name).is_file()), "no exported model")
+    raise InputError(
+        file=folder, found=found, expected="an export of the format official or monai-bundle",
+        remedy="export the model in one of these formats (uscl-med3d export), or name a weights file",
+    )  # fmt: skip
 
 
 def _has_weights(scale: str) -> bool:
@@ -190,6 +228,11 @@ def read_validation_dice(results: Path, run: str) -> float | None:
     if scores.empty:
         return None
     return float(scores.loc[scores["click"] == scores["click"].max(), "dice"].mean())
+
+
+def _is_known_scale(weights: Path, scale: str) -> bool:
+    """Whether a file without a card lies among the results of a scale, whose parameters say what it is."""
+    return Path("results", scale).resolve() in weights.resolve().parents
 
 
 def _read_belongs(weights: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic, write_json
 from uscl_med3d.user.inputs import Source
 from uscl_med3d.user.models import Choice
+from uscl_med3d.user.official import OfficialChoice
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".npy")
 _FREE_TEXT = ("descrip", "aux_file", "db_name", "data_type", "intent_name")
@@ -42,7 +43,7 @@ def save_mask(path: Path, mask: np.ndarray, source: Source) -> None:
 
 
 def describe(
-    path: Path, mask: np.ndarray, objects: dict[str, int], source: Source, choice: Choice
+    path: Path, mask: np.ndarray, objects: dict[str, int], source: Source, choice: Choice | OfficialChoice
 ) -> dict[str, Any]:
     """Write what a mask shows into a JSON beside it, and return it."""
     content = {
@@ -54,6 +55,7 @@ def describe(
         "patient_coordinates": source.affine is not None,
         "pixel_spacing_mm": None if source.pixel_spacing_mm is None else list(source.pixel_spacing_mm),
         "model": choice.name,
+        "preprocessing": choice.preprocessing,
         "model_scale": choice.scale,
         "model_validation_dice": choice.validation_dice,
         "use": "research only; not a medical device",

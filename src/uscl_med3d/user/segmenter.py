@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,10 +14,13 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.user import models
 from uscl_med3d.user.grid import WorkingVolume
 from uscl_med3d.user.inputs import Source, World, read_source, wrap_array
+from uscl_med3d.user.official import OfficialChoice
 from uscl_med3d.user.prediction import MASK_LOGIT, GivenMask, Predictor
 from uscl_med3d.user.upsample import Box, bounds, find_box, join, overlap, shift, slices
 
 Point = Sequence[float]
+Precision = Literal["float32", "bfloat16"]
+SweepAxes = Literal["column_row_frame", "frame_row_column"]
 DEFAULT_OBJECT = "object"
 DEFAULT_SCALE = "phantom"
 
@@ -58,8 +62,10 @@ class Segmenter:
     Coordinates are voxels of the input, (x, y, z) = (column, row, frame), counted from 0; or millimetres in the patient.
     """
 
-    def __init__(self, choice: models.Choice, method: Any) -> None:
-        self.choice, self.method = choice, method
+    def __init__(
+        self, choice: models.Choice, method: Any, device: str = "cpu", precision: Precision = "float32"
+    ) -> None:
+        self.choice, self.method, self.device, self.precision = choice, method, device, precision
         self._session: _Session | None = None
 
     @classmethod
@@ -69,20 +75,39 @@ class Segmenter:
         base: str | Path | None = None,
         vcl: str | Path | None = None,
         scale: str = DEFAULT_SCALE,
+        device: str | None = None,
+        precision: Precision = "float32",
     ) -> Segmenter:
         """Load a model.
 
         Args:
-            weights: run id or file; None: the run of `scale` with the best validation Dice (`models.choose_best`).
+            weights: run id, file or folder of an export; None: the run of `scale` with the best validation Dice
+                (`models.choose_best`). Official checkpoints need nothing else: no results, no parameters.
             base: base weights of a checkpoint file that holds only what training changed.
             vcl: pretrained encoder adapter, where such a file needs it.
             scale: whose results; relative to the current folder.
+            device: cpu or cuda; None: that of the run's parameters, or the CPU for official checkpoints.
+            precision: of the network; bfloat16 for mixed precision.
 
         Raises:
             InputError: where there is no such model, or a file does not fit.
         """
         choice = models.choose(weights, Path(base) if base else None, Path(vcl) if vcl else None, scale)
-        return cls(choice, models.load_method(choice))
+        if isinstance(choice, OfficialChoice):
+            from uscl_med3d.user.official_segmenter import OfficialSegmenter
+
+            return OfficialSegmenter(choice, device or "cpu", precision)
+        if device is not None:
+            choice = replace(choice, job=choice.job.model_copy(update={"device": device}))
+        return cls(choice, models.load_method(choice), choice.job.device, precision)
+
+    def describe(self) -> str:
+        """The model in words, with a validation score only where the score is that of these very weights."""
+        where = f" of results/{self.choice.scale}" if self.choice.scale else ""
+        owned = models.owns_score(self.choice)
+        return f"{self.choice.name}{where}" + (
+            f", validation Dice {self.choice.validation_dice:.1f}" if owned else ""
+        )
 
     @property
     def classes(self) -> dict[str, int]:
@@ -94,6 +119,7 @@ class Segmenter:
         volume: str | Path | np.ndarray,
         spacing_mm: tuple[float, float] | None = None,
         whole_frame: bool = False,
+        sweep_axes: SweepAxes = "column_row_frame",
     ) -> None:
         """Take a new input; earlier prompts are forgotten.
 
@@ -101,17 +127,12 @@ class Segmenter:
             volume: path of a video, DICOM file or folder, NIfTI, NRRD or MHA file, or an array (frames, rows, columns).
             spacing_mm: (row, column) pixel size, where the file does not say it or says it wrongly.
             whole_frame: do not look for the fan; for inputs that are cropped already.
+            sweep_axes: for official weights and a clip without patient coordinates: its axes that play x, y, z.
 
         Raises:
             InputError: for an unreadable file. ValueError: for an unusable array or spacing.
         """
-        if spacing_mm is not None and not all(0 < value < 100 for value in spacing_mm):
-            raise ValueError(f"spacing_mm is (row, column) in millimetres, got {tuple(spacing_mm)}")
-        source = (
-            wrap_array(volume, spacing_mm)
-            if isinstance(volume, np.ndarray)
-            else read_source(volume, spacing_mm)
-        )
+        source = read_input(volume, spacing_mm)
         working = WorkingVolume(source, self.choice.ingest, whole_frame)
         job = self.choice.job
         predictor = Predictor(self.method, working.array, job.model.image_size, job.evaluate.sliding_overlap)
@@ -131,7 +152,7 @@ class Segmenter:
             raise ValueError(
                 f"the first prompt of {name!r} is a background click: start with a click on the object"
             )
-        self._open.prompts.append(Prompt(name, ((*self._place(point, mm), label),)))
+        self._add(Prompt(name, ((*self._place(point, mm), label),)))
 
     def box(self, corners: Point, name: str = DEFAULT_OBJECT, mm: bool | World = False) -> None:
         """Add a box (x0, y0, z0, x1, y1, z1), first and last voxel.
@@ -149,14 +170,14 @@ class Segmenter:
             raise ValueError(f"the box starts at {tuple(corners[:3])} behind its end {tuple(corners[3:])}")
         middle = self._index((first + last) / 2)
         outer = [self._index(corner, in_region=False) for corner in (first, last)]
-        size = self.choice.job.model.image_size
+        size = self._side
         extent = [b - a + 1 for a, b in zip(*outer, strict=True)]
-        if max(extent) > size:
+        if size and max(extent) > size:
             raise ValueError(
-                f"the box spans {extent} voxels (d, h, w) of the model's grid, more than the {size} it sees at once: "
+                f"the box spans {extent} voxels of the model's grid, more than the {size} it sees at once: "
                 "give clicks in the object's parts instead"
             )
-        self._open.prompts.append(Prompt(name, ((*middle, 1), (*outer[0], 0), (*outer[1], 0))))
+        self._add(Prompt(name, ((*middle, 1), (*outer[0], 0), (*outer[1], 0))))
 
     def start_from(self, mask: np.ndarray, name: str = DEFAULT_OBJECT) -> None:
         """Take a mask (frames, rows, columns) as what the object is so far; earlier prompts of it no longer count.
@@ -247,6 +268,14 @@ class Segmenter:
         return describe(path, mask, self.objects, self._open.source, self.choice)
 
     @property
+    def notes(self) -> list[str]:
+        """What was assumed so far, for the user to read."""
+        if self._open.source.pixel_spacing_mm is not None:
+            return []
+        return ["the input does not say its pixel size; the whole image region is scaled to the model's size "
+                "(give --spacing-mm if you know it)"]  # fmt: skip
+
+    @property
     def source(self) -> Source:
         """The present input."""
         return self._open.source
@@ -265,11 +294,28 @@ class Segmenter:
         if known is None or known[0] != prompts:
             clicks, start = self._clicks(name), self._start(name)
             if clicks:
-                logits = session.predictor.predict(clicks, None if start is None else start.working)
+                with self._reduced():
+                    logits = session.predictor.predict(clicks, None if start is None else start.working)
             else:
                 logits = np.full(session.volume.array.shape, -1, np.float32)
             known = session.logits[name] = (prompts, logits)
         return known[1]
+
+    @property
+    def _side(self) -> int:
+        """Of the cube that the network sees at once, in voxels of the working grid."""
+        return self.choice.job.model.image_size
+
+    def _add(self, prompt: Prompt) -> None:
+        self._open.prompts.append(prompt)
+
+    def _reduced(self) -> AbstractContextManager[Any]:
+        """The context in which the network runs in the wanted precision."""
+        if self.precision == "float32":
+            return nullcontext()
+        import torch
+
+        return torch.autocast(self.device, torch.bfloat16)
 
     def _start(self, name: str) -> StartMask | None:
         """The last mask that was given for an object."""
@@ -313,7 +359,20 @@ class Segmenter:
         return self._open.volume.index_of((x, y, z), in_region)
 
 
+def read_input(volume: str | Path | np.ndarray, spacing_mm: tuple[float, float] | None) -> Source:
+    """A file or array as an input. Raises `InputError` for the file, `ValueError` for the array or the spacing."""
+    if spacing_mm is not None and not all(0 < value < 100 for value in spacing_mm):
+        raise ValueError(f"spacing_mm is (row, column) in millimetres, got {tuple(spacing_mm)}")
+    return (
+        wrap_array(volume, spacing_mm) if isinstance(volume, np.ndarray) else read_source(volume, spacing_mm)
+    )
+
+
 def refuse(error: ValueError, given: str) -> InputError:
-    """A bad prompt as the message of the command line."""
-    return InputError(file=given, found=str(error), expected="prompts on the image, in coordinates of the input",
-                      remedy="correct the prompt: column,row,frame from 0, or millimetres with --mm")  # fmt: skip
+    """A bad prompt or option as the message of the command line."""
+    return InputError(
+        file=given,
+        found=str(error),
+        expected="prompts on the image, in coordinates of the input",
+        remedy="correct the prompt (x,y,z = column,row,frame from 0, or millimetres with --mm) or the option",
+    )

@@ -142,7 +142,7 @@ def test_passes_and_masks(name, run, volumes, canonical, network, facts, tensors
             places, labels = zip(
                 *((click["roi_xyz"], click["label"]) for click in part["clicks"]), strict=True
             )
-            lows = list(official.predict_passes(network, embedding, places, labels))
+            lows = list(official.predict_passes(network, embedding, places, labels, "all"))
             mask = official.threshold(network, lows[-1])
         box = tuple(slice(*ends) for ends in part["low_res_box"])
         for number, low in enumerate(lows):

@@ -45,7 +45,8 @@ def test_official_files_hold_the_merged_weights(suffix, here, tmp_path, expected
     network = make_network(facts["job"]["model"])
     load_checkpoint(network, tmp_path / f"out/sam_med3d.{suffix}")
     torch.testing.assert_close(embed(network, network.config.image_size), expected, rtol=1e-4, atol=1e-5)
-    assert "swapped" in facts["prompts"]["coordinates"] and "z-score" in facts["preprocessing"][-1]
+    assert "swapped" in facts["prompts"]["coordinates"] and "z-score" in facts["preprocessing_steps"][-1]
+    assert facts["preprocessing"] == "ours"
     content = torch.load(tmp_path / "out/sam_med3d.pth", weights_only=True)
     assert list(content) == ["model_state_dict"] and not any(
         "lora" in name for name in content["model_state_dict"]

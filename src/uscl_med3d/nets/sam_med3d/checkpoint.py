@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+import collections
 import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy._core.multiarray import scalar as numpy_scalar
 from torch import Tensor, nn
 
 from uscl_med3d.core.errors import InputError
@@ -14,6 +18,17 @@ from uscl_med3d.core.io import atomic
 
 _MARKER = "image_encoder.decomposed_relative_position"
 _LISTED = 8
+_WRAPPERS = ("model_state_dict", "model", "state_dict")
+# Beside the tensors, official training files keep their arguments and losses. None of these types runs anything.
+_PLAIN_TYPES: list[Any] = [
+    argparse.Namespace,
+    collections.Counter,
+    collections.defaultdict,
+    np.dtype,
+    *{type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")},
+    (numpy_scalar, "numpy._core.multiarray.scalar"),
+    (numpy_scalar, "numpy.core.multiarray.scalar"),
+]
 
 
 def load_checkpoint(model: nn.Module, path: str | Path) -> None:
@@ -53,7 +68,11 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """The state_dict in a .safetensors or torch file, without the `model_state_dict` wrapper."""
+    """The state_dict in a .safetensors or torch file, without the wrapper of official files (`model_state_dict`, `model`).
+
+    Raises:
+        InputError: for an unreadable file, one without tensors, or a torch file with more than tensors and plain values.
+    """
     path = Path(path)
     content: Any
     try:
@@ -62,7 +81,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 
             content = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(_PLAIN_TYPES):
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             file=path,
@@ -77,14 +97,14 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             expected="a readable .safetensors or .pth file",
             remedy="restore the file or download it again",
         ) from error
-    if isinstance(content, dict) and isinstance(content.get("model_state_dict"), dict):
-        content = content["model_state_dict"]
+    if isinstance(content, dict):
+        content = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), dict)), content)
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(
             file=path,
             found="no state_dict",
-            expected="a mapping of names to tensors, possibly under model_state_dict",
-            remedy="check that this is a SAM-Med3D checkpoint",
+            expected=f"a mapping of names to tensors, possibly under {' or '.join(_WRAPPERS)}",
+            remedy="check that this is a checkpoint of a network",
         )
     return content
 

@@ -10,6 +10,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic, write_text
 from uscl_med3d.user import models
 from uscl_med3d.user.cards import write_data_card, write_model_card
+from uscl_med3d.user.official import OfficialChoice
 
 MODULES = {"official": "official", "peft": "adapter", "onnx": "onnx_model", "monai-bundle": "monai_bundle"}
 
@@ -41,6 +42,9 @@ def export(
         f"uscl_med3d.user.export.{MODULES[kind]}"
     ).write
     choice = models.choose(weights, base, vcl, scale)
+    if isinstance(choice, OfficialChoice):
+        raise InputError(file=choice.name, found="an official checkpoint", expected="a model that was trained here",
+                         remedy="use the file as it is, or name a run by --weights")  # fmt: skip
     if results is None and choice.scale is not None:
         results = Path("results", choice.scale)
     with atomic(out) as folder:

@@ -49,7 +49,8 @@ def describe_model(choice: Choice) -> dict[str, Any]:
     job = choice.job.model_copy(update={"run": run, "method": entry})
     return {
         "model": choice.name,
-        "preprocessing": describe_preprocessing(choice),
+        "preprocessing": choice.preprocessing,
+        "preprocessing_steps": describe_preprocessing(choice),
         "prompts": describe_prompts(choice),
         "ingest": choice.ingest.model_dump(mode="json"),
         "job": job.model_dump(mode="json"),
