@@ -12,7 +12,7 @@ from uscl_med3d.core.params import job_model, load_job
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.core.params.methods import Run
 from uscl_med3d.core.runs import pretraining
-from uscl_med3d.user.official import OfficialChoice, load_official, read_preprocessing
+from uscl_med3d.user.official import OfficialChoice, load_official, read_card, read_preprocessing
 
 HOW_TO_GET_ONE = (
     "run the pipeline (make reproduce) or fetch its outputs (make pull), or name weights by --weights"
@@ -46,14 +46,17 @@ class Choice:
 
 
 def owns_score(choice: Choice) -> bool:
-    """Whether `validation_dice` was measured with the very weights that lie there now, by the receipt of the scoring."""
-    if choice.scale is None or choice.validation_dice is None:
+    """Whether `validation_dice` was measured with the very weights that lie there now.
+
+    By the receipt of the scoring; of a model that came as a file, by the hash in its card.
+    """
+    if choice.validation_dice is None:
         return False
+    weights = choice.checkpoint or choice.base
+    if choice.scale is None:
+        return read_card(weights).get("sha256") == sha256(weights)
     file = Path("results", choice.scale, f"receipts/evaluate/{choice.name}.json")
-    if not file.is_file():
-        return False
-    scored = set(read_json(file).get("inputs", {}).values())
-    return sha256(choice.checkpoint or choice.base) in scored
+    return file.is_file() and sha256(weights) in set(read_json(file).get("inputs", {}).values())
 
 
 def choose_best(scale: str) -> Choice:
