@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +19,7 @@ def _find_commit() -> str:
     """Commit of the checkout that this package is in, with a word where files differ from it."""
     folder = Path(__file__).resolve().parents[3]
     if not (folder / ".git").exists():
-        return "no commit (installed without a checkout)"
+        return _find_installed_commit()
     try:
         command = [
             "git",
@@ -34,6 +35,15 @@ def _find_commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "commit unknown (git cannot read the checkout)"
     return f"commit {done.stdout.strip()}"
+
+
+def _find_installed_commit() -> str:
+    """Commit of an installation from a repository's address, which pip writes down."""
+    try:
+        origin = json.loads(metadata.distribution("uscl-med3d").read_text("direct_url.json") or "{}")
+        return f"commit {origin['vcs_info']['commit_id'][:12]}"
+    except (metadata.PackageNotFoundError, KeyError):
+        return "commit unknown (installed from a wheel)"
 
 
 def _find_torch() -> str:

@@ -8,6 +8,9 @@ from typing import Any
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.ingest import Fan
 
+FOLDER = Path(__file__).resolve().parents[1] / "defaults"
+"""Copies of parameter files that are used where the working folder has none: outside a checkout."""
+
 
 def read_fan(file: Path) -> Fan:
     """`ingest.fan` of a parameter file: how the ultrasound image region is found. Raises `InputError`."""
@@ -15,11 +18,15 @@ def read_fan(file: Path) -> Fan:
 
 
 def read_params(*files: Path) -> dict[str, Any]:
-    """Values of a parameter file with those of overlays, section by section."""
+    """Values of a parameter file with those of overlays, section by section.
+
+    A file that is not there is taken from the package, if the package has one of this name. Raises `InputError`.
+    """
     import yaml
 
     merged: dict[str, Any] = {}
-    for file in files:
+    for named in files:
+        file = named if named.is_file() or not (FOLDER / named.name).is_file() else FOLDER / named.name
         try:
             values = yaml.safe_load(file.read_text(encoding="utf-8"))
             for section, value in values.items():

@@ -14,7 +14,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic, read_json, sha256, write_json
 from uscl_med3d.core.params import job_model
 from uscl_med3d.core.params.ingest import Ingest
-from uscl_med3d.user.models import Choice
+from uscl_med3d.user.models import HOW_TO_GET_ONE, Choice
 
 FOLDER = Path(__file__).resolve().parents[1] / "shipped"
 """Where they are: in the checkout, or where the package is installed."""
@@ -49,7 +49,7 @@ def choose_shipped(name: str | None) -> Choice:
     if name not in cards:
         raise InputError(file=FOLDER, found=f"no model {name!r}" if name else "no model",
                          expected=f"one of {', '.join(cards)}" if cards else "models that come with the package",
-                         remedy="see what is there: uscl-med3d models")  # fmt: skip
+                         remedy="see what is there: uscl-med3d models" if cards else HOW_TO_GET_ONE)  # fmt: skip
     card, weights = cards[name], FOLDER / f"{name}.safetensors"
     job = job_model("evaluate").model_validate(card["job"])
     base = weights if card.get("base") is None else FOLDER / f"{card['base']}.safetensors"

@@ -10,7 +10,7 @@ import pytest
 import SimpleITK
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.user import models
+from uscl_med3d.user import models, shipped
 from uscl_med3d.user.prediction import Predictor
 from uscl_med3d.user.segmenter import Segmenter
 
@@ -168,8 +168,11 @@ def test_two_series_in_one_folder_are_refused(here, run, tmp_path, clips):
     assert done.code == 2 and "2 series" in done.err
 
 
-def test_without_results_the_message_says_how_to_get_some(tmp_path, monkeypatch, run, clips):
+def test_without_results_and_shipped_models_the_message_says_how_to_get_some(
+    tmp_path, monkeypatch, run, clips
+):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     source = clips.video(tmp_path / "in.mp4", clips.draw())
     done = run("segment", source, "--point", "40,32,12", "-o", "m.nii.gz")
     assert done.code == 2 and "make reproduce" in done.err and "--weights" in done.err

@@ -1,0 +1,108 @@
+"""The wheel: installed elsewhere it has models, default parameters and types, and segments a clip from any folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from uscl_med3d.user import models, shipped
+
+ROOT = Path(__file__).parents[3]
+NEEDED = ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "params.yaml", "src", "workflow")
+
+
+@pytest.fixture(scope="module")
+def installed(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Run the Python of this environment on the wheel alone, in a folder with nothing in it."""
+    source, target, empty = (tmp_path_factory.mktemp(name) for name in ("source", "target", "empty"))
+    skipped = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.safetensors")
+    for name in NEEDED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=skipped)
+        else:
+            shutil.copy(ROOT / name, source / name)
+    folder = source / "src/uscl_med3d/shipped"
+    before = Path.cwd()
+    os.chdir(finished)
+    try:
+        shipped.ship(models.choose_run("sam_med3d", "phantom"), "tiny", "tests", folder)
+    finally:
+        os.chdir(before)
+    python = [sys.executable, "-m"]
+    build = [*python, "build", "--no-isolation", "--outdir", str(target), str(source)]
+    done = subprocess.run(build, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = target.glob("*.whl")
+    install = [
+        *python,
+        "pip",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(target / "site"),
+        str(wheel),
+    ]
+    done = subprocess.run(install, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    environment = os.environ | {"PYTHONPATH": str(target / "site")}
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=empty, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    where = run("-c", "import uscl_med3d; print(uscl_med3d.__file__)").strip()
+    assert where.startswith(str(target / "site")), "another copy of the package was imported"
+    return run
+
+
+def test_it_segments_a_clip_with_a_model_that_it_brings(
+    installed: Callable[..., str], clips: SimpleNamespace, tmp_path: Path
+) -> None:
+    clip = clips.video(tmp_path / "clip.mp4", clips.draw())
+    words = [
+        "segment",
+        str(clip),
+        "--point",
+        "40,32,12",
+        "--weights",
+        "tiny",
+        "-o",
+        str(tmp_path / "mask.nii.gz"),
+        "--json",
+    ]
+    written = json.loads(installed("-m", "uscl_med3d.cli", *words))
+    assert written["model"] == "tiny" and (tmp_path / "mask.nii.gz").is_file()
+
+
+def test_it_lists_its_models(installed: Callable[..., str]) -> None:
+    (model,) = [
+        each
+        for each in json.loads(installed("-m", "uscl_med3d.cli", "models", "--json"))
+        if each["name"] == "tiny"
+    ]
+    assert model["kind"] == "shipped" and model["segments"] and "simulated" in model["learned_from"]
+
+
+def test_it_brings_parameters_and_types(installed: Callable[..., str]) -> None:
+    code = (
+        "from pathlib import Path; import uscl_med3d as u; from uscl_med3d.user.defaults import read_fan; "
+        "root = Path(u.__file__).parent; print(read_fan(Path('params.yaml')).threshold, (root / 'py.typed').is_file(), "
+        "(root / '__init__.pyi').is_file(), u.Segmenter.__name__)"
+    )
+    assert installed("-c", code).split()[1:] == ["True", "True", "Segmenter"]
+
+
+def test_default_parameters_are_those_of_the_repository() -> None:
+    for name, file in (("params.yaml", "params.yaml"), ("public.yaml", "workflow/scales/public.yaml")):
+        assert (ROOT / "src/uscl_med3d/defaults" / name).read_text() == (ROOT / file).read_text()
