@@ -1,3 +1,4 @@
+# make demo        environment, then a first look in a minute: a simulated sweep, three clicks, a page
 # make reproduce   environment, then the default scale      make test   environment, then the tests
 # make smoke       environment, then the smallest full run   make help   the rest
 
@@ -15,10 +16,10 @@ RUN := PATH="$(abspath $(BIN)):$$PATH" workflow/alone sh -c
 SNAKEMAKE := snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce smoke test test-contract bench readme record pull lock lint regenerate verify audit
+.PHONY: help env demo reproduce smoke test test-contract bench readme record pull lock lint regenerate verify audit
 
 help:
-	@sed -n '1,2p' Makefile
+	@sed -n '1,3p' Makefile
 	@echo "# make record      dvc repro: run what changed and write dvc.lock     make pull    dvc pull, then mark files as up to date"
 	@echo "# make regenerate  tables and curves again from scores, byte for byte; make verify FOLDER=new  all of it again elsewhere"
 	@echo "# make audit       do results, parameters and dvc.lock agree?         make test-contract  the attacks (docs/contract.md)"
@@ -39,6 +40,10 @@ reproduce: env
 smoke: env
 	$(RUN) '$(SNAKEMAKE) --configfile workflow/scales/smoke.yaml --unlock --quiet all && \
 	        $(SNAKEMAKE) --configfile workflow/scales/smoke.yaml'
+
+# A first look in a minute, without training: demo/demo.html.
+demo: env
+	$(BIN)/uscl-med3d demo --out demo
 
 # One process per core, each with one thread for torch.
 test: env
