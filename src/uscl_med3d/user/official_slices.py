@@ -95,13 +95,18 @@ class SlicePredictor:
 
     def _embed(self, frame: int) -> torch.Tensor:
         if frame not in self._embeddings:
-            self._embeddings[frame] = self.method.embed(to_picture(self.source, frame))
+            picture = to_picture(self.source, frame, self.method.base == "sam_med2d")
+            self._embeddings[frame] = self.method.embed(picture)
         return self._embeddings[frame]
 
 
-def to_picture(source: Source, frame: int) -> torch.Tensor:
-    """One frame as the networks take it: RGB (1, 3, h, w), float with whole numbers of 0..255; grey three times."""
+def to_picture(source: Source, frame: int, blue_first: bool) -> torch.Tensor:
+    """One frame as the networks take it, (1, 3, h, w), float with whole numbers of 0..255; grey three times.
+
+    blue_first: channels as OpenCV reads them, without a swap: what SAM-Med2D learned from.
+    """
     if source.colours is not None:
-        return torch.from_numpy(source.colours[frame].astype(np.float32)).permute(2, 0, 1)[None]
+        colours = source.colours[frame][..., ::-1] if blue_first else source.colours[frame]
+        return torch.from_numpy(colours.astype(np.float32)).permute(2, 0, 1)[None]
     grey = torch.from_numpy(np.ascontiguousarray(source.frames[frame]).astype(np.float32))
     return grey.expand(1, 3, -1, -1)
