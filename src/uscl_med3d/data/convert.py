@@ -30,7 +30,7 @@ def convert_sweep(inspection: Inspection, split: str, settings: Ingest, seed: in
     """Write image, key_frames, reference (if any) and sidecar of one sweep into `folder`."""
     row, (clip, fan) = inspection.row, inspection.decoded()
     source_mm = source_spacing_mm(inspection)
-    grid = plan_grid(fan, inspection.frames, source_mm, settings)
+    grid = plan_grid(fan, inspection.frames, source_mm, clip.info.pixel_aspect, settings)
     resampler = PlaneResampler(fan, grid)
     weights = frame_weights(inspection.frames, grid, settings.frame_reduction)
     spacing_mm = {
@@ -67,14 +67,20 @@ def convert_sweep(inspection: Inspection, split: str, settings: Ingest, seed: in
     write_json(folder / "sidecar.json", sidecar)
 
 
-def plan_grid(fan: np.ndarray, frames: int, source_mm: dict[str, float | None], settings: Ingest) -> Grid:
-    """The grid of a volume: the fan's bounding box in pixels of `spacing_mm`, or `max_side` of them."""
+def plan_grid(
+    fan: np.ndarray, frames: int, source_mm: dict[str, float | None], pixel_aspect: float, settings: Ingest
+) -> Grid:
+    """The grid of a volume: the fan's bounding box in pixels of `spacing_mm`, or `max_side` of them.
+
+    pixel_aspect: width / height of the clip's pixels, for those of unknown size; the volume's pixels are square.
+    """
     top, bottom, left, right = bounding_box(fan)
     h_mm, w_mm = source_mm["h"], source_mm["w"]
     if h_mm is not None and w_mm is not None:  # a clip has both or none
         h_step, w_step = settings.spacing_mm / h_mm, settings.spacing_mm / w_mm
     else:
-        h_step = w_step = max(bottom - top, right - left) / settings.max_side
+        h_step = max(bottom - top, (right - left) * pixel_aspect) / settings.max_side
+        w_step = h_step / pixel_aspect
     frame_step, frame_size = plan_frames(frames, settings.max_frames)
     h_start, h_size = plan_axis(top, bottom, h_step)
     w_start, w_size = plan_axis(left, right, w_step)

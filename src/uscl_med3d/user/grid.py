@@ -50,7 +50,9 @@ class WorkingVolume:
             self.fan = find_fan(frames.max(0), frames.min(0), **limits)
         h, w = source.pixel_spacing_mm or (None, None)
         self.shape: Voxel = frames.shape
-        self.grid: Grid = plan_grid(self.fan, len(frames), {"d": None, "h": h, "w": w}, settings)
+        self.grid: Grid = plan_grid(
+            self.fan, len(frames), {"d": None, "h": h, "w": w}, source.pixel_aspect, settings
+        )
         resampler = PlaneResampler(self.fan, self.grid)
         self.array = read_image(
             Frames(frames), resampler, frame_weights(len(frames), self.grid, settings.frame_reduction)

@@ -5,19 +5,28 @@ Arrays are (frames, rows, columns). Voxel coordinates are (x, y, z) = (column, r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.clips import choose_format, open_clip, volume
+from uscl_med3d.data.clips import Note, open_clip
+from uscl_med3d.data.clips.base import refuse_blank
+from uscl_med3d.data.clips.dicom import is_dicom
 from uscl_med3d.data.clips.dicom_series import DicomSeriesClip
+from uscl_med3d.data.clips.places import LPS_TO_RAS
+from uscl_med3d.data.clips.volume import VolumeClip
+from uscl_med3d.data.spacing import check_aspect
+from uscl_med3d.data.timing import find_irregular
+from uscl_med3d.data.volumes import is_made_up
 
 World = Literal["ras", "lps"]
 STILLS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-_FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
+OFF_MM = 0.1  # a frame further than this from the place that even steps give it: no affine tells the truth
+
+__all__ = ["Source", "World", "check_exists", "is_made_up", "read_source", "wrap_array"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,9 @@ class Source:
         world: convention of the file's own header.
         header: for NIfTI the nibabel header; None otherwise.
         kind: video, dicom, dicom folder, nifti, nrrd, mha, still or array.
+        spacing_from: one word for what says the pixel size; None where it is unknown.
+        pixel_aspect: width / height of a pixel where its size is unknown.
+        notes: what was assumed.
         colours: RGB uint8 (frames, rows, columns, 3) of a still that has some.
     """
 
@@ -40,6 +52,9 @@ class Source:
     world: World
     header: Any
     kind: str
+    spacing_from: str | None = None
+    pixel_aspect: float = 1.0
+    notes: tuple[Note, ...] = ()
     colours: np.ndarray | None = None
 
     def to_voxel(
@@ -52,7 +67,7 @@ class Source:
             )
         point = np.array([*millimetres, 1.0])
         if (world or self.world) == "lps":
-            point = _FLIP @ point
+            point = LPS_TO_RAS @ point
         x, y, z, _ = np.linalg.solve(self.affine, point)
         return float(x), float(y), float(z)
 
@@ -75,23 +90,97 @@ def read_source(path: str | Path, spacing_mm: tuple[float, float] | None = None)
         spacing_mm: (row, column) pixel size that replaces what the file says.
 
     Raises:
-        InputError: for anything that cannot be read.
+        InputError: for anything that cannot be read, for a series with frames missing between others, and for a
+            `spacing_mm` of square pixels where the file says that they are not.
     """
     path = Path(path)
     check_exists(path)
-    if path.is_dir():
-        source = _read_series(path)
-    elif path.suffix.lower() in STILLS:
+    if path.is_file() and path.suffix.lower() in STILLS and not is_dicom(path):
         source = _read_still(path)
-    elif choose_format(path) is volume:
-        source = _read_volume(path)
-    else:
-        clip = open_clip(path)
-        frames = np.stack(list(clip.frames()))
-        source = Source(frames, clip.info.pixel_spacing_mm, None, "lps", None, clip.info.format)
+        return (
+            source
+            if spacing_mm is None
+            else replace(source, pixel_spacing_mm=spacing_mm, spacing_from="given")
+        )
+    clip = open_clip(path)
+    frames = np.stack(list(clip.frames()))
+    info, notes = clip.info, list(clip.notes)
+    kind, world, header = info.format, "lps", None
+    spacing, origin = info.pixel_spacing_mm, info.spacing_from
+    if isinstance(clip, VolumeClip):
+        kind = clip.header.format
+        notes += clip.header.spacing_notes
+        header = None if clip.header.nifti is None else clip.header.nifti.header
+        if clip.header.spacing_mm is not None:
+            spacing, origin = (clip.header.spacing_mm[1], clip.header.spacing_mm[0]), "header"
+    elif isinstance(clip, DicomSeriesClip):
+        _refuse_gaps(clip)
     if spacing_mm is not None:
-        source = replace(source, pixel_spacing_mm=spacing_mm)
-    return source
+        check_aspect(path, spacing_mm, info.pixel_aspect)
+        spacing, origin = spacing_mm, "given"
+    irregular = find_irregular([], clip.times_s) or {}
+    for word in ("damaged_frames", "dropped_frames"):
+        if word in irregular:
+            notes.append(Note(f"{irregular[word]} {word.replace('_', ' ')}"))
+    return Source(
+        frames, spacing, clip.affine, "ras" if kind == "nifti" else world, header, kind,  # type: ignore[arg-type]
+        origin, info.pixel_aspect, tuple(notes),
+    )  # fmt: skip
+
+
+def _read_still(path: Path) -> Source:
+    """A picture as one frame, turned as its EXIF says; 16-bit grey is brought to 8 bits by its range."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as opened:
+            pages = getattr(opened, "n_frames", 1)
+            image = ImageOps.exif_transpose(opened)
+            notes = (
+                () if image.size == opened.size else (Note("the picture is turned as its EXIF says", False),)
+            )
+            wide = image.mode.startswith(("I", "F"))
+            grey = np.asarray(image) if wide else np.asarray(image.convert("L"))
+            colours = (
+                np.asarray(image.convert("RGB"))
+                if image.mode in ("RGB", "RGBA", "P", "CMYK", "YCbCr")
+                else None
+            )
+    except Exception as error:  # Pillow's decoders raise many kinds
+        raise InputError(file=path, found=f"not readable as a picture ({type(error).__name__})",
+                         expected="a PNG, JPEG, BMP or TIFF file", remedy="export the picture again") from error  # fmt: skip
+    if pages > 1:
+        raise InputError(file=path, found=f"{pages} pictures in one file", expected="one picture",
+                         remedy="export each picture, or a video, as a file of its own")  # fmt: skip
+    if colours is not None and (colours == colours[..., :1]).all():
+        colours = None
+    frame = grey if grey.dtype == np.uint8 else _scale(grey)
+    frames = np.stack(list(refuse_blank(path, [frame])))
+    return Source(
+        frames,
+        None,
+        None,
+        "lps",
+        None,
+        "still",
+        notes=notes,
+        colours=None if colours is None else colours[None],
+    )
+
+
+def _refuse_gaps(clip: DicomSeriesClip) -> None:
+    """Clicks in millimetres and the mask's header use one step for all frames: refused where that is not true."""
+    if clip.affine is None or clip.off_by_mm <= OFF_MM:
+        return
+    missing = sum(count for _, count in clip.times_s.gaps)
+    what = f"; {missing} missing, first after frame {clip.times_s.gaps[0][0]}" if missing else ""
+    raise InputError(
+        file=clip.path,
+        found=f"{len(clip.files)} frames at uneven distances, up to {clip.off_by_mm:.2f} mm from even steps{what}",
+        expected=f"frames at even distances (within {OFF_MM:g} mm), so that voxels have true places",
+        remedy="put the missing files there, or convert the series to a video or to a volume with even steps; "
+        "`uscl-med3d inspect` shows what is read",
+    )
 
 
 def wrap_array(array: np.ndarray, spacing_mm: tuple[float, float] | None) -> Source:
@@ -103,7 +192,7 @@ def wrap_array(array: np.ndarray, spacing_mm: tuple[float, float] | None) -> Sou
         if not np.isfinite(array).all():
             raise ValueError("the volume has NaN or infinite values")
         array = _scale(array)
-    return Source(array, spacing_mm, None, "ras", None, "array")
+    return Source(array, spacing_mm, None, "ras", None, "array", None if spacing_mm is None else "given")
 
 
 def _scale(array: np.ndarray) -> np.ndarray:
@@ -111,74 +200,3 @@ def _scale(array: np.ndarray) -> np.ndarray:
     low, high = float(array.min()), float(array.max())
     scale = 255.0 / (high - low) if high > low else 0.0
     return np.rint((array.astype(np.float32) - low) * scale).astype(np.uint8)
-
-
-def _read_still(path: Path) -> Source:
-    """A picture as one frame; 16-bit grey is brought to 8 bits by its range."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            image.load()
-            grey = np.asarray(image) if image.mode in ("I;16", "I", "F") else np.asarray(image.convert("L"))
-            colours = (
-                np.asarray(image.convert("RGB"))
-                if image.mode in ("RGB", "RGBA", "P", "CMYK", "YCbCr")
-                else None
-            )
-    except Exception as error:  # Pillow's decoders raise many kinds
-        raise InputError(file=path, found=f"not readable as a picture ({type(error).__name__})",
-                         expected="a PNG, JPEG, BMP or TIFF file", remedy="export the picture again") from error  # fmt: skip
-    if colours is not None and (colours == colours[..., :1]).all():
-        colours = None
-    frame = grey if grey.dtype == np.uint8 else _scale(grey)
-    return Source(frame[None], None, None, "lps", None, "still", None if colours is None else colours[None])
-
-
-def _read_volume(path: Path) -> Source:
-    clip = open_clip(path)
-    frames = np.stack(list(clip.frames()))
-    header: Any = None
-    world: World = "lps"
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        import nibabel
-
-        image: Any = nibabel.load(path)
-        affine, header, kind = np.asarray(image.affine, np.float64), image.header, "nifti"
-        world = "ras"
-    else:
-        affine = _affine_of(path)
-        kind = "nrrd" if path.suffix.lower() in (".nrrd", ".nhdr") else "mha"
-    if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise InputError(file=path, found="a singular affine", expected="three independent axes with a spacing above zero",
-                         remedy="export the volume again")  # fmt: skip
-    columns = np.linalg.norm(affine[:3, :3], axis=0)
-    spacing = None if is_made_up(affine) else (float(columns[1]), float(columns[0]))
-    return Source(frames, spacing, affine, world, header, kind)
-
-
-def is_made_up(affine: np.ndarray) -> bool:
-    """Whether a header says nothing: 1 mm along all axes, which follow the patient's, from the origin.
-
-    That is what programs write for a stack of frames whose pixel size they do not know. One millimetre beside another
-    spacing, a turn or an origin elsewhere is believed.
-    """
-    return bool(np.allclose(np.abs(affine), np.eye(4), atol=1e-6))
-
-
-def _affine_of(path: Path) -> np.ndarray:
-    reader = volume.read_header(path)
-    directions = np.array(reader.GetDirection()).reshape(3, 3)
-    affine = np.eye(4)
-    affine[:3, :3] = directions * np.array(reader.GetSpacing())
-    affine[:3, 3] = reader.GetOrigin()
-    return _FLIP @ affine
-
-
-def _read_series(folder: Path) -> Source:
-    """One series of single DICOM frames."""
-    clip = DicomSeriesClip(folder)
-    affine = None if clip.affine is None else _FLIP @ clip.affine
-    return Source(
-        np.stack(list(clip.frames())), clip.info.pixel_spacing_mm, affine, "lps", None, clip.info.format
-    )

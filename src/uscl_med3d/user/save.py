@@ -78,7 +78,9 @@ def _save_nifti(path: Path, mask: np.ndarray, source: Source) -> None:
 
     data = np.ascontiguousarray(mask.transpose(2, 1, 0))
     header = None if source.header is None else source.header.copy()
+    codes = (0, 0) if source.affine is None else (1, 1)
     if header is not None:
+        codes = int(header["qform_code"]), int(header["sform_code"])
         for name in _FREE_TEXT:
             if name in header:
                 header[name] = b""
@@ -86,13 +88,17 @@ def _save_nifti(path: Path, mask: np.ndarray, source: Source) -> None:
         header["cal_min"], header["cal_max"] = 0, 0
         header.set_data_dtype(np.uint8)
         header.set_slope_inter(1, 0)
-    # nibabel keeps the codes of sform and qform where the affine is the header's own.
-    image = nibabel.Nifti1Image(data, place(source), header)
+    affine = place(source)
+    image = nibabel.Nifti1Image(data, affine, header)
+    image.header.set_xyzt_units("mm", image.header.get_xyzt_units()[1])
     if header is None:
-        image.header.set_xyzt_units("mm")
         if source.affine is None:
-            image.set_qform(place(source), code=0)
-            image.set_sform(place(source), code=0)
+            image.set_qform(affine, code=0)
+            image.set_sform(affine, code=0)
+    elif source.affine is None or not np.allclose(affine, header.get_best_affine()):
+        # Lengths were brought to millimetres, or the header gives no place: its codes are kept as they are.
+        image.set_qform(affine, code=codes[0])
+        image.set_sform(affine, code=codes[1])
     nibabel.save(image, path)
 
 

@@ -104,7 +104,9 @@ def write_dicom(path: Path, pixels: np.ndarray, kind: str) -> Path:
 @pytest.mark.parametrize("kind", ["MONOCHROME2", "MONOCHROME1", "RGB", "YBR_FULL"])
 def test_dicom(tmp_path: Path, kind: str) -> None:
     grey = ramp()
-    pixels = grey if kind.startswith("MONO") else np.stack([grey] * 3, -1)
+    neutral = np.full_like(grey, 128)
+    colours = {"RGB": [grey] * 3, "YBR_FULL": [grey, neutral, neutral]}
+    pixels = np.stack(colours[kind], -1) if kind in colours else grey
     # No suffix: exports from a scanner often have none, so the content decides.
     frames, info = read_clip(write_dicom(tmp_path / "IM0001", pixels, kind))
     np.testing.assert_array_equal(frames, 255 - grey if kind == "MONOCHROME1" else grey)

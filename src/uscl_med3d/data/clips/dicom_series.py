@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ from typing import Any
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.clips.base import ClipInfo
-from uscl_med3d.data.clips.dicom import SIGNATURE, DicomClip
+from uscl_med3d.data.clips.base import MOST_DAMAGED, ClipInfo, Note, refuse_blank
+from uscl_med3d.data.clips.dicom import SUFFIXES, DicomClip, has_signature, is_dicom, read_dicom
+from uscl_med3d.data.clips.places import describe_steps, find_gaps, off_by_mm, order_along, place_frames
+from uscl_med3d.data.clips.regions import list_tissue
+from uscl_med3d.data.timing import FrameTimes
 
-LEAST_STEP_MM = 1e-6
-EVEN = 0.05  # steps between frames may differ by this share of their mean and still count as one distance
+ALIGNED = 1e-3  # directions of rows and columns may differ by this between parallel frames
+MOST_NAMED = 5  # files in a message
 
 
 class DicomSeriesClip:
@@ -22,22 +26,52 @@ class DicomSeriesClip:
 
     Attributes:
         files: of the frames, in order.
+        unreadable: files that look like frames and cannot be read, few enough to go on.
+        off_by_mm: how far even steps along the sweep would put a frame from its true place.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder
-        headers = _sort(_read_headers(folder))
+        headers, self.unreadable = _read_headers(folder)
         _check(headers, folder)
+        headers, self._along = _sort(headers)
         self.files = [path for path, _ in headers]
         self._headers = [header for _, header in headers]
-        first = DicomClip(self.files[0]).info
-        self.info = ClipInfo(
-            format="dicom folder",
-            codec=first.codec,
-            frames_per_second=first.frames_per_second,
-            pixel_spacing_mm=first.pixel_spacing_mm,
-            frame_spacing_mm=self._frame_spacing_mm(),
-        )
+        self.off_by_mm = 0.0 if self._along is None else off_by_mm(self._along)
+        self._frame_mm, self._note = (None, None) if self._along is None else describe_steps(self._along)
+        self._first = DicomClip(self.files[0])
+        self._brightest: np.ndarray | None = None
+        self.times_s = FrameTimes([None] * len(self.files))
+        self.times_s.unreadable = [path.name for path in self.unreadable]
+        self.times_s.gaps = self._find_gaps()
+
+    @property
+    def info(self) -> ClipInfo:
+        """Facts of the clip, those of its first frame."""
+        return replace(self._measure()[0], format="dicom folder", frame_spacing_mm=self._frame_mm)
+
+    @property
+    def notes(self) -> list[Note]:
+        """What was assumed."""
+        notes = [*self._first.notes_of_decoding, *self._measure()[1]]
+        if self._note is not None:
+            notes.append(self._note)
+        elif self.times_s.gaps:
+            missing = sum(count for _, count in self.times_s.gaps)
+            notes.append(
+                Note(
+                    f"{missing} frame(s) missing by their instance numbers, first after frame {self.times_s.gaps[0][0]}"
+                )
+            )
+        if self.unreadable:
+            notes.append(
+                Note(
+                    f"{len(self.unreadable)} file(s) that cannot be read are left out: {_names(self.unreadable)}"
+                )
+            )
+        if self._along is not None and not self._parallel():
+            notes.append(Note("frames are not parallel: no place in the patient is given to voxels"))
+        return notes
 
     def frames(self) -> Iterator[np.ndarray]:
         """Grey frames, uint8 (h, w)."""
@@ -45,55 +79,52 @@ class DicomSeriesClip:
         ranges = [limits for clip in clips if (limits := clip.limits()) is not None]
         # One scale for all frames, not one for each.
         limits = (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
-        for clip in clips:
-            yield from clip.frames(limits)
+        single = (frame for clip in clips for frame in clip.single_frames(limits))
+        brightest: np.ndarray | None = None
+        for frame in refuse_blank(self.path, single):
+            brightest = frame.copy() if brightest is None else np.maximum(brightest, frame)
+            yield frame
+        self._brightest = brightest
 
     @cached_property
     def affine(self) -> np.ndarray | None:
-        """(4, 4) voxel (column, row, frame) -> millimetres in LPS, where the headers state it."""
+        """(4, 4) voxel (column, row, frame) -> millimetres in RAS, where the headers state it and frames are parallel.
+
+        By the mean step along the sweep; `off_by_mm` says how far that may be from the truth.
+        """
         first = self._headers[0]
-        if not all(_is_placed(header) for header in self._headers) or "PixelSpacing" not in first:
+        if self._along is None or "PixelSpacing" not in first or not self._parallel():
             return None
-        right, down = _plane(first)
-        start = np.array(first.ImagePositionPatient, float)
-        if len(self._headers) > 1:
-            step = (np.array(self._headers[-1].ImagePositionPatient, float) - start) / (
-                len(self._headers) - 1
-            )
-        else:
-            step = np.cross(right, down) * float(first.get("SliceThickness") or 1)
-        if np.linalg.norm(step) < LEAST_STEP_MM:
-            return None
-        affine = np.eye(4)
         row_mm, column_mm = (float(value) for value in first.PixelSpacing)
-        affine[:3, 0], affine[:3, 1], affine[:3, 2], affine[:3, 3] = (
-            right * column_mm,
-            down * row_mm,
-            step,
-            start,
-        )
+        points = np.array([header.ImagePositionPatient for header in self._headers], float)
+        affine = place_frames(points, _plane(first), (row_mm, column_mm))
+        if affine is not None and len(points) == 1:
+            affine[:3, 2] *= float(first.get("SliceThickness") or 1)
         return affine
 
-    def _frame_spacing_mm(self) -> float | None:
-        """The one distance between frames, where positions state it."""
-        if len(self._headers) < 2 or not all(_is_placed(header) for header in self._headers):
-            return None
-        places = np.array(
-            [[float(value) for value in header.ImagePositionPatient] for header in self._headers]
-        )
-        steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
-        even = steps.mean() > LEAST_STEP_MM and np.abs(steps - steps.mean()).max() <= EVEN * steps.mean()
-        return float(steps.mean()) if even else None
+    def _measure(self) -> tuple[ClipInfo, list[Note]]:
+        if self._brightest is None and self._first.has_regions:
+            for _ in self.frames():
+                pass
+        return self._first.measure(self._brightest)
+
+    def _parallel(self) -> bool:
+        planes = np.array([_plane(header) for header in self._headers])
+        return bool(np.abs(planes - planes[0]).max() < ALIGNED)
+
+    def _find_gaps(self) -> list[tuple[int, int]]:
+        """By positions where frames move, else by instance numbers."""
+        if self._along is not None and np.ptp(self._along) > 0:
+            return find_gaps(self._along)
+        numbers = [_number(header) for header in self._headers]
+        if None in numbers or len(set(numbers)) < len(numbers):
+            return []
+        return find_gaps(np.array(numbers, float))
 
 
 def list_dicom_files(folder: Path) -> list[Path]:
-    """Files of a folder (not of those below it) with DICOM's signature, sorted by name."""
-    found = []
-    for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
-        with open(path, "rb") as stream:
-            if stream.read(132)[128:] == SIGNATURE:
-                found.append(path)
-    return found
+    """Files of a folder (not of those below it) that are DICOM, with or without the signature, sorted by name."""
+    return [path for path in _list_files(folder) if is_dicom(path)]
 
 
 def open_clip(folder: Path) -> DicomSeriesClip:
@@ -101,26 +132,39 @@ def open_clip(folder: Path) -> DicomSeriesClip:
     return DicomSeriesClip(folder)
 
 
-def _read_headers(folder: Path) -> list[tuple[Path, Any]]:
-    """Headers of the files that are images (a DICOMDIR is none)."""
-    import pydicom
+def _list_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
-    headers = []
-    for path in list_dicom_files(folder):
+
+def _read_headers(folder: Path) -> tuple[list[tuple[Path, Any]], list[Path]]:
+    """Headers of the files that are images (a DICOMDIR is none), and files that look like frames and are unreadable."""
+    headers: list[tuple[Path, Any]] = []
+    unreadable: list[Path] = []
+    for path in _list_files(folder):
+        if not is_dicom(path):
+            if path.name.lower().endswith(SUFFIXES):
+                unreadable.append(path)
+            continue
         try:
-            header = pydicom.dcmread(path, stop_before_pixels=True)
-        except Exception as error:
-            raise _error(
-                path, f"not readable as DICOM ({type(error).__name__})", "an ultrasound image"
-            ) from error
+            header = read_dicom(path, stop_before_pixels=True)
+        except Exception:  # each damage has an exception of its own
+            unreadable.append(path)
+            continue
         if "Rows" in header:
             headers.append((path, header))
+        elif path.name.lower().endswith(SUFFIXES):
+            unreadable.append(path)
     if not headers:
-        found = "a folder without DICOM images"
-        raise _error(
-            folder, found, "a sweep clip: a file, or a folder with the single frames of one DICOM series"
-        )
-    return headers
+        expected = "a sweep clip: a file, or a folder with the single frames of one DICOM series"
+        if unreadable:
+            raise _error(
+                unreadable[0], f"not readable as DICOM ({len(unreadable)} file(s))", "an ultrasound image"
+            )
+        raise _error(folder, "a folder without DICOM images", expected)
+    if len(unreadable) > MOST_DAMAGED * (len(headers) + len(unreadable)):
+        found = f"not readable as DICOM: {len(unreadable)} of {len(headers) + len(unreadable)} files ({_names(unreadable)})"
+        raise _error(unreadable[0], found, f"whole files; at most {MOST_DAMAGED:.0%} unreadable")
+    return headers, unreadable
 
 
 def _check(headers: list[tuple[Path, Any]], folder: Path) -> None:
@@ -129,52 +173,54 @@ def _check(headers: list[tuple[Path, Any]], folder: Path) -> None:
     def count(*names: str) -> int:
         return len({tuple(str(header.get(name, "")) for name in names) for _, header in headers})
 
-    expected = "the single frames of one series"
+    acquisition = "keep the frames of one acquisition only"
+    bare = [path for path, _ in headers if not has_signature(path)]
+    if bare and len(bare) < len(headers):
+        raise _error(
+            bare[0],
+            f"{len(bare)} of {len(headers)} files without DICOM's signature (128 bytes and DICM): {_names(bare)}",
+            "the files of a series as one program wrote them",
+            "copy these files again, or write them anew with a DICOM toolkit",
+        )
     if count("SeriesInstanceUID") > 1:
         raise _error(
             folder,
             f"{count('SeriesInstanceUID')} series",
-            expected,
+            "the single frames of one series",
             "put each series into a folder of its own",
         )
     several = [
         path for path, header in headers if str(header.get("NumberOfFrames") or 1).strip() not in ("0", "1")
     ]
     if several and len(headers) > 1:
-        raise _error(folder, f"{len(several)} multi-frame file(s) among {len(headers)}", expected,
+        raise _error(folder, f"{len(several)} multi-frame file(s) among {len(headers)}", "the single frames of one series",
                      "name a multi-frame file itself; it is a sweep of its own")  # fmt: skip
     if count("Rows", "Columns") > 1:
-        raise _error(folder, f"frames of {count('Rows', 'Columns')} sizes", "frames of one size",
-                     "keep the frames of one acquisition only")  # fmt: skip
-    if count("PixelSpacing") > 1:
-        raise _error(folder, f"frames of {count('PixelSpacing')} pixel sizes", "frames of one pixel size",
-                     "keep the frames of one acquisition only")  # fmt: skip
+        raise _error(folder, f"frames of {count('Rows', 'Columns')} sizes", "frames of one size", acquisition)
+    sizes = {(str(header.get("PixelSpacing")), tuple(list_tissue(header))) for _, header in headers}
+    if len(sizes) > 1:
+        raise _error(folder, f"frames of {len(sizes)} pixel sizes", "frames of one pixel size", acquisition)
     images = [str(header.get("SOPInstanceUID")) for _, header in headers if header.get("SOPInstanceUID")]
     if len(set(images)) < len(images):
         raise _error(folder, f"{len(images) - len(set(images))} image(s) more than once", "each frame once",
                      "delete the copies")  # fmt: skip
 
 
-def _sort(headers: list[tuple[Path, Any]]) -> list[tuple[Path, Any]]:
-    if all(_is_placed(header) for _, header in headers):
-        along = np.cross(*_plane(headers[0][1]))
-        # Frames of one place (a still probe) keep the order of their numbers.
-        return sorted(
-            headers,
-            key=lambda item: (_round(along @ np.array(item[1].ImagePositionPatient, float)), _number(item)),
-        )
-    return sorted(headers, key=_number)
+def _sort(headers: list[tuple[Path, Any]]) -> tuple[list[tuple[Path, Any]], np.ndarray | None]:
+    """Headers in order, and the distance of each along the sweep where all are placed."""
+    headers = sorted(headers, key=lambda item: (_number(item[1]) or 0, item[0].name))
+    if not all(_is_placed(header) for _, header in headers):
+        return headers, None
+    points = np.array([header.ImagePositionPatient for _, header in headers], float)
+    order, along = order_along(points, _plane(headers[0][1]))
+    return [headers[i] for i in order], along[order]
 
 
-def _round(distance_mm: float) -> float:
-    return round(float(distance_mm), 4)
-
-
-def _number(item: tuple[Path, Any]) -> tuple[int, str]:
+def _number(header: Any) -> int | None:
     try:
-        return int(item[1].get("InstanceNumber") or 0), item[0].name
+        return int(header.get("InstanceNumber"))
     except (TypeError, ValueError):
-        return 0, item[0].name
+        return None
 
 
 def _is_placed(header: Any) -> bool:
@@ -184,9 +230,13 @@ def _is_placed(header: Any) -> bool:
     )
 
 
-def _plane(header: Any) -> tuple[np.ndarray, np.ndarray]:
-    values = np.array(header.ImageOrientationPatient, float)
-    return values[:3], values[3:]
+def _plane(header: Any) -> np.ndarray:
+    return np.array(header.ImageOrientationPatient, float)
+
+
+def _names(files: list[Path]) -> str:
+    more = f" and {len(files) - MOST_NAMED} more" if len(files) > MOST_NAMED else ""
+    return ", ".join(path.name for path in files[:MOST_NAMED]) + more
 
 
 def _error(

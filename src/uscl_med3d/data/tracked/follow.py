@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import numpy as np
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.data.annotations import IGNORE, label_values
-from uscl_med3d.data.clips.base import ClipInfo
+from uscl_med3d.data.clips.base import ClipInfo, Note
 from uscl_med3d.data.inspect import Inspection
+from uscl_med3d.data.timing import FrameTimes
 from uscl_med3d.data.tracked.calibration import Transforms, find_calibration, read_calibration
 from uscl_med3d.data.tracked.grid import VolumeGrid, frame_steps_mm, plan_volume
 from uscl_med3d.data.tracked.poses import Track, is_tracked, read_track
@@ -27,6 +28,9 @@ class SliceClip:
 
     info: ClipInfo
     slices: np.ndarray
+    affine: np.ndarray | None = None  # coordinates are those of the tracker, not the patient's
+    times_s: FrameTimes | None = None
+    notes: list[Note] = field(default_factory=list)
 
     def frames(self) -> Iterator[np.ndarray]:
         """Grey slices, uint8 (h, w), in the direction of the sweep."""
@@ -127,7 +131,7 @@ def _reconstruct(inspection: Inspection, settings: Ingest) -> Inspection:
         inspection,
         # What cohort.csv says of the clip's pixels and frames is not true of the volume's.
         row=replace(row, spacing_mm=None, frame_spacing_mm=None),
-        clip=SliceClip(info, made.image),
+        clip=SliceClip(info, made.image, notes=list(clip.notes)),
         frames=grid.size[2],
         fan=np.asarray(made.covered.any(axis=0)),
         masks={index: mask for index, (mask, _) in sorted(masks.items())},

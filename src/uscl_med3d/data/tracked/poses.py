@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.clips.volume import read_header
 from uscl_med3d.data.tracked.calibration import SEQUENCE, Transforms, is_usable
+from uscl_med3d.data.volumes import read_itk_header
 
 FIELD = re.compile(r"Seq_Frame(\d{4,6})_([A-Za-z0-9]+?)To([A-Z][A-Za-z0-9]*)Transform(Status)?")
 FIXED = re.compile(r"([A-Za-z0-9]+?)To([A-Z][A-Za-z0-9]*)Transform")
@@ -47,7 +47,7 @@ class Track:
 
 def read_fields(path: Path) -> tuple[dict[str, str], tuple[int, ...]]:
     """Text fields of a volume's header, and its size (columns, rows, frames). Raises `InputError`."""
-    reader = read_header(path)
+    reader = read_itk_header(path)
     fields = {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
     return fields, reader.GetSize()
 

@@ -50,12 +50,16 @@ READ_BY_INGEST = (
     "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData", "PixelData",
     # rate and sizes
     "FrameTime", "FrameTimeVector", "CineRate", "RecommendedDisplayFrameRate", "SequenceOfUltrasoundRegions", "PixelSpacing",
+    "PixelAspectRatio", "SliceThickness", "RescaleSlope", "RescaleIntercept",
+    # places of the frames of an enhanced object
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     # order of single frames
     "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "SeriesInstanceUID", "SOPInstanceUID",
 )  # fmt: skip
 """All that `ingest` takes from a header. Into its sidecar go WRITTEN_BY_INGEST and nothing else."""
 
 WRITTEN_BY_INGEST = (
-    "source_codec", "source_frames_per_second", "source_shape", "source_spacing_mm", "irregular_frames", "tracking",
+    "source_codec", "source_frames_per_second", "source_shape", "source_spacing_mm", "source_spacing_from", "assumed",
+    "irregular_frames", "tracking",
 )  # fmt: skip
 """Fields of the sidecar that a header has a say in: names of codecs, and numbers."""
