@@ -5,7 +5,7 @@ Arrays are (frames, rows, columns). Voxel coordinates are (x, y, z) = (column, r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 

@@ -25,7 +25,9 @@ REMEDY = (
     "export or copy the clip again, and check that a video player shows it to its end; "
     "`uscl-med3d inspect` shows what is read"
 )
+EXACT = {"mov", "matroska"}  # containers whose duration ends with the last frame
 EDITED = "mov"  # containers whose edit list may hide frames that the header counts
+HARMLESS = "SEI"  # side information that decoders complain about; no picture depends on it
 JPEG_RANGE = 2  # AVColorRange of FFmpeg: luma uses 0..255
 PLANAR_YUV = ("yuv420p", "yuv422p", "yuv444p", "yuv410p", "yuv411p", "yuv440p", "yuva420p", "nv12", "nv21")
 FULL_PLANAR_YUV = ("yuvj420p", "yuvj422p", "yuvj444p", "yuvj411p", "yuvj440p")
@@ -70,9 +72,7 @@ class VideoClip:
             reading = _Reading(stream, notes)
             try:
                 for packet in container.demux(stream):
-                    reading.see_packet(packet)
-                    for frame in packet.decode():
-                        assert isinstance(frame, av.VideoFrame)
+                    for frame in reading.decode(packet):
                         grey = self._display.show(_grey(frame))
                         if shape is not None and grey.shape != shape:
                             raise self._error(
@@ -108,8 +108,8 @@ class VideoClip:
         stream = container.streams.best("video")
         if not isinstance(stream, av.VideoStream):
             raise self._error("no video stream (audio or data only)", "a video")
-        # One core per sweep: sweeps are what runs in parallel.
-        stream.thread_type = "SLICE"
+        # One core per sweep: sweeps are what runs in parallel. And what the decoder says belongs to the packet it was given.
+        stream.codec_context.thread_count = 1
         return stream
 
     def _open(self) -> av.container.InputContainer:
@@ -135,8 +135,28 @@ class _Reading:
         self._end: float | None = None  # of the last frame shown, in seconds
         self._spoiled = False  # a damaged frame was seen, and no key frame since
         self._said: set[str] = set()
+        self._complained: set[int | None] = set()  # times of packets that the decoder complained about
 
-    def see_packet(self, packet: av.Packet[Any]) -> None:
+    def decode(self, packet: av.Packet[Any]) -> list[av.VideoFrame]:
+        """Frames that a packet gives; complaints of the decoder are kept with the packet's time.
+
+        Not every decoder marks the frames that it had to mend, but all of them say so.
+        """
+        self._see_packet(packet)
+        level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
+        av.logging.set_level(av.logging.ERROR)
+        av.logging.set_skip_repeated(False)
+        try:
+            with av.logging.Capture() as messages:
+                frames = [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+        finally:
+            av.logging.set_level(level)
+            av.logging.set_skip_repeated(skips)
+        if packet.size and not packet.is_discard and any(HARMLESS not in text for _, _, text in messages):
+            self._complained.add(packet.pts)
+        return frames
+
+    def _see_packet(self, packet: av.Packet[Any]) -> None:
         """Count what is hidden, and remember where the last frame ends."""
         if not packet.size:
             return
@@ -149,7 +169,8 @@ class _Reading:
     def see_frame(self, frame: av.VideoFrame, number: int, times: FrameTimes) -> None:
         """Note a frame's time, and whether it is damaged or may be."""
         times.append(frame.time)
-        self._spoiled = frame.is_corrupt or (self._spoiled and not frame.key_frame)
+        damaged = frame.is_corrupt or (frame.pts is not None and frame.pts in self._complained)
+        self._spoiled = damaged or (self._spoiled and not frame.key_frame)
         if self._spoiled:
             times.damaged.append(number)
         if frame.interlaced_frame:
@@ -171,6 +192,10 @@ class _Reading:
         lasting = None
         if rate and end is not None and self._end is not None:
             lasting = int((end - self._end) * float(rate) + 0.01)
+            if (
+                not set(container.format.name.split(",")) & EXACT
+            ):  # others round, or count what precedes the first frame
+                lasting -= 1
         known = [value for value in (declared, lasting) if value is not None]
         if not known:
             return 0
