@@ -4,8 +4,15 @@
 #   snakemake --cores all --configfile workflow/scales/smoke.yaml      smallest end-to-end run
 #   snakemake --cores all --configfile my_cohort.yaml                  your own sweeps (docs/own_cohort.md)
 
+from pathlib import Path
+
 
 configfile: "params.yaml"
+
+
+for recipe in sorted(Path("params/foundation").glob("*.yaml")):
+
+    configfile: str(recipe)
 
 
 include: "workflow/rules/common.smk"

@@ -13,13 +13,14 @@ import pytest
 import torch
 import yaml
 
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core import params as parameters
 from uscl_med3d.core.io import save_volume, write_json, write_text
 from uscl_med3d.core.runs import list_runs
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+PARAMS = read_defaults(ROOT)
 SMOKE = yaml.safe_load((ROOT / "workflow/scales/smoke.yaml").read_text(encoding="utf-8"))
 SIZE = 16
 MODEL = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_cohort import Cohort, cohort, make_job, tiny_job
 
-from uscl_med3d.core.foundations import FOUNDATIONS
+from uscl_med3d.core.params.foundation import BASE_MODELS
 
 __all__ = ["cohort", "make_job"]
 
@@ -28,7 +28,7 @@ def base_weights(
             return cohort.base
         path = folder / f"{name}.safetensors"
         if not path.exists():
-            needs = FOUNDATIONS[name]
+            needs = BASE_MODELS[name]
             train = import_module(f"uscl_med3d.foundation.{name}").train
             general = cohort.general if needs.general else {}
             train(

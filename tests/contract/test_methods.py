@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-import yaml
 from tiny_cohort import ROOT, SHAPE, SIZE, draw_balls, tiny_params
 
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.runs import list_runs, main_run
 from uscl_med3d.methods.base import Card, Method, WholeMethod
@@ -107,7 +107,7 @@ def perturb(method):
 
 
 def test_registry_is_the_folder_and_params():
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = read_defaults(ROOT)
     assert sorted(params["methods"]) == METHODS
     with pytest.raises(InputError, match="one of"):
         find_method("no_such_method")

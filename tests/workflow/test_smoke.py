@@ -8,7 +8,7 @@ import hashlib
 import pytest
 import yaml
 
-from uscl_med3d.core.foundations import FOUNDATIONS
+from uscl_med3d.core.params.foundation import BASE_MODELS
 from uscl_med3d.core.plan import Plan
 
 pytestmark = pytest.mark.workflow
@@ -89,7 +89,7 @@ def test_paper_scale_has_a_complete_dag(smoke):
     jobs = smoke.planned(scale="workflow/scales/paper.yaml")
     plan = Plan(yaml.safe_load((smoke.folder / "params.yaml").read_text()))
     assert jobs["finetune"] == len(plan.trained) and jobs["pretrain"] == 4
-    assert jobs["evaluate"] == len(plan.runs) and jobs["foundation"] == len(FOUNDATIONS)
+    assert jobs["evaluate"] == len(plan.runs) and jobs["foundation"] == len(BASE_MODELS)
 
 
 def test_paper_scale_says_what_to_put_where_before_any_work(smoke):

@@ -10,9 +10,10 @@ from typing import Any
 from uscl_med3d.core import params as parameters
 from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.foundations import FOUNDATIONS, list_needed
+from uscl_med3d.core.foundations import list_needed
 from uscl_med3d.core.io import read_json, write_text
 from uscl_med3d.core.listing import list_cohort, write_listing
+from uscl_med3d.core.params.foundation import BASE_MODELS
 from uscl_med3d.core.params.methods import Run
 from uscl_med3d.core.reporting import FIGURES
 from uscl_med3d.core.runs import cell_id, list_runs, main_run, pretraining
@@ -167,7 +168,7 @@ class Plan:
 
     def foundation_general(self, model: str) -> list[str]:
         """Folders of the general-domain sets, for a base model that is trained on them."""
-        return self.general_folders if FOUNDATIONS[model].general and self._trains(model) else []
+        return self.general_folders if BASE_MODELS[model].general and self._trains(model) else []
 
     def foundation_inputs(self, model: str) -> list[str]:
         """Of these, what can be a rule's input (see `general_inputs`)."""
@@ -175,8 +176,8 @@ class Plan:
 
     def teacher(self, model: str) -> list[str]:
         """Weights of the base model that a base model learns from."""
-        needs = FOUNDATIONS[model]
-        if needs.teacher and (needs.part_of_it or self._trains(model)):
+        needs = BASE_MODELS[model]
+        if needs.teacher and (needs.official_is_encoder or self._trains(model)):
             return [self.foundation_weights(needs.teacher)]
         return []
 

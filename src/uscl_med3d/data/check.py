@@ -9,7 +9,7 @@ from typing import Any
 from uscl_med3d.core.errors import InputError, InputErrors
 from uscl_med3d.core.foundations import list_needed
 from uscl_med3d.core.io import sha256
-from uscl_med3d.core.params.weights import Weights
+from uscl_med3d.core.params.base_model import Weights
 from uscl_med3d.data.cohort import CohortRow, read_cohort
 from uscl_med3d.data.failures import find_gaps, plan_splits
 from uscl_med3d.data.general import LAYOUTS, find_problems

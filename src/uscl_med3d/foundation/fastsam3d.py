@@ -9,17 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import sha256, write_csv, write_json
-from uscl_med3d.core.seeds import prepare_torch
+from uscl_med3d.core.io import sha256
+from uscl_med3d.core.params.foundation.fastsam3d import Distillation
+from uscl_med3d.core.seeds import prepare_torch, rng
 from uscl_med3d.data.general import Reading
-from uscl_med3d.foundation.general_crops import GeneralCrops
-from uscl_med3d.foundation.sam_med3d import CURVE_COLUMNS, check_file
+from uscl_med3d.foundation.general_crops import GeneralCrops, flip
+from uscl_med3d.foundation.official import check_file
+from uscl_med3d.foundation.stages import DICE_COLUMNS, Stages, write_description
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.fastsam3d import FastSam3DMethod
 from uscl_med3d.methods.sam_med3d import SamMed3DMethod
@@ -27,10 +28,10 @@ from uscl_med3d.nets.fastsam3d import FastSam3DConfig, FastSam3DEncoder, build_f
 from uscl_med3d.nets.fastsam3d.config import Residual
 from uscl_med3d.nets.intensity import zscore_foreground
 from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig, build_sam_med3d, load_checkpoint
-from uscl_med3d.train.crops import Batch
-from uscl_med3d.train.loop import Trainer
+from uscl_med3d.train import engine
 
 NAME = "foundation_fastsam3d"
+VALIDATION_BATCH = 8  # crops at a time; only memory depends on it
 
 
 def train(
@@ -55,28 +56,28 @@ def train(
     network = build_fastsam3d(describe_student(job), base.config)
     for part in ("prompt_encoder", "mask_decoder"):
         getattr(network, part).load_state_dict(getattr(base, part).state_dict())
-    curve: list[dict[str, float]] = []
-    facts: dict[str, Any] = {"general_sets": sorted(general_dirs)}
+    curve: list[dict[str, Any]] = []
+    facts: dict[str, Any] = {
+        "general_sets": sorted(general_dirs),
+        "encoder_parameters": sum(value.numel() for value in network.image_encoder.parameters()),
+    }
     if settings.weights == "train":
         crops = GeneralCrops(
-            general_dirs, Reading.of(job), job.model.image_size, settings.training, job.seed, NAME
+            general_dirs, Reading.of(job), job.model.image_size, settings.training.crops, job.seed, NAME
         )
-        trainer = _make_trainer(job, base, network, crops, base_file, weights_out)
-        curve = trainer.run("FastSAM3D").curve
-        facts["validation"] = _compare(job, base, network, crops)
+        belongs = engine.fingerprint(job, crops.files, sha256(base_file))
+        stages = Stages(job, NAME, "FastSAM3D", weights_out, belongs, job.precision)
+        stages.run(
+            "distillation", lambda: FeatureDistillation(job, base, network, crops), settings.training
+        )
+        curve, facts["validation"] = stages.curve, _compare(job, base, network, crops)
     else:
         check_file(Path(settings.weights), settings.sha256, settings.source)
         load_checkpoint(network.image_encoder, settings.weights)
     save_fastsam3d(weights_out, network)
-    write_csv(curve_out, pd.DataFrame(curve, columns=CURVE_COLUMNS))
-    write_json(
-        weights_out.with_suffix(".json"),
-        {"weights": settings.weights, "source": settings.source, "sha256": sha256(weights_out),
-         "parameters": sum(value.numel() for value in network.parameters()),
-         "encoder_parameters": sum(value.numel() for value in network.image_encoder.parameters()), **facts},
-    )  # fmt: skip
+    write_description(settings, network, weights_out, curve_out, curve, DICE_COLUMNS[1:], facts)
     if settings.weights == "train":
-        trainer.finish()
+        stages.finish()
 
 
 def describe_student(job: Any) -> FastSam3DConfig:
@@ -128,49 +129,52 @@ def start_from_teacher(student: FastSam3DEncoder, teacher: FastSam3DEncoder) -> 
             value.copy_(given)
 
 
-class Distiller(Trainer):
-    """Trains a student on the teacher's features; the teacher runs on the same crops.
+class FeatureDistillation(engine.Task):
+    """A student's encoder learns the teacher's features; the teacher sees the same crops.
 
     `progressive` learns one pair of layers after the other, `layer_steps` steps each, then the embedding for
     the rest; `output` learns the embedding only, as the public code does.
     """
 
-    method: FastSam3DMethod
+    def __init__(self, job: Any, base: SamMed3D, student: SamMed3D, crops: GeneralCrops) -> None:
+        self.settings, self.crops, self.seed = job.fastsam3d.training, crops, job.seed
+        encoder, device = student.image_encoder, torch_device(job.device)
+        assert isinstance(encoder, FastSam3DEncoder)
+        teacher = FastSam3DEncoder(describe_teacher(job, self.settings.teacher_residual))
+        teacher.load_state_dict(base.image_encoder.state_dict(), strict=True)
+        if self.settings.start == "teacher":
+            start_from_teacher(encoder, teacher)
+        self.teacher = teacher.to(device).eval().requires_grad_(False)
+        self.method = FastSam3DMethod(student, job.prompts, device)
+        self.network = self.encoder = encoder
+        self.pairs = pair_layers(encoder.config, job.model.depth)
 
-    def distil(
-        self, teacher: FastSam3DEncoder, pairs: list[tuple[int, int]], form: str, layer_steps: int
-    ) -> None:
-        """Set what to learn from; call it before `run`."""
-        self.teacher, self.pairs = teacher.eval().requires_grad_(False), pairs
-        self.form, self.layer_steps = form, layer_steps
+    def groups(self) -> list[engine.Group]:
+        """The encoder."""
+        return [engine.Group(list(self.encoder.parameters()), self.settings.learning_rate)]
 
-    def pair_at(self, step: int) -> tuple[int, int]:
-        """The pair that is learned in a step."""
-        if self.form == "output" or step >= self.layer_steps * (len(self.pairs) - 1):
-            return self.pairs[-1]
-        return self.pairs[step // self.layer_steps]
-
-    def _loss(self, example: Batch, step: int) -> Tensor:
-        images = torch.from_numpy(example.images).to(self.method.device)
-        images = zscore_foreground(images)
-        ours, theirs = self.pair_at(step)
+    def loss(self, step: int) -> Mapping[str, Tensor]:
+        """Mean squared error of one pair of layers."""
+        random = rng(self.seed, NAME, "batch", step)
+        references = self.crops.draw_references(self.settings.batch_size, random)
+        batch = flip(self.crops.source.cut_batch(references), self.settings.crops.flip_probability, random)
+        images = zscore_foreground(torch.from_numpy(batch.images).to(self.method.device))
+        ours, theirs = pair_at(step, self.pairs, self.settings)
         with torch.no_grad():
             target = self.teacher.list_outputs(images)[theirs]
-        encoder = self.method.network.image_encoder
-        assert isinstance(encoder, FastSam3DEncoder)
-        found = encoder.list_outputs(images)[ours]
-        return F.mse_loss(found.float(), target.float())
+        found = self.encoder.list_outputs(images)[ours]
+        return {"loss": F.mse_loss(found.float(), target.float())}
+
+    def evaluate(self) -> dict[str, float]:
+        """Dice (0..100) of validation crops, also with another crop's image."""
+        return self.crops.validate_clicks(self.method)
 
 
-class _Student(FastSam3DMethod):
-    """The method while its encoder learns."""
-
-    def trained_state(self) -> dict[str, Tensor]:
-        encoder = self.network.image_encoder.state_dict()
-        return {name: value.detach().to("cpu", copy=True) for name, value in encoder.items()}
-
-    def load_trained(self, tensors: Mapping[str, Tensor]) -> None:
-        self.network.image_encoder.load_state_dict(dict(tensors), strict=True)
+def pair_at(step: int, pairs: list[tuple[int, int]], settings: Distillation) -> tuple[int, int]:
+    """The pair of layers that is learned in a step."""
+    if settings.form == "output" or step >= settings.layer_steps * (len(pairs) - 1):
+        return pairs[-1]
+    return pairs[step // settings.layer_steps]
 
 
 def _need_teacher(path: Path | None) -> Path:
@@ -189,41 +193,17 @@ def _load_teacher(job: Any, path: Path) -> SamMed3D:
     return base.eval()
 
 
-def _make_trainer(
-    job: Any, base: SamMed3D, network: SamMed3D, crops: GeneralCrops, teacher_file: Path, weights_out: Path
-) -> Distiller:
-    schedule, device, encoder = job.fastsam3d.training, torch_device(job.device), network.image_encoder
-    assert isinstance(encoder, FastSam3DEncoder)
-    teacher = FastSam3DEncoder(describe_teacher(job, schedule.teacher_residual))
-    teacher.load_state_dict(base.image_encoder.state_dict(), strict=True)
-    if schedule.start == "teacher":
-        start_from_teacher(encoder, teacher)
-    method = _Student(network, job.prompts, device)
-    content = [job.model_dump(mode="json"), crops.files, sha256(teacher_file), torch.__version__]
-    fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    trainer = Distiller(
-        method, list(encoder.parameters()), schedule, schedule.learning_rate,
-        crops.draw, lambda: crops.validate(method), (job.seed, NAME),
-        weights_out.with_name(weights_out.name + ".resume"), fingerprint, job.precision,
-    )  # fmt: skip
-    pairs = pair_layers(encoder.config, job.model.depth)
-    trainer.distil(teacher.to(device), pairs, schedule.form, schedule.layer_steps)
-    return trainer
-
-
-def _compare(job: Any, base: SamMed3D, network: SamMed3D, crops: GeneralCrops) -> dict[str, float]:
+def _compare(job: Any, base: SamMed3D, network: SamMed3D, crops: GeneralCrops) -> dict[str, Any]:
     """Student and teacher on crops of patients that the student never saw."""
     device = torch_device(job.device)
     methods = {
         "student": FastSam3DMethod(network, job.prompts, device),
         "teacher": SamMed3DMethod(base, job.prompts, device),
     }
-    scores = {f"{name}_dice": round(crops.validate(method), 3) for name, method in methods.items()}
     return {
-        "clicks": crops.schedule.validation_clicks,
         "crops": len(crops.validation_crops),
         "unexplained_features": round(_unexplained(methods["student"], methods["teacher"], crops), 4),
-        **scores,
+        **{name: crops.validate_clicks(method) for name, method in methods.items()},
     }
 
 
@@ -235,8 +215,8 @@ def _unexplained(student: SamMed3DMethod, teacher: SamMed3DMethod, crops: Genera
     easily learned and says nothing about images.
     """
     parts: list[list[Tensor]] = [[], []]
-    for start in range(0, len(crops.validation_crops), crops.schedule.batch_size):
-        batch = crops.source.cut_batch(crops.validation_crops[start : start + crops.schedule.batch_size])
+    for start in range(0, len(crops.validation_crops), VALIDATION_BATCH):
+        batch = crops.source.cut_batch(crops.validation_crops[start : start + VALIDATION_BATCH])
         for part, method in zip(parts, (student, teacher), strict=True):
             part.append(method.embed(torch.from_numpy(batch.images)))
     found, wanted = (torch.cat(part) for part in parts)

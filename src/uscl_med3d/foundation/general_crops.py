@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.seeds import rng
+from uscl_med3d.core.params.crops import BaseCrops
 from uscl_med3d.data.general import Case, Reading, hash_case, list_cases, load_case
 from uscl_med3d.methods.base import ClickMethod
 from uscl_med3d.train.crops import Batch, CropReference, CropSource, draw_balanced
@@ -24,8 +23,7 @@ class GeneralCrops:
     Args:
         general_dirs: set name -> folder. reading: how the folders are read.
         size: side of a crop.
-        schedule: has `batch_size`, `flip_probability`, `min_target_voxels`, `cached_cases`, and
-            `validation_patients`, `validation_targets`, `validation_clicks`, `click_simulator`.
+        sampling: which crops, and how they are measured.
         seed, stage: of the random streams.
 
     Attributes:
@@ -36,27 +34,33 @@ class GeneralCrops:
     """
 
     def __init__(
-        self, general_dirs: Mapping[str, Path], reading: Reading, size: int, schedule: Any, seed: int, stage: str
-    ) -> None:  # fmt: skip
-        self.schedule, self.seed, self.stage = schedule, seed, stage
+        self,
+        general_dirs: Mapping[str, Path],
+        reading: Reading,
+        size: int,
+        sampling: BaseCrops,
+        seed: int,
+        stage: str,
+    ) -> None:
+        self.sampling, self.seed, self.stage = sampling, seed, stage
         self.cases: dict[str, Case] = {}
         training: list[str] = []
         held_back: list[str] = []
         for name, folder in sorted(general_dirs.items()):
             cases = list_cases(folder, "Tr", reading)
             patients = sorted({case.patient for case in cases})
-            kept = set(patients[max(1, len(patients) - schedule.validation_patients) :])
+            kept = set(patients[max(1, len(patients) - sampling.validation_patients) :])
             for case in cases:
                 key = f"{name}/{case.id}"
                 self.cases[key] = case
                 (held_back if case.patient in kept else training).append(key)
         self.files = {key: hash_case(case) for key, case in self.cases.items()}
-        self.source = CropSource(self._load, size, schedule.cached_cases)
-        self.targets = self.source.find_targets(training, None, schedule.min_target_voxels)
+        self.source = CropSource(self._load, size, sampling.cached_cases)
+        self.targets = self.source.find_targets(training, None, sampling.min_target_voxels)
         if not self.targets:
             raise InputError(
                 file=", ".join(map(str, general_dirs.values())), found="no labelled structure to train on",
-                expected=f"labels of at least {schedule.min_target_voxels} voxels in imagesTr/labelsTr",
+                expected=f"labels of at least {sampling.min_target_voxels} voxels in imagesTr/labelsTr",
                 remedy=f"add labelled training volumes, or set {stage.replace('_', '.', 1)}.weights to a checkpoint",
             )  # fmt: skip
         # set -> structure -> indices of targets
@@ -64,16 +68,10 @@ class GeneralCrops:
         for index, target in enumerate(self.targets):
             group = self.sets.setdefault(target.case.split("/")[0], {})
             group.setdefault(target.name, []).append(index)
-        held = self.source.find_targets(held_back, None, schedule.min_target_voxels)
+        held = self.source.find_targets(held_back, None, sampling.min_target_voxels)
         self.validation_crops = choose_validation_crops(
-            self.source, held, schedule.validation_targets, seed, stage
+            self.source, held, sampling.validation_targets, seed, stage
         )
-
-    def draw(self, step: int) -> Batch:
-        """The crops of one step."""
-        random = rng(self.seed, self.stage, "batch", step)
-        crops = self.draw_references(self.schedule.batch_size, random)
-        return flip(self.source.cut_batch(crops), self.schedule.flip_probability, random)
 
     def draw_references(self, count: int, random: np.random.Generator) -> list[CropReference]:
         """`count` crops: first a set, then a structure of that set, then a case, then a voxel."""
@@ -90,10 +88,18 @@ class GeneralCrops:
             self.source,
             self.validation_crops,
             clicks=clicks,
-            simulator=self.schedule.click_simulator,
+            simulator=self.sampling.click_simulator,
             seeds=(self.seed, self.stage),
             other_image=other_image,
         )
+
+    def validate_clicks(self, method: ClickMethod) -> dict[str, float]:
+        """Dice (0..100) of validation crops after the first and the last click; also with another crop's image."""
+        found = {}
+        for name, clicks in (("first", 1), ("last", self.sampling.validation_clicks)):
+            found[f"{name}_click_dice"] = self.validate(method, clicks, other_image=False)
+            found[f"{name}_click_other_image"] = self.validate(method, clicks, other_image=True)
+        return found
 
     def _load(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         image, label, _, _ = load_case(self.cases[key])

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from uscl_med3d.core.params.foundation import SegGptFoundation
+from uscl_med3d.core.params.foundation.seggpt import SegGptFoundation
 from uscl_med3d.core.seeds import torch_generator
 from uscl_med3d.foundation.scenes import InContextBatch, draw_batch
 from uscl_med3d.nets.seggpt import image_size, normalise, predict_canvas, read_scores

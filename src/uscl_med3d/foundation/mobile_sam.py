@@ -14,9 +14,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from uscl_med3d.core.io import sha256
 from uscl_med3d.core.seeds import prepare_torch
-from uscl_med3d.foundation.distillation import Distiller, fingerprint
-from uscl_med3d.foundation.scene_pool import Lessons
+from uscl_med3d.foundation.distillation_scenes import DistillationScenes
+from uscl_med3d.foundation.stages import Stages
 from uscl_med3d.foundation.students import (
     build_student,
     list_encoder_parameters,
@@ -26,6 +27,7 @@ from uscl_med3d.foundation.students import (
 )
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.mobile_sam import MobileSamMethod
+from uscl_med3d.train import engine
 
 NAME = "foundation_mobile_sam"
 
@@ -50,22 +52,37 @@ def train(
         write_student("mobile_sam", settings, student, architecture, [], {}, weights_out, curve_out)
         return
     base, device = read_teacher(teacher, "mobile_sam"), torch_device(job.device)
-    student, architecture = build_student(base, settings.architecture)
-    lessons = Lessons(job, settings.training, NAME, base)
-    method = MobileSamMethod(student, architecture, lessons.teacher.percentiles, device)
-    parameters = list_encoder_parameters(student)
-
     assert teacher is not None  # read_teacher refuses that
+    student, architecture = build_student(base, settings.architecture)
+    scenes = DistillationScenes(job, settings.training, NAME, base)
+    method = MobileSamMethod(student, architecture, scenes.teacher.percentiles, device)
+    belongs = engine.fingerprint(job, sha256(teacher))
+    stages = Stages(job, NAME, "MobileSAM", weights_out, belongs)
+    stages.run("distillation", lambda: EmbeddingDistillation(scenes, method), settings.training)
+    facts = {"held_out": scenes.compare(method)}
+    write_student("mobile_sam", settings, student, architecture, stages.curve, facts, weights_out, curve_out)
+    stages.finish()
 
-    def loss(step: int) -> Tensor:
-        return F.mse_loss(*lessons.embed(student, lessons.choose(step)))
 
-    distiller = Distiller(
-        student, [(parameters, settings.training.learning_rate)], settings.training, loss,
-        lambda: lessons.examine(method), weights_out.with_name(weights_out.name + ".resume"),
-        fingerprint(job, teacher),
-    )  # fmt: skip
-    curve = distiller.run("MobileSAM")
-    facts = {"held_out": lessons.compare(method)}
-    write_student("mobile_sam", settings, student, architecture, curve, facts, weights_out, curve_out)
-    distiller.finish()
+class EmbeddingDistillation(engine.Task):
+    """The encoder learns the teacher's embeddings; prompt encoder and decoder stay as they are."""
+
+    def __init__(self, scenes: DistillationScenes, student: MobileSamMethod) -> None:
+        self.scenes, self.student, self.network = scenes, student, student.network
+        student.network.requires_grad_(False)
+        self.trained = list_encoder_parameters(student.network)
+        for value in self.trained:
+            value.requires_grad_(True)
+
+    def groups(self) -> list[engine.Group]:
+        """What the embedding depends on."""
+        return [engine.Group(self.trained, self.scenes.training.learning_rate)]
+
+    def loss(self, step: int) -> Mapping[str, Tensor]:
+        """Mean squared error of the embeddings."""
+        found, target = self.scenes.embed(self.student.network, self.scenes.draw_indices(step))
+        return {"loss": F.mse_loss(found, target)}
+
+    def evaluate(self) -> dict[str, float]:
+        """See `DistillationScenes.evaluate`."""
+        return self.scenes.evaluate(self.student)

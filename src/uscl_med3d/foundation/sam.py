@@ -1,4 +1,8 @@
-"""The base SAM: trained here on synthetic natural-looking scenes without any medical image, or an official file."""
+"""The base SAM: trained here on synthetic natural-looking scenes without any medical image, or an official file.
+
+Trained in two stages, as the base SAM-Med3D: first the encoder learns which pixels belong to one object
+(`foundation.similarity`), then prompt encoder and decoder learn clicks on top of it (`foundation.slice_clicks`).
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from torch import Tensor, nn
 
-from uscl_med3d.core.io import sha256, write_csv, write_json
 from uscl_med3d.core.seeds import prepare_torch, rng, torch_generator
-from uscl_med3d.foundation.distillation import Distiller
 from uscl_med3d.foundation.official import check_file
+from uscl_med3d.foundation.sam_med3d.clicks import scale_positions, start_attention
 from uscl_med3d.foundation.scenes import Pictures, draw_pictures
-from uscl_med3d.foundation.slice_clicks import SliceBatch, click_loss, describe_job, mean_dice
+from uscl_med3d.foundation.similarity import ObjectSimilarity
+from uscl_med3d.foundation.slice_clicks import SliceBatch, SliceClicks
+from uscl_med3d.foundation.stages import DICE_COLUMNS, Stages, write_description
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.sam import SamMethod
 from uscl_med3d.nets.sam import Sam, build_sam
 from uscl_med3d.nets.sam.checkpoint import load_official, save_weights
+from uscl_med3d.train import engine
 
 NAME = "foundation_sam"
-CURVE_COLUMNS = ["step", "loss", "learning_rate", "first_click_dice", "validation_dice"]
+HELD_OUT_BATCH = 6  # scenes of one size
 
 
 def train(
@@ -41,77 +45,72 @@ def train(
     prepare_torch(job.seed, job.threads, NAME)
     architecture = settings.architecture.model_dump(mode="json")
     network = build_sam(architecture)
+    stages = Stages(job, NAME, "base SAM", weights_out, engine.fingerprint(job))
     if settings.weights == "train":
-        start_network(network, settings.training.position_scale)
-        training = SceneTraining(job, network)
-        trainer = Distiller(
-            network, [(list(network.parameters()), settings.training.learning_rate)], settings.training,
-            training.loss, training.evaluate, weights_out.with_name(weights_out.name + ".resume"),
-            describe_job(job),
-        )  # fmt: skip
-        curve = trainer.run("base SAM")
+        _train(job, network, stages)
     else:
         check_file(Path(settings.weights), settings.sha256, settings.source)
         load_official(network, settings.weights, None, settings.source)
-        curve = []
     save_weights(weights_out, "sam", architecture, network)
-    write_facts(weights_out, settings, network, curve, curve_out)
-    if settings.weights == "train":
-        trainer.finish()
+    write_description(settings, network, weights_out, curve_out, stages.curve, DICE_COLUMNS, {})
+    stages.finish()
 
 
-def write_facts(
-    weights_out: Path, settings: Any, network: nn.Module, curve: list[dict[str, float]], curve_out: Path
-) -> None:
-    """The learning curve, and where the weights come from."""
-    write_csv(curve_out, pd.DataFrame(curve, columns=CURVE_COLUMNS))
-    write_json(
-        weights_out.with_suffix(".json"),
-        {"weights": settings.weights, "source": settings.source, "sha256": sha256(weights_out),
-         "parameters": sum(value.numel() for value in network.parameters())},
-    )  # fmt: skip
+def _train(job: Any, network: Sam, stages: Stages) -> None:
+    training, scenes = job.sam.training, SceneSource(job)
+    method = SamMethod(network, {}, (0.0, 100.0), torch_device(job.device))
+    held_out = scenes.draw_held_out(training.images.held_out_images)
+
+    def make_similarity() -> ObjectSimilarity:
+        dense, encoder = training.dense, list(network.image_encoder.parameters())
+        seeds = (job.seed, NAME, "dense")
+
+        def draw(step: int) -> SliceBatch:
+            return scenes.draw(dense.batch_size, dense.objects_per_image, "dense", step)
+
+        return ObjectSimilarity(method, draw, held_out, dense, seeds, encoder)
+
+    def make_clicks() -> SliceClicks:
+        clicks = training.clicks
+        scale_positions(network, clicks.position_scale)
+        start_attention(network, clicks.query_scale)
+
+        def draw(step: int) -> SliceBatch:
+            return scenes.draw(clicks.batch_size, clicks.objects_per_image, "step", step)
+
+        return SliceClicks(method, draw, held_out, clicks, training.images, (job.seed, NAME))
+
+    stages.run("dense", make_similarity, training.dense)
+    stages.run("clicks", make_clicks, training.clicks)
 
 
-def start_network(network: Sam, position_scale: float) -> None:
-    """Fresh weights: lower the spatial frequencies of the random position encoding, in place.
+class SceneSource:
+    """Draws the scenes that SAM and its students learn from.
 
-    The same reasoning as for SAM-Med3D (`foundation.sam_med3d.scale_positions`): on a coarse grid, a click
-    should resemble the cell that it lies in.
+    Args:
+        job: with `seed` and the section `sam`.
     """
-    with torch.no_grad():
-        network.prompt_encoder.pe_layer.positional_encoding_gaussian_matrix.mul_(position_scale)
 
+    def __init__(self, job: Any) -> None:
+        self.seed, self.scenes, self.sampling = job.seed, job.sam.scenes, job.sam.training.images
 
-class SceneTraining:
-    """Draws scenes for every step, and held-out scenes for the learning curve."""
+    def draw(self, count: int, objects: int, *names: str | int) -> SliceBatch:
+        """`count` scenes of one random size, as 8-bit images, and at most `objects` objects of each.
 
-    def __init__(self, job: Any, network: Sam) -> None:
-        self.seed, self.settings = job.seed, job.sam
-        self.method = SamMethod(network, {}, (0.0, 100.0), torch_device(job.device))
-
-    def loss(self, step: int) -> Tensor:
-        """Loss of one step."""
-        random = rng(self.seed, NAME, "clicks", step)
-        return click_loss(self.method, self.draw("step", step), self.settings.training, random)
-
-    def evaluate(self) -> dict[str, float]:
-        """Columns of the learning curve."""
-        training = self.settings.training
-        count = -(-training.held_out_images // training.batch_size)
-        batches = (self.draw("held_out", index) for index in range(count))
-        return mean_dice(self.method, batches, training, (self.seed, NAME, "held_out_clicks"))
-
-    def draw(self, *names: str | int) -> SliceBatch:
-        """A batch of scenes of one random size, as 8-bit images, and some of their objects."""
-        random = rng(self.seed, NAME, "size", *names)
-        training = self.settings.training
-        width = int(random.integers(training.sides[0], training.sides[1] + 1))
-        height = round(width * float(random.uniform(*training.aspect)))
+        Args:
+            names: of the random stream.
+        """
+        random, sampling = rng(self.seed, NAME, "size", *names), self.sampling
+        width = int(random.integers(sampling.sides[0], sampling.sides[1] + 1))
+        height = round(width * float(random.uniform(*sampling.aspect)))
         generator = torch_generator(self.seed, NAME, "scenes", *names)
-        pictures = draw_pictures(generator, training.batch_size, (height, width), self.settings.scenes)
-        return choose_targets(
-            pictures, training.masks_per_image, training.min_target_pixels, training.largest_target, random
-        )
+        pictures = draw_pictures(generator, count, (height, width), self.scenes)
+        return choose_targets(pictures, objects, sampling.min_target_pixels, sampling.largest_target, random)
+
+    def draw_held_out(self, count: int) -> list[SliceBatch]:
+        """At least `count` scenes that no training sees, always the same ones."""
+        batches = -(-count // HELD_OUT_BATCH)
+        return [self.draw(HELD_OUT_BATCH, 3, "held_out", index) for index in range(batches)]
 
 
 def choose_targets(

@@ -11,21 +11,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256
-from uscl_med3d.core.seeds import prepare_torch, rng
+from uscl_med3d.core.seeds import prepare_torch
 from uscl_med3d.data.general import Reading
-from uscl_med3d.foundation.distillation import Distiller
 from uscl_med3d.foundation.general_slices import GeneralSlices
 from uscl_med3d.foundation.official import check_file
-from uscl_med3d.foundation.sam import write_facts
-from uscl_med3d.foundation.slice_clicks import click_loss, describe_job, mean_dice
+from uscl_med3d.foundation.similarity import ObjectSimilarity
+from uscl_med3d.foundation.slice_clicks import SliceBatch, SliceClicks
+from uscl_med3d.foundation.stages import DICE_COLUMNS, Stages, write_description
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.sam_med2d import SamMed2DMethod
 from uscl_med3d.nets.sam import Sam
 from uscl_med3d.nets.sam.checkpoint import load_official, read_weights, save_weights
+from uscl_med3d.train import engine
 
 NAME = "foundation_sam_med2d"
 ADDED = {"adapter_ratio", "small_slices"}
@@ -48,24 +49,50 @@ def train(
     prepare_torch(job.seed, job.threads, NAME)
     architecture = settings.architecture.model_dump(mode="json")
     network = SamMed2DMethod.build(architecture)
+    curve: list[dict[str, Any]] = []
     if settings.weights == "train":
         start_from_sam(network, architecture, teacher)
         assert teacher is not None  # start_from_sam refuses that
-        training = SliceTraining(job, general_dirs, network, architecture)
-        trainer = Distiller(
-            network, [(choose_trained(network), settings.training.learning_rate)], settings.training,
-            training.loss, training.evaluate, weights_out.with_name(weights_out.name + ".resume"),
-            describe_job(job, sha256(teacher), str(training.slices.files)),
-        )  # fmt: skip
-        curve = trainer.run("base SAM-Med2D")
+        sampling, small = settings.training.images, architecture["small_slices"] == "pad"
+        slices = GeneralSlices(
+            general_dirs, Reading.of(job), sampling, architecture["image_size"], small, job.seed, NAME
+        )
+        belongs = engine.fingerprint(job, sha256(teacher), slices.files)
+        stages = Stages(job, NAME, "base SAM-Med2D", weights_out, belongs)
+        method = SamMed2DMethod(network, architecture, sampling.percentiles, torch_device(job.device))
+        _train(job, method, slices, stages)
+        curve = stages.curve
     else:
         check_file(Path(settings.weights), settings.sha256, settings.source)
         load_official(network, settings.weights, "model", settings.source)
-        curve = []
     save_weights(weights_out, "sam_med2d", architecture, network)
-    write_facts(weights_out, settings, network, curve, curve_out)
+    write_description(settings, network, weights_out, curve_out, curve, DICE_COLUMNS, {})
     if settings.weights == "train":
-        trainer.finish()
+        stages.finish()
+
+
+def _train(job: Any, method: SamMed2DMethod, slices: GeneralSlices, stages: Stages) -> None:
+    training = job.sam_med2d.training
+    held_out = slices.draw_held_out(training.images.held_out_images, 3)
+
+    def make_similarity() -> ObjectSimilarity:
+        dense, seeds = training.dense, (job.seed, NAME, "dense")
+
+        def draw(step: int) -> SliceBatch:
+            return slices.draw(dense.batch_size, dense.objects_per_image, "dense batch", step)
+
+        return ObjectSimilarity(method, draw, held_out, dense, seeds, train_adapters_only(method.network))
+
+    def make_clicks() -> SliceClicks:
+        clicks = training.clicks
+
+        def draw(step: int) -> SliceBatch:
+            return slices.draw(clicks.batch_size, clicks.objects_per_image, "batch", step)
+
+        return SliceClicks(method, draw, held_out, clicks, training.images, (job.seed, NAME))
+
+    stages.run("dense", make_similarity, training.dense)
+    stages.run("clicks", make_clicks, training.clicks)
 
 
 def start_from_sam(network: Sam, architecture: Mapping[str, Any], teacher: Path | None) -> None:
@@ -91,43 +118,8 @@ def start_from_sam(network: Sam, architecture: Mapping[str, Any], teacher: Path 
     network.load_state_dict({**network.state_dict(), **tensors}, strict=True)
 
 
-def choose_trained(network: Sam) -> list[nn.Parameter]:
-    """Freeze the image encoder but for its adapters; what trains, in order."""
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(not name.startswith("image_encoder.") or ".Adapter." in name)
-    return [parameter for parameter in network.parameters() if parameter.requires_grad]
-
-
-class SliceTraining:
-    """Draws slices of the training patients for every step, and of others for the learning curve."""
-
-    def __init__(
-        self, job: Any, general_dirs: Mapping[str, Path], network: Sam, architecture: Mapping[str, Any]
-    ) -> None:
-        self.seed, self.training = job.seed, job.sam_med2d.training
-        self.method = SamMed2DMethod(
-            network, architecture, self.training.percentiles, torch_device(job.device)
-        )
-        pads_small = architecture["small_slices"] == "pad"
-        self.slices = GeneralSlices(
-            general_dirs,
-            Reading.of(job),
-            self.training,
-            architecture["image_size"],
-            pads_small,
-            job.seed,
-            NAME,
-        )
-        self.held_out = self.slices.draw_held_out()
-
-    def loss(self, step: int) -> Tensor:
-        """Loss of one step."""
-        return click_loss(
-            self.method, self.slices.draw(step), self.training, rng(self.seed, NAME, "clicks", step)
-        )
-
-    def evaluate(self) -> dict[str, float]:
-        """Columns of the learning curve."""
-        if not self.held_out:
-            return {"first_click_dice": float("nan"), "validation_dice": float("nan")}
-        return mean_dice(self.method, self.held_out, self.training, (self.seed, NAME, "held_out_clicks"))
+def train_adapters_only(network: Sam) -> list[nn.Parameter]:
+    """Freeze the image encoder but for its adapters; what trains of it, in order."""
+    for name, parameter in network.image_encoder.named_parameters():
+        parameter.requires_grad_(".Adapter." in name)
+    return [parameter for parameter in network.image_encoder.parameters() if parameter.requires_grad]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from uscl_med3d.core.params.foundation import SceneSettings
+from uscl_med3d.core.params.scenes import SceneSettings
 
 
 @dataclass(frozen=True)

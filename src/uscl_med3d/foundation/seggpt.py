@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn import functional as F
-from tqdm import tqdm
 from transformers import SegGptForImageSegmentation
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import atomic, read_json, remove, sha256, write_csv, write_json
-from uscl_med3d.core.params.foundation import SegGptArchitecture, SegGptFoundation, SegGptTraining
+from uscl_med3d.core.io import read_json, sha256
+from uscl_med3d.core.params.foundation.seggpt import SegGptArchitecture, SegGptFoundation, SegGptTraining
 from uscl_med3d.core.seeds import prepare_torch, torch_generator
 from uscl_med3d.foundation.held_out import score_held_out
 from uscl_med3d.foundation.scenes import InContextBatch, draw_batch
+from uscl_med3d.foundation.stages import Stages, write_description
 from uscl_med3d.nets.seggpt import (
     build_seggpt,
     image_size,
@@ -28,8 +25,10 @@ from uscl_med3d.nets.seggpt import (
     save_seggpt,
     start_by_similarity,
 )
+from uscl_med3d.train import engine
 
-CURVE_COLUMNS = ("step", "loss", "learning_rate", "dice_one_prompt", "dice_two_prompts")
+NAME = "foundation_seggpt"
+CURVE_COLUMNS = ["dice_one_prompt", "dice_one_prompt_copied", "dice_two_prompts", "dice_two_prompts_copied"]
 CHECKPOINT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -40,36 +39,31 @@ def train(
 
     `job` is the slice `foundation_seggpt`. `job.seggpt.weights` is `train`, or the path of an official
     checkpoint: a directory with config.json and model.safetensors or pytorch_model.bin, or one of those
-    files. An interrupted training continues from its last checkpoint, with the same result.
+    files. An interrupted training goes on with the same result.
 
     Raises:
         InputError: the checkpoint is missing, has another SHA-256, or does not fit its config.json.
     """
-    import pandas
-
-    weights_out, curve_out = Path(weights_out), Path(curve_out)
+    weights_out = Path(weights_out)
     settings = job.seggpt
     prepare_torch(job.seed, job.threads, "foundation", "seggpt")
+    curve: list[dict[str, Any]] = []
     if settings.weights == "train":
-        model, curve = _train(job, weights_out)
+        stages = Stages(job, NAME, "base SegGPT", weights_out, engine.fingerprint(job))
+        task = FollowObjects(job)
+        stages.run("scenes", lambda: task, settings.training)
+        model, curve = task.network, stages.curve
         facts = {
             "steps": settings.training.steps,
             "held_out": score_held_out(model, job.seed, settings, job.device),
         }
     else:
         model, facts = load_official(settings)
-        curve = []
-    facts = {
-        "source": settings.source,
-        "weights": settings.weights,
-        "parameters": sum(tensor.numel() for tensor in model.parameters()),
-        "embedding_type": settings.embedding_type,
-        **facts,
-    }
-    write_csv(curve_out, pandas.DataFrame(curve, columns=list(CURVE_COLUMNS)))
-    write_json(weights_out.with_suffix(".json"), {**facts, "config": model.config.to_diff_dict()})
     save_seggpt(model, settings.embedding_type, weights_out)
-    remove(_partial(weights_out))
+    facts = {"embedding_type": settings.embedding_type, **facts, "config": model.config.to_diff_dict()}
+    write_description(settings, model, weights_out, curve_out, curve, CURVE_COLUMNS, facts)
+    if settings.weights == "train":
+        stages.finish()
 
 
 def configure(architecture: SegGptArchitecture) -> dict[str, Any]:
@@ -138,56 +132,46 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _train(job: Any, weights_out: Path) -> tuple[SegGptForImageSegmentation, list[tuple]]:
-    settings, training = job.seggpt, job.seggpt.training
-    model = build_seggpt(configure(settings.architecture))
-    start_by_similarity(model, training.similarity_scale)
-    model.to(job.device)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, training.learning_rate, total_steps=training.steps + 1,
-        pct_start=min(0.5, training.warmup_steps / training.steps),
-    )  # fmt: skip
-    state = _Progress(_partial(weights_out), _fingerprint(job), model, optimizer, schedule)
-    first = state.resume()
-    losses: list[float] = []
-    model.train()
-    for step in tqdm(
-        range(first, training.steps), initial=first, total=training.steps, desc="SegGPT", file=sys.stderr
-    ):
-        generator = torch_generator(job.seed, "foundation", "seggpt", "step", step)
+class FollowObjects(engine.Task):
+    """An object that is marked in one or two views is found in another view of the scene."""
+
+    network: SegGptForImageSegmentation
+
+    def __init__(self, job: Any) -> None:
+        self.seed, self.settings, self.device = job.seed, job.seggpt, job.device
+        self.network = build_seggpt(configure(self.settings.architecture))
+        start_by_similarity(self.network, self.settings.training.similarity_scale)
+        self.network.to(self.device)
+
+    def groups(self) -> list[engine.Group]:
+        """All parameters."""
+        return [engine.Group(list(self.network.parameters()), self.settings.training.learning_rate)]
+
+    def loss(self, step: int) -> Mapping[str, torch.Tensor]:
+        """New scenes in every step; plain ones first."""
+        settings, training = self.settings, self.settings.training
+        generator = torch_generator(self.seed, "foundation", "seggpt", "step", step)
         plain = step < training.plain_steps
         two = not plain and float(torch.rand((), generator=generator)) < training.two_prompts
+        scenes = settings.scenes.model_copy(update=dict(settings.plain_scenes)) if plain else settings.scenes
         batch = draw_batch(
             generator,
             training.batch_size,
-            image_size(model),
+            image_size(self.network),
             1 + two,
             training.extrapolation,
-            settings.scenes.model_copy(update=dict(settings.plain_scenes)) if plain else settings.scenes,
-        ).to(job.device)
-        loss = in_context_loss(model, batch, training, settings.embedding_type)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), training.gradient_norm)
-        optimizer.step()
-        schedule.step()
-        losses.append(float(loss.detach()))
-        done = step + 1
-        if done % training.evaluate_every == 0 or done == training.steps:
-            scores = score_held_out(model, job.seed, settings, job.device)
-            rate = optimizer.param_groups[0]["lr"]
-            mean_loss = sum(losses) / len(losses)
-            state.curve.append(
-                (done, mean_loss, rate, scores["one_prompt"]["seggpt"], scores["two_prompts"]["seggpt"])
-            )
-            losses = []
-            model.train()
-            if done % training.checkpoint_every == 0 and done < training.steps:
-                state.save(done)
-    return model, state.curve
+            scenes,
+        ).to(self.device)
+        return {"loss": in_context_loss(self.network, batch, training, settings.embedding_type)}
+
+    def evaluate(self) -> dict[str, float]:
+        """Dice (0..100) of held-out scenes; beside it that of the nearest prompt's mask, unchanged."""
+        scores = score_held_out(self.network, self.seed, self.settings, self.device)
+        return {
+            f"dice_{name}" + suffix: scores[name][key]
+            for name in scores
+            for key, suffix in (("seggpt", ""), ("nearest_prompt_mask", "_copied"))
+        }
 
 
 def in_context_loss(
@@ -223,43 +207,3 @@ def as_mask_images(masks: torch.Tensor) -> torch.Tensor:
 def normalise_views(images: torch.Tensor) -> torch.Tensor:
     """`normalise` for (b, v, 3, h, w)."""
     return normalise(images.flatten(0, 1)).reshape(images.shape)
-
-
-def _partial(weights_out: Path) -> Path:
-    return weights_out.with_name(f".{weights_out.stem}.partial.pt")
-
-
-def _fingerprint(job: Any) -> str:
-    """A checkpoint may be continued only with exactly the parameters that it was made with."""
-    return hashlib.sha256(json.dumps(job.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
-
-
-class _Progress:
-    """The unfinished training on disk."""
-
-    def __init__(self, path: Path, fingerprint: str, model: Any, optimizer: Any, schedule: Any) -> None:
-        self.path, self.fingerprint, self.parts = path, fingerprint, (model, optimizer, schedule)
-        self.curve: list[tuple] = []
-
-    def save(self, step: int) -> None:
-        states = [part.state_dict() for part in self.parts]
-        with atomic(self.path) as temporary:
-            torch.save(
-                {"fingerprint": self.fingerprint, "step": step, "curve": self.curve, "states": states},
-                temporary,
-            )
-
-    def resume(self) -> int:
-        """Restore the last checkpoint, if it belongs to this job; the first step still to do."""
-        if not self.path.is_file():
-            return 0
-        try:
-            saved = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception:
-            return 0
-        if saved["fingerprint"] != self.fingerprint:
-            return 0
-        for part, state in zip(self.parts, saved["states"], strict=True):
-            part.load_state_dict(state)
-        self.curve = [tuple(row) for row in saved["curve"]]
-        return saved["step"]

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import sha256, write_csv, write_json
-from uscl_med3d.core.params.foundation_mobile_sam import MobileSamFoundation, TinyVitArchitecture
-from uscl_med3d.core.params.foundation_tinysam import TinySamFoundation
+from uscl_med3d.core.params.foundation.mobile_sam import MobileSamFoundation, TinyVitArchitecture
+from uscl_med3d.core.params.foundation.tinysam import TinySamFoundation
+from uscl_med3d.foundation.distillation_scenes import COLUMNS
 from uscl_med3d.foundation.official import check_file
+from uscl_med3d.foundation.stages import write_description
 from uscl_med3d.nets.mobile_sam import build_mobile_sam, describe
 from uscl_med3d.nets.sam import OFFICIAL_DECODER, Sam, build_sam
 from uscl_med3d.nets.sam.checkpoint import load_named, load_official, read_weights, save_weights
@@ -84,20 +85,17 @@ def load_official_student(settings: MobileSamFoundation | TinySamFoundation) -> 
 
 
 def write_student(
-    name: str, settings: MobileSamFoundation | TinySamFoundation, student: Sam, architecture: dict[str, Any],
-    curve: list[dict[str, float]], facts: dict[str, Any], weights_out: Path, curve_out: Path,
-) -> None:  # fmt: skip
+    name: str,
+    settings: MobileSamFoundation | TinySamFoundation,
+    student: Sam,
+    architecture: dict[str, Any],
+    curve: list[dict[str, Any]],
+    facts: dict[str, Any],
+    weights_out: Path,
+    curve_out: Path,
+) -> None:
     """Write weights, facts (.json beside them) and learning curve."""
-    import pandas
-
     save_weights(weights_out, name, architecture, student)
-    clicks = [f"held_out_dice_{number + 1}" for number in range(settings.training.held_out_clicks)]
-    columns = ["step", "loss", "learning_rate", "held_out_embedding_error", *clicks]
-    write_csv(curve_out, pandas.DataFrame(curve, columns=columns))
-    write_json(
-        weights_out.with_suffix(".json"),
-        {"weights": settings.weights, "source": settings.source, "sha256": sha256(weights_out),
-         "parameters": sum(value.numel() for value in student.parameters()),
-         "encoder_parameters": sum(value.numel() for value in list_encoder_parameters(student)),
-         **facts},
-    )  # fmt: skip
+    encoder = sum(value.numel() for value in list_encoder_parameters(student))
+    facts = {"encoder_parameters": encoder, **facts}
+    write_description(settings, student, weights_out, curve_out, curve, COLUMNS, facts)

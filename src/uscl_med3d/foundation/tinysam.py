@@ -20,10 +20,12 @@ from numpy.random import Generator
 from torch import Tensor
 
 from uscl_med3d.clicks.simulators import SIMULATORS, draw_first_click
+from uscl_med3d.core.io import sha256
+from uscl_med3d.core.params.foundation.tinysam import FullStageDistillation as Settings
 from uscl_med3d.core.seeds import prepare_torch, rng
-from uscl_med3d.foundation.distillation import Distiller, fingerprint
-from uscl_med3d.foundation.scene_pool import Lessons
+from uscl_med3d.foundation.distillation_scenes import DistillationScenes
 from uscl_med3d.foundation.slice_clicks import NO_CLICK
+from uscl_med3d.foundation.stages import Stages
 from uscl_med3d.foundation.students import (
     build_student,
     list_encoder_parameters,
@@ -35,6 +37,7 @@ from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.slicewise import SliceState
 from uscl_med3d.methods.tinysam import TinySamMethod
 from uscl_med3d.nets.sam import Sam
+from uscl_med3d.train import engine
 
 NAME = "foundation_tinysam"
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0  # of SAM's focal loss
@@ -61,52 +64,63 @@ def train(
         student, architecture = load_official_student(settings)
         write_student("tinysam", settings, student, architecture, [], {}, weights_out, curve_out)
         return
-    training, device = settings.training, torch_device(job.device)
     base = read_teacher(teacher, "tinysam")
-    student, architecture = build_student(base, settings.architecture)
-    lessons = Lessons(job, training, NAME, base)
-    method = TinySamMethod(student, architecture, lessons.teacher.percentiles, device)
-    groups = [(list_encoder_parameters(student), training.learning_rate)]
-    student.requires_grad_(False)
-    student.image_encoder.requires_grad_(True)
-    if training.decoder_learning_rate > 0:
-        student.mask_decoder.requires_grad_(True)
-        groups.append((list(student.mask_decoder.parameters()), training.decoder_learning_rate))
     assert teacher is not None  # read_teacher refuses that
-    distiller = Distiller(
-        student, groups, training, FullStage(lessons, method).loss, lambda: lessons.examine(method),
-        weights_out.with_name(weights_out.name + ".resume"), fingerprint(job, teacher),
-    )  # fmt: skip
-    curve = distiller.run("TinySAM")
-    facts = {"held_out": lessons.compare(method)}
-    write_student("tinysam", settings, student, architecture, curve, facts, weights_out, curve_out)
-    distiller.finish()
+    student, architecture = build_student(base, settings.architecture)
+    scenes = DistillationScenes(job, settings.training, NAME, base)
+    method = TinySamMethod(student, architecture, scenes.teacher.percentiles, torch_device(job.device))
+    belongs = engine.fingerprint(job, sha256(teacher))
+    stages = Stages(job, NAME, "TinySAM", weights_out, belongs)
+    stages.run("distillation", lambda: FullStageDistillation(scenes, method), settings.training)
+    facts = {"held_out": scenes.compare(method)}
+    write_student("tinysam", settings, student, architecture, stages.curve, facts, weights_out, curve_out)
+    stages.finish()
 
 
-class FullStage:
-    """The loss of full-stage distillation. Clicks, masks and truth lie on the network's square input."""
+class FullStageDistillation(engine.Task):
+    """Distillation of embeddings, tokens and masks. Clicks, masks and truth lie on the network's square input."""
 
-    def __init__(self, lessons: Lessons, student: TinySamMethod) -> None:
-        self.lessons, self.student = lessons, student
-        self.teacher, self.training = lessons.teacher, lessons.training
-        self.simulate = SIMULATORS[lessons.clicks.click_simulator]
+    def __init__(self, scenes: DistillationScenes, student: TinySamMethod) -> None:
+        self.scenes, self.student, self.network = scenes, student, student.network
+        self.teacher, self.training = scenes.teacher, scenes.training
+        assert isinstance(self.training, Settings)
+        self.simulate = SIMULATORS[scenes.targets.click_simulator]
+        self.network.requires_grad_(False)
+        for group in self.groups():
+            for value in group.parameters:
+                value.requires_grad_(True)
 
-    def loss(self, step: int) -> Tensor:
+    def groups(self) -> list[engine.Group]:
+        """The encoder, and the decoder where it has a rate of its own."""
+        training, network = self.training, self.network
+        groups = [engine.Group(list_encoder_parameters(network), training.learning_rate)]
+        if training.decoder_learning_rate > 0:
+            decoder = list(network.mask_decoder.parameters())
+            groups.append(engine.Group(decoder, training.decoder_learning_rate))
+        return groups
+
+    def loss(self, step: int) -> Mapping[str, Tensor]:
         """Embedding loss alone in the first `encoder_steps` steps, all three stages after them."""
-        chosen = self.lessons.choose(step)
-        embedding, target = self.lessons.embed(self.student.network, chosen)
+        chosen = self.scenes.draw_indices(step)
+        embedding, target = self.scenes.embed(self.student.network, chosen)
         total = self.training.embedding_weight * F.mse_loss(embedding, target)
-        if step < self.training.encoder_steps:
-            return total
-        place, index = self._choose_objects(step, chosen)
-        return total + self._prompt(step, embedding[index], target[index], self.lessons.pool.truth[place])
+        if step >= self.training.encoder_steps:
+            place, index = self._choose_objects(step, chosen)
+            total = total + self._prompt(
+                step, embedding[index], target[index], self.scenes.pool.truth[place]
+            )
+        return {"loss": total}
+
+    def evaluate(self) -> dict[str, float]:
+        """See `DistillationScenes.evaluate`."""
+        return self.scenes.evaluate(self.student)
 
     def _choose_objects(self, step: int, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """At most `masks_per_image` objects of each scene: which objects, and in which of the chosen scenes."""
         found: list[tuple[int, int]] = []
-        random = rng(self.lessons.seed, NAME, "objects", step)
+        random = rng(self.scenes.seed, NAME, "objects", step)
         for index, scene in enumerate(chosen):
-            objects = (self.lessons.pool.owner == scene).nonzero()[:, 0].tolist()
+            objects = (self.scenes.pool.owner == scene).nonzero()[:, 0].tolist()
             found += [
                 (objects[i], index) for i in random.permutation(len(objects))[: self.training.masks_per_image]
             ]
@@ -116,7 +130,7 @@ class FullStage:
 
     def _prompt(self, step: int, embedding: Tensor, target: Tensor, truth: Tensor) -> Tensor:
         """Mean over the learned clicks of token and mask losses; the other clicks go without gradient."""
-        training, seeds = self.training, (self.lessons.seed, NAME)
+        training, seeds = self.training, (self.scenes.seed, NAME)
         state = self.student.start(embedding, (truth.shape[1], truth.shape[2]))
         random = rng(*seeds, "clicks", step)
         learned = rng(*seeds, "learned clicks", step).choice(

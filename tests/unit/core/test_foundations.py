@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
 
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.foundations import FOUNDATIONS, list_needed
 from uscl_med3d.core.params import validate
 from uscl_med3d.core.params.foundation import Foundation
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def registry(*kept: str) -> dict:
-    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values = read_defaults(ROOT)
     return {name: entry for name, entry in validate(values, "params.yaml").methods.items() if name in kept}
 
 

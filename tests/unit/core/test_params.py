@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core import params
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_json
@@ -21,7 +22,7 @@ def merge(base: dict, overlay: dict) -> dict:
 
 @pytest.fixture
 def values() -> dict:
-    return yaml.safe_load((ROOT / "params.yaml").read_text())
+    return read_defaults(ROOT)
 
 
 @pytest.mark.parametrize("scale", sorted(p.stem for p in (ROOT / "workflow/scales").glob("*.yaml")))

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
-import yaml
 
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.params.report import SHOWN_IN
 from uscl_med3d.core.plan import Plan
 from uscl_med3d.core.reporting import FIGURES
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def config() -> dict:
-    return yaml.safe_load((ROOT / "params.yaml").read_text())
+    return read_defaults(ROOT)
 
 
 def job_times(folder: Path) -> dict[str, int]:

@@ -11,7 +11,7 @@ from raw_files import SETTINGS, Cohort
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.core.params.foundation import Weights
+from uscl_med3d.core.params.base_model import Weights
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.data.check import check
 

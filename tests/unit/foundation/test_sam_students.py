@@ -13,9 +13,9 @@ import torch
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.core.params.foundation_mobile_sam import MobileSamFoundation
-from uscl_med3d.core.params.foundation_sam import SamFoundation
-from uscl_med3d.core.params.foundation_tinysam import FullStageDistillation, TinySamFoundation
+from uscl_med3d.core.params.foundation.mobile_sam import MobileSamFoundation
+from uscl_med3d.core.params.foundation.sam import SamFoundation
+from uscl_med3d.core.params.foundation.tinysam import FullStageDistillation, TinySamFoundation
 from uscl_med3d.foundation import distillation, mobile_sam, students, tinysam
 from uscl_med3d.nets.mobile_sam import build_mobile_sam
 from uscl_med3d.nets.sam import OFFICIAL_DECODER, build_sam

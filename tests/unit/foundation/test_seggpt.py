@@ -12,7 +12,8 @@ import torch
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.core.params.foundation import SceneSettings, SegGptFoundation
+from uscl_med3d.core.params.foundation.seggpt import SegGptFoundation
+from uscl_med3d.core.params.scenes import SceneSettings
 from uscl_med3d.foundation import seggpt
 from uscl_med3d.foundation.held_out import dice_percent
 from uscl_med3d.nets.seggpt import load_seggpt, predict_canvas, read_scores

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from uscl_med3d.core.params.foundation import SceneSettings
+from uscl_med3d.core.params.scenes import SceneSettings
 from uscl_med3d.foundation.scenes import draw_batch, draw_scenes
 
 SETTINGS = SceneSettings(

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core import seeds
 from uscl_med3d.core.io import save_volume, write_csv, write_json
 from uscl_med3d.core.params import SLICES, load_job
@@ -34,7 +34,7 @@ def make_job(folder: Path, **changes) -> object:
 
     FastSAM3D, a row of the paper's tables, is left out: what the registry lacks must be said.
     """
-    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values = read_defaults(ROOT)
     report = changes.pop("report", {})
     values["methods"].pop("fastsam3d", None)
     values |= changes

@@ -6,6 +6,7 @@ import fake_run
 import pandas as pd
 import pytest
 
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.io import write_json
 from uscl_med3d.core.params import SLICES, load_job
 from uscl_med3d.report.annotation import build_annotation_cost
@@ -15,7 +16,7 @@ from uscl_med3d.report.annotation import build_annotation_cost
 def job(tmp_path):
     import yaml
 
-    values = yaml.safe_load((fake_run.ROOT / "params.yaml").read_text())
+    values = read_defaults(fake_run.ROOT)
     values["report"] |= {"n_boot": 100}
     values["annotation"]["key_frames"] = [1, 3]
     write_json(tmp_path / "annotation.json", {name: values[name] for name in SLICES["annotation"]})

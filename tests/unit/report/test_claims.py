@@ -6,8 +6,8 @@ import fake_run
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.scores import read_score_file
 from uscl_med3d.report.claims import CLAIMS, build_claims
 from uscl_med3d.report.claims.claim import COLUMNS
@@ -119,7 +119,7 @@ def test_joint_p_value_needs_all_for_and_one_against():
 
 
 def test_a_sweep_of_one_rank_leaves_claims_about_ranks_undecided(tmp_path):
-    methods = yaml.safe_load((fake_run.ROOT / "params.yaml").read_text())["methods"]
+    methods = read_defaults(fake_run.ROOT)["methods"]
     methods["uscl_med3d"]["grid"] |= {"ranks": [32], "modules": ["both"], "without_vcl": False}
     job = fake_run.make_job(tmp_path, methods=methods)
     scores = fake_run.make_scores(job, tmp_path, patients=4, clicks=(1, 10))

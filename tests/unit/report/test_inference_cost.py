@@ -5,8 +5,8 @@ from __future__ import annotations
 import fake_run
 import pandas as pd
 import pytest
-import yaml
 
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.io import write_json
 from uscl_med3d.core.runs import main_run
 from uscl_med3d.report.claims.claim import Evidence
@@ -31,7 +31,7 @@ def measured(run: str, **changes) -> dict:
 @pytest.fixture
 def table(tmp_path):
     """Everything measured but one method; the folder with the table."""
-    methods = yaml.safe_load((fake_run.ROOT / "params.yaml").read_text())["methods"]
+    methods = read_defaults(fake_run.ROOT)["methods"]
     job = fake_run.make_job(tmp_path, methods=methods)
     files = []
     for name, entry in job.methods.items():

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.params.simulate import Simulate
 from uscl_med3d.simulate.cohort import simulate_cohort
 from uscl_med3d.simulate.general import simulate_general
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture(scope="session")
 def parameters() -> dict:
     """The values of params.yaml."""
-    return yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    return read_defaults(ROOT)
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from PIL import Image
 
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d import cli
 from uscl_med3d.core import params as parameters
 from uscl_med3d.core.errors import InputError
@@ -58,7 +58,7 @@ class Study:
         for frame in (1, 6, 11, 18):
             self.save_mask("keys", frame, organ(80 + frame))
         write_clip(folder)
-        values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        values = read_defaults(ROOT)
         values |= {"scale": "mine", "cohort": str(folder / "cohort.csv")}
         values["ingest"] |= {"spacing_mm": 2.3, "max_frames": 14, "workers": 1}
         params = parameters.validate(values, "params.yaml")

@@ -18,7 +18,7 @@ from uscl_med3d.core.params.annotation import Annotation
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.evaluate import Evaluate, Gate
 from uscl_med3d.core.params.finetune import Finetune
-from uscl_med3d.core.params.foundation import Foundation
+from uscl_med3d.core.params.foundation import BASE_MODELS, Foundation
 from uscl_med3d.core.params.general import GeneralReading
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.core.params.measure import Measure
@@ -101,15 +101,7 @@ SLICES: dict[str, tuple[str, ...]] = {
     "simulate_cohort": ("seed", "classes", "simulate.cohort"),
     "simulate_general": ("seed", "simulate.general"),
     "ingest": ("seed", "classes", "ingest"),
-    "foundation_sam_med3d": ("seed", "threads", "device", "precision", "model", "prompts",
-                             "general_reading", "foundation.sam_med3d"),
-    "foundation_seggpt": ("seed", "threads", "device", "foundation.seggpt"),
-    "foundation_sam": ("seed", "threads", "device", "foundation.sam"),
-    "foundation_mobile_sam": ("seed", "threads", "device", "foundation.sam", "foundation.mobile_sam"),
-    "foundation_tinysam": ("seed", "threads", "device", "foundation.sam", "foundation.tinysam"),
-    "foundation_sam_med2d": ("seed", "threads", "device", "general_reading", "foundation.sam_med2d"),
-    "foundation_fastsam3d": ("seed", "threads", "device", "precision", "model", "prompts", "general_reading",
-                             "foundation.fastsam3d"),
+    **{f"foundation_{name}": (*model.job, f"foundation.{name}") for name, model in BASE_MODELS.items()},
     "pseudolabel": ("seed", "threads", "device", "classes", "foundation.seggpt", "pseudolabel"),
     "pretrain": ("seed", "threads", "device", "precision", "model", "pretrain"),
     "finetune": ("seed", "threads", "device", "precision", "classes", "model", "prompts", "finetune"),

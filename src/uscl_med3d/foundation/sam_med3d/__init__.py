@@ -11,15 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from uscl_med3d.core.io import sha256, write_csv, write_json
 from uscl_med3d.core.seeds import prepare_torch
 from uscl_med3d.data.general import Reading
 from uscl_med3d.foundation.general_crops import GeneralCrops
 from uscl_med3d.foundation.official import check_file
 from uscl_med3d.foundation.sam_med3d.clicks import ObjectClicks
 from uscl_med3d.foundation.sam_med3d.dense import DenseLabels
+from uscl_med3d.foundation.stages import DICE_COLUMNS, Stages, write_description
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.nets.sam_med3d import (
     SamMed3D,
@@ -30,17 +28,6 @@ from uscl_med3d.nets.sam_med3d import (
 )
 from uscl_med3d.train import engine
 
-CURVE_COLUMNS = [
-    "stage",
-    "step",
-    "loss",
-    "learning_rate",
-    "validation_dice",
-    "first_click_dice",
-    "first_click_other_image",
-    "last_click_dice",
-    "last_click_other_image",
-]
 NAME = "foundation_sam_med3d"
 
 
@@ -59,52 +46,26 @@ def train(
     prepare_torch(job.seed, job.threads, NAME)
     network = build_sam_med3d(SamMed3DConfig(**job.model.model_dump()))
     curve: list[dict[str, Any]] = []
-    unfinished: list[engine.ResumeFile] = []
     if settings.weights == "train":
-        curve, unfinished = _train(job, network, general_dirs, weights_out)
+        stages = _train(job, network, general_dirs, weights_out)
+        curve = stages.curve
     else:
         check_file(Path(settings.weights), settings.sha256, settings.source)
         load_checkpoint(network, settings.weights)
     save_checkpoint(network, weights_out)
-    write_csv(curve_out, pd.DataFrame(curve, columns=CURVE_COLUMNS))
-    write_json(
-        weights_out.with_suffix(".json"),
-        {
-            "weights": settings.weights,
-            "source": settings.source,
-            "sha256": sha256(weights_out),
-            "parameters": sum(value.numel() for value in network.parameters()),
-            "general_sets": sorted(general_dirs),
-        },
-    )
-    for file in unfinished:
-        file.remove()
+    facts = {"general_sets": sorted(general_dirs)}
+    write_description(settings, network, weights_out, curve_out, curve, DICE_COLUMNS, facts)
+    if settings.weights == "train":
+        stages.finish()
 
 
-def _train(
-    job: Any, network: SamMed3D, general_dirs: Mapping[str, Path], weights_out: Path
-) -> tuple[list[dict[str, Any]], list[engine.ResumeFile]]:
-    """Both stages in turn; their learning curves below each other, and their resume files."""
-    training, device = job.sam_med3d.training, torch_device(job.device)
-    network.to(device)
+def _train(job: Any, network: SamMed3D, general_dirs: Mapping[str, Path], weights_out: Path) -> Stages:
+    """Both stages in turn."""
+    training = job.sam_med3d.training
+    network.to(torch_device(job.device))
     crops = GeneralCrops(general_dirs, Reading.of(job), job.model.image_size, training.crops, job.seed, NAME)
     belongs = engine.fingerprint(job, crops.files)
-    curve: list[dict[str, Any]] = []
-    unfinished = []
-    for stage, task_of, schedule in (
-        ("dense", DenseLabels, training.dense),
-        ("clicks", ObjectClicks, training.clicks),
-    ):
-        task = task_of(job, network, crops)
-        resume = engine.ResumeFile(weights_out.with_name(f"{weights_out.name}.{stage}"), belongs)
-        progress = engine.run(
-            task,
-            schedule,
-            seeds=(job.seed, NAME, stage),
-            resume=resume,
-            precision=job.precision,
-            title=f"base SAM-Med3D, {stage}",
-        )
-        curve += [{"stage": stage, **row} for row in progress.curve]
-        unfinished.append(resume)
-    return curve, unfinished
+    stages = Stages(job, NAME, "base SAM-Med3D", weights_out, belongs, job.precision)
+    stages.run("dense", lambda: DenseLabels(job, network, crops), training.dense)
+    stages.run("clicks", lambda: ObjectClicks(job, network, crops), training.clicks)
+    return stages

@@ -67,12 +67,8 @@ class ObjectClicks(Task):
         return {"loss": total / (2 if last > 1 else 1)}
 
     def evaluate(self) -> dict[str, float]:
-        """Dice (0..100) of validation crops after the first and the last click; also with another crop's image."""
-        found = {}
-        for name, clicks in (("first", 1), ("last", self.sampling.validation_clicks)):
-            found[f"{name}_click_dice"] = self.crops.validate(self.method, clicks, other_image=False)
-            found[f"{name}_click_other_image"] = self.crops.validate(self.method, clicks, other_image=True)
-        return found
+        """See `GeneralCrops.validate_clicks`."""
+        return self.crops.validate_clicks(self.method)
 
     def _draw(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Batch]:
         """Crops (b, 1, s, s, s), the crop of each object (n,), and the objects with their first clicks."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from uscl_med3d.core.params.foundation_mobile_sam import EncoderDistillation, TinyVitArchitecture
-from uscl_med3d.core.params.weights import Weights
+from uscl_med3d.core.params.foundation.mobile_sam import EncoderDistillation, TinyVitArchitecture
+from uscl_med3d.core.params.base_model import BaseModel, Weights
 
 
 class FullStageDistillation(EncoderDistillation):
@@ -36,3 +36,12 @@ class TinySamFoundation(Weights):
 
     architecture: TinyVitArchitecture
     training: FullStageDistillation
+
+
+BASE_MODEL = BaseModel(
+    settings=TinySamFoundation,
+    title="TinySAM",
+    job=("seed", "threads", "device", "foundation.sam"),
+    teacher="sam",
+    official="tinysam.pth",
+)

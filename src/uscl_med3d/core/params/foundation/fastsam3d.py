@@ -7,7 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.core.params.weights import Weights
+from uscl_med3d.core.params.base_model import BaseModel, Weights
+from uscl_med3d.core.params.crops import BaseCrops
+from uscl_med3d.core.params.schedule import Schedule
 
 
 class StudentArchitecture(Section):
@@ -26,30 +28,15 @@ class StudentArchitecture(Section):
     token_order: Literal["permuted", "restored"]
 
 
-class Distillation(Section):
-    """How the student learns the teacher's features; see params.yaml."""
+class Distillation(Schedule):
+    """How the student learns the teacher's features."""
 
     form: Literal["progressive", "output"]
     layer_steps: int = Field(ge=0)
     start: Literal["teacher", "random"]
     teacher_residual: Literal["plain", "normalised"]
-    steps: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
-    warmup_steps: int = Field(ge=0)
-    final_learning_rate: float = Field(ge=0, le=1)
-    weight_decay: float = Field(ge=0)
-    gradient_norm: float = Field(gt=0)
-    flip_probability: float = Field(ge=0, le=1)
-    min_target_voxels: int = Field(ge=1)
-    validate_every: int = Field(ge=1)
-    validation_patients: int = Field(ge=0)
-    validation_targets: int = Field(ge=0)
-    validation_clicks: int = Field(ge=1)
-    click_simulator: Literal["random_error", "largest_error_centre"]
-    keep: Literal["best", "last"]
-    resume_every: int = Field(ge=1)
-    cached_cases: int = Field(ge=1)
+    crops: BaseCrops
 
 
 class FastSam3DFoundation(Weights):
@@ -57,3 +44,14 @@ class FastSam3DFoundation(Weights):
 
     architecture: StudentArchitecture
     training: Distillation
+
+
+BASE_MODEL = BaseModel(
+    settings=FastSam3DFoundation,
+    title="FastSAM3D",
+    job=("seed", "threads", "device", "precision", "model", "prompts", "general_reading"),
+    general=True,
+    teacher="sam_med3d",
+    official="6layers6heads_student",
+    official_is_encoder=True,
+)

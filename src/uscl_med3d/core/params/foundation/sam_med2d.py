@@ -6,8 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from uscl_med3d.core.params.foundation_sam import SamArchitecture, SliceClickTraining
-from uscl_med3d.core.params.weights import Weights
+from uscl_med3d.core.params.base import Section
+from uscl_med3d.core.params.base_model import BaseModel, Weights
+from uscl_med3d.core.params.foundation.sam import SamArchitecture
+from uscl_med3d.core.params.slices import SimilarityTraining, SliceClickTraining, SliceTargets
 
 
 class SamMed2DArchitecture(SamArchitecture):
@@ -17,7 +19,7 @@ class SamMed2DArchitecture(SamArchitecture):
     small_slices: Literal["pad", "resize"]
 
 
-class SamMed2DTraining(SliceClickTraining):
+class SliceSampling(SliceTargets):
     """Also how slices are prepared and chosen."""
 
     percentiles: tuple[float, float]
@@ -26,8 +28,26 @@ class SamMed2DTraining(SliceClickTraining):
     cached_cases: int = Field(ge=1)
 
 
+class SamMed2DTraining(Section):
+    """Both stages: adapters first, then prompt encoder and decoder."""
+
+    images: SliceSampling
+    dense: SimilarityTraining
+    clicks: SliceClickTraining
+
+
 class SamMed2DFoundation(Weights):
     """Training of adapters, prompt encoder and decoder on the general-domain sets."""
 
     architecture: SamMed2DArchitecture
     training: SamMed2DTraining
+
+
+BASE_MODEL = BaseModel(
+    settings=SamMed2DFoundation,
+    title="SAM-Med2D",
+    job=("seed", "threads", "device", "general_reading"),
+    general=True,
+    teacher="sam",
+    official="sam-med2d_b.pth",
+)

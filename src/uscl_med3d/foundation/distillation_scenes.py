@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +9,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from uscl_med3d.core.params.foundation.mobile_sam import EncoderDistillation
 from uscl_med3d.core.seeds import rng
-from uscl_med3d.foundation.sam import SceneTraining
-from uscl_med3d.foundation.slice_clicks import SliceBatch, SliceClicker, dice_percent
+from uscl_med3d.foundation import sam
+from uscl_med3d.foundation.slice_clicks import SliceBatch, score_held_out
+from uscl_med3d.foundation.stages import DICE_COLUMNS
+from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.sam import SamMethod
 from uscl_med3d.methods.slicewise import SlicewiseMethod
 from uscl_med3d.nets.sam import Sam
 from uscl_med3d.nets.sam.frame import LongestSideFrame
+
+COLUMNS = ["held_out_embedding_error", *DICE_COLUMNS[1:]]
+POOL_BATCH = 6  # scenes of one size
+POOL_OBJECTS = 3  # of a scene, at most
 
 
 @dataclass(frozen=True)
@@ -34,26 +40,24 @@ class Pool:
     owner: Tensor
 
 
-class Lessons:
+class DistillationScenes:
     """The scenes that the teacher was trained on, and the held-out ones of its learning curve.
 
     Args:
-        job: with `seed` and the teacher's section `sam`. training: numbers of the student's training.
-        name: of the student, for its random streams. teacher: frozen, on its device.
+        job: with `seed`, `device` and the teacher's section `sam`. training: numbers of the student's training.
+        name: of the student, for its random streams. teacher: frozen.
     """
 
-    def __init__(self, job: Any, training: Any, name: str, teacher: Sam) -> None:
+    def __init__(self, job: Any, training: EncoderDistillation, name: str, teacher: Sam) -> None:
         self.seed, self.name, self.training = job.seed, name, training
-        self.source = SceneTraining(job, teacher)
-        self.clicks = job.sam.training
-        self.teacher: SamMethod = self.source.method
-        self.device = self.teacher.device
+        self.source, self.targets = sam.SceneSource(job), job.sam.training.images
+        self.device = torch_device(job.device)
+        self.teacher = SamMethod(teacher, {}, (0.0, 100.0), self.device)
         self.pool = self._gather(training.scenes)
-        count = -(-training.held_out_scenes // self.clicks.batch_size)
-        self.held_out = [self.source.draw("held_out", index) for index in range(count)]
-        self.held_out_embeddings = [self._embed(self.teacher, batch) for batch in self.held_out]
+        self.held_out = self.source.draw_held_out(self.targets.held_out_images)
+        self.held_out_embeddings = torch.cat([self._embed(self.teacher, batch) for batch in self.held_out])
 
-    def choose(self, step: int) -> Tensor:
+    def draw_indices(self, step: int) -> Tensor:
         """Indices of the scenes of a step."""
         random = rng(self.seed, self.name, "batch", step)
         count = min(self.training.batch_size, len(self.pool.inputs))
@@ -64,24 +68,24 @@ class Lessons:
         inputs, target = self.pool.inputs[chosen], self.pool.embeddings[chosen]
         return student.image_encoder(inputs.to(self.device)), target.to(self.device)
 
-    def examine(self, method: SlicewiseMethod) -> dict[str, float]:
-        """Held-out scenes: squared error over the variance of the teacher's embeddings, Dice per click."""
+    def evaluate(self, method: SlicewiseMethod) -> dict[str, float]:
+        """Held-out scenes: squared error over the variance of the teacher's embeddings, and Dice of clicks."""
         found = torch.cat([self._embed(method, batch) for batch in self.held_out])
-        expected = torch.cat(self.held_out_embeddings)
-        dice = score_clicks(
-            method, self.held_out, self.training.held_out_clicks, self.clicks.click_simulator, self.seed
-        )
-        return {
-            "held_out_embedding_error": float(F.mse_loss(found, expected) / expected.var((0, 2, 3)).mean()),
-            **{f"held_out_dice_{number + 1}": value for number, value in enumerate(dice)},
-        }
+        expected = self.held_out_embeddings
+        error = F.mse_loss(found, expected) / expected.var((0, 2, 3)).mean()
+        return {"held_out_embedding_error": float(error), **self._score(method)}
 
     def compare(self, student: SlicewiseMethod) -> dict[str, Any]:
-        """Mean Dice (0..100) after each click of student and teacher on the held-out scenes."""
-        methods = {"student": student, "teacher": self.teacher}
-        arguments = self.training.held_out_clicks, self.clicks.click_simulator, self.seed
-        dice = {name: score_clicks(method, self.held_out, *arguments) for name, method in methods.items()}
-        return {"objects": sum(len(batch.truth) for batch in self.held_out), **dice}
+        """Dice (0..100) of student and teacher on the held-out scenes."""
+        return {
+            "objects": sum(len(batch.truth) for batch in self.held_out),
+            "student": self._score(student),
+            "teacher": self._score(self.teacher),
+        }
+
+    def _score(self, method: SlicewiseMethod) -> dict[str, float]:
+        scores = score_held_out(method, self.held_out, self.targets, (self.seed, sam.NAME))
+        return {name: round(value, 3) for name, value in scores.items()}
 
     @torch.no_grad()
     def _embed(self, method: SlicewiseMethod, batch: SliceBatch) -> Tensor:
@@ -92,7 +96,7 @@ class Lessons:
         parts: list[Pool] = []
         found = 0
         while found < count:
-            batch = self.source.draw("step", len(parts))
+            batch = self.source.draw(POOL_BATCH, POOL_OBJECTS, "step", len(parts))
             frame = self.teacher.make_frame((batch.images.shape[-2], batch.images.shape[-1]))
             assert isinstance(frame, LongestSideFrame)  # SAM's own
             inputs = frame.place_images(batch.images)
@@ -103,18 +107,3 @@ class Lessons:
             parts.append(Pool(inputs, embeddings, truth, batch.owner + found))
             found += len(inputs)
         return Pool(*(torch.cat([getattr(part, name) for part in parts]) for name in Pool.__annotations__))
-
-
-@torch.no_grad()
-def score_clicks(
-    method: SlicewiseMethod, batches: Sequence[SliceBatch], clicks: int, simulator: str, seed: int
-) -> list[float]:
-    """Mean Dice (0..100) over all targets after each of `clicks` clicks; the first ones are the same for all."""
-    scores: list[list[Tensor]] = [[] for _ in range(clicks)]
-    for index, batch in enumerate(batches):
-        clicker = SliceClicker(method, batch, simulator, rng(seed, "held out clicks", index))
-        prediction = None
-        for number in range(clicks):
-            prediction = clicker.choose(*clicker.click(prediction))
-            scores[number].append(dice_percent(prediction, batch.truth))
-    return [round(float(torch.cat(part).mean()), 3) for part in scores]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.core.params.weights import Weights
+from uscl_med3d.core.params.schedule import Schedule
+from uscl_med3d.core.params.base_model import BaseModel, Weights
 
 
 class TinyVitArchitecture(Section):
@@ -22,21 +23,12 @@ class TinyVitArchitecture(Section):
     num_classes: int = Field(ge=0)
 
 
-class EncoderDistillation(Section):
-    """How a TinyViT learns the teacher's embeddings; see params.yaml."""
+class EncoderDistillation(Schedule):
+    """How a TinyViT learns the teacher's embeddings."""
 
     scenes: int = Field(ge=1)
-    steps: int = Field(ge=1)
     batch_size: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
-    warmup_steps: int = Field(ge=0)
-    final_learning_rate: float = Field(ge=0, le=1)
-    weight_decay: float = Field(ge=0)
-    gradient_norm: float = Field(gt=0)
-    held_out_scenes: int = Field(ge=1)
-    held_out_clicks: int = Field(ge=1)
-    evaluate_every: int = Field(ge=1)
-    resume_every: int = Field(ge=1)
 
 
 class MobileSamFoundation(Weights):
@@ -44,3 +36,12 @@ class MobileSamFoundation(Weights):
 
     architecture: TinyVitArchitecture
     training: EncoderDistillation
+
+
+BASE_MODEL = BaseModel(
+    settings=MobileSamFoundation,
+    title="MobileSAM",
+    job=("seed", "threads", "device", "foundation.sam"),
+    teacher="sam",
+    official="mobile_sam.pt",
+)

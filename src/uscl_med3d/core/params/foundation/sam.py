@@ -1,14 +1,13 @@
-"""Parameters of the small SAM, and of training by clicks in slices, which SAM-Med2D shares."""
+"""The base SAM: trained in two stages on synthetic scenes, or the official checkpoint."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 from pydantic import Field, model_validator
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.scenes import SceneSettings
-from uscl_med3d.core.params.weights import Weights
+from uscl_med3d.core.params.slices import SimilarityTraining, SliceClickTraining, SliceTargets
+from uscl_med3d.core.params.base_model import BaseModel, Weights
 
 
 class SamArchitecture(Section):
@@ -33,44 +32,35 @@ class SamArchitecture(Section):
     adapter_ratio: float | None
 
 
-class SliceClickTraining(Section):
-    """Training by simulated clicks in images; see params.yaml."""
-
-    steps: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    masks_per_image: int = Field(ge=1)
-    clicks: int = Field(ge=2)
-    click_simulator: Literal["random_error", "largest_error_centre"]
-    learning_rate: float = Field(gt=0)
-    warmup_steps: int = Field(ge=0)
-    final_learning_rate: float = Field(ge=0, le=1)
-    weight_decay: float = Field(ge=0)
-    gradient_norm: float = Field(gt=0)
-    focal_weight: float = Field(ge=0)
-    focal_gamma: float = Field(ge=0)
-    dice_weight: float = Field(ge=0)
-    iou_weight: float = Field(ge=0)
-    min_target_pixels: int = Field(ge=1)
-    held_out_images: int = Field(ge=1)
-    evaluate_every: int = Field(ge=1)
-    resume_every: int = Field(ge=1)
-
-
-class SamTraining(SliceClickTraining):
+class SceneSampling(SliceTargets):
     """Also how the scenes are drawn."""
 
-    position_scale: float = Field(gt=0)
     sides: tuple[int, int]
     aspect: tuple[float, float]
     largest_target: float = Field(gt=0, le=1)
 
     @model_validator(mode="after")
-    def _order(self) -> SamTraining:
+    def _order(self) -> SceneSampling:
         for name in ("sides", "aspect"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ValueError(f"{name} must be two positive numbers, the smaller one first")
         return self
+
+
+class SamClickTraining(SliceClickTraining):
+    """Also how prompt encoder and decoder start."""
+
+    position_scale: float = Field(gt=0)
+    query_scale: float = Field(gt=0)
+
+
+class SamTraining(Section):
+    """Both stages of the small SAM's training."""
+
+    images: SceneSampling
+    dense: SimilarityTraining
+    clicks: SamClickTraining
 
 
 class SamFoundation(Weights):
@@ -79,3 +69,11 @@ class SamFoundation(Weights):
     architecture: SamArchitecture
     training: SamTraining
     scenes: SceneSettings
+
+
+BASE_MODEL = BaseModel(
+    settings=SamFoundation,
+    title="SAM",
+    job=("seed", "threads", "device"),
+    official="sam_vit_b_01ec64.pth",
+)
