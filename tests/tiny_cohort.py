@@ -13,9 +13,9 @@ import pytest
 import torch
 import yaml
 
-from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core import params as parameters
 from uscl_med3d.core.io import save_volume, write_json, write_text
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.runs import list_runs
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_checkpoint
 
@@ -143,7 +143,14 @@ def tiny_params(**changes: Any) -> parameters.Params:
         "validate_every": 3, "validation_targets": 3, "validation_clicks": 2, "resume_every": 2,
     }  # fmt: skip
     values["finetune"] |= short | {"crops_per_target": 2}
-    values["foundation"]["sam_med3d"]["training"] |= short | {"validation_patients": 1}
+    crops = {
+        "min_target_voxels": 5,
+        "validation_patients": 1,
+        "validation_targets": 3,
+        "validation_clicks": 2,
+    }
+    for name in ("sam_med3d", "fastsam3d"):
+        values["foundation"][name]["training"]["crops"] |= crops
     values["evaluate"] |= {"clicks": 3, "min_target_voxels": 5, "surface_at": [], "batch_size": 3}
     for name, value in changes.items():
         *path, last = name.split("__")

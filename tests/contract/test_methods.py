@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny_cohort import ROOT, SHAPE, SIZE, draw_balls, tiny_params
 
-from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.runs import list_runs, main_run
 from uscl_med3d.methods.base import Card, Method, WholeMethod
 from uscl_med3d.methods.registry import find_method, list_methods

@@ -65,11 +65,11 @@ def foundation(
     general: Inputs = NONE,
 ) -> None:
     """One base model: trained here, or an official checkpoint."""
-    from uscl_med3d.core.foundations import FOUNDATIONS
+    from uscl_med3d.core.params.foundation import BASE_MODELS
 
-    if model not in FOUNDATIONS:
+    if model not in BASE_MODELS:
         raise typer.BadParameter(
-            f"{model!r} is not one of {', '.join(sorted(FOUNDATIONS))}", param_hint="--model"
+            f"{model!r} is not one of {', '.join(sorted(BASE_MODELS))}", param_hint="--model"
         )
     train = import_module(f"uscl_med3d.foundation.{model}").train
     train(load_job(f"foundation_{model}", params), _by_name(general), teacher, weights, curve)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -67,9 +65,7 @@ def train(
         )
         belongs = engine.fingerprint(job, crops.files, sha256(base_file))
         stages = Stages(job, NAME, "FastSAM3D", weights_out, belongs, job.precision)
-        stages.run(
-            "distillation", lambda: FeatureDistillation(job, base, network, crops), settings.training
-        )
+        stages.run("distillation", lambda: FeatureDistillation(job, base, network, crops), settings.training)
         curve, facts["validation"] = stages.curve, _compare(job, base, network, crops)
     else:
         check_file(Path(settings.weights), settings.sha256, settings.source)

@@ -121,9 +121,7 @@ class GeneralSlices:
             owner += [place] * len(masks)
         return SliceBatch(torch.stack(images), torch.cat(truth), torch.tensor(owner))
 
-    def _cut(
-        self, example: Example, objects: int, random: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def _cut(self, example: Example, objects: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Image (3, s, s) in 0..255 and masks (m, s, s) of the example's structure and of some others."""
         image, label = self._load(example.case)
         structures, shown = self.cases[example.case].structures, label[example.number]

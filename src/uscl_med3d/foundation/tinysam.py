@@ -106,9 +106,7 @@ class FullStageDistillation(engine.Task):
         total = self.training.embedding_weight * F.mse_loss(embedding, target)
         if step >= self.training.encoder_steps:
             place, index = self._choose_objects(step, chosen)
-            total = total + self._prompt(
-                step, embedding[index], target[index], self.scenes.pool.truth[place]
-            )
+            total = total + self._prompt(step, embedding[index], target[index], self.scenes.pool.truth[place])
         return {"loss": total}
 
     def evaluate(self) -> dict[str, float]:

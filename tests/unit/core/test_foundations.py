@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
 
+from uscl_med3d.core.foundations import list_needed
+from uscl_med3d.core.params import Params, validate
 from uscl_med3d.core.params.files import read_defaults
-from uscl_med3d.core.foundations import FOUNDATIONS, list_needed
-from uscl_med3d.core.params import validate
-from uscl_med3d.core.params.foundation import Foundation
+from uscl_med3d.core.params.foundation import BASE_MODELS
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -16,23 +17,35 @@ def registry(*kept: str) -> dict:
     return {name: entry for name, entry in validate(values, "params.yaml").methods.items() if name in kept}
 
 
-def test_every_base_model_has_a_section_and_a_module():
-    assert set(Foundation.model_fields) == set(FOUNDATIONS)
-    for name in FOUNDATIONS:
-        assert (ROOT / f"src/uscl_med3d/foundation/{name}.py").is_file()
+def test_every_base_model_has_a_recipe_a_training_and_a_teacher_that_exists():
+    assert sorted(read_defaults(ROOT)["foundation"]) == list(BASE_MODELS)
+    for name, model in BASE_MODELS.items():
+        assert list(yaml.safe_load((ROOT / f"params/foundation/{name}.yaml").read_text())["foundation"]) == [
+            name
+        ]
+        package = ROOT / "src/uscl_med3d/foundation"
+        assert (package / f"{name}.py").is_file() or (package / name / "__init__.py").is_file()
+        assert model.teacher is None or model.teacher in BASE_MODELS
+
+
+def test_the_section_foundation_is_made_of_the_declarations():
+    section = Params.model_fields["foundation"].annotation
+    assert {name: field.annotation for name, field in section.model_fields.items()} == {
+        name: model.settings for name, model in BASE_MODELS.items()
+    }
 
 
 def test_teachers_are_needed_only_where_the_student_is_trained():
     methods = registry("mobile_sam")
-    trained = dict.fromkeys(FOUNDATIONS, True)
-    assert list_needed(methods, trained) == ["sam_med3d", "seggpt", "sam", "mobile_sam"]
-    assert list_needed(methods, trained | {"mobile_sam": False}) == ["sam_med3d", "seggpt", "mobile_sam"]
+    trained = dict.fromkeys(BASE_MODELS, True)
+    assert list_needed(methods, trained) == ["mobile_sam", "sam", "sam_med3d", "seggpt"]
+    assert list_needed(methods, trained | {"mobile_sam": False}) == ["mobile_sam", "sam_med3d", "seggpt"]
 
 
 def test_pseudo_labels_and_pretraining_always_need_their_models():
-    assert list_needed({}, dict.fromkeys(FOUNDATIONS, True)) == ["sam_med3d", "seggpt"]
+    assert list_needed({}, dict.fromkeys(BASE_MODELS, True)) == ["sam_med3d", "seggpt"]
 
 
 def test_an_official_part_of_a_model_needs_the_rest_from_its_teacher():
-    official = dict.fromkeys(FOUNDATIONS, False)
-    assert list_needed(registry("fastsam3d"), official) == ["sam_med3d", "seggpt", "fastsam3d"]
+    official = dict.fromkeys(BASE_MODELS, False)
+    assert list_needed(registry("fastsam3d"), official) == ["fastsam3d", "sam_med3d", "seggpt"]

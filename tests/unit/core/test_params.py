@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core import params
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_json
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.runs import list_runs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,7 +47,10 @@ def test_a_part_leaves_out_of_its_scale_and_changes_nothing_else(values, part):
 SCALES = sorted(f"workflow/scales/{path.name}" for path in (ROOT / "workflow/scales").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("file", ["params.yaml", *SCALES])
+RECIPES = sorted(f"params/foundation/{path.name}" for path in (ROOT / "params/foundation").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", ["params.yaml", *RECIPES, *SCALES])
 def test_no_key_is_given_twice(file):
     """YAML keeps the last of two equal keys without a word."""
 

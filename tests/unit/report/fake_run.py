@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core import seeds
 from uscl_med3d.core.io import save_volume, write_csv, write_json
 from uscl_med3d.core.params import SLICES, load_job
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.runs import list_runs
 from uscl_med3d.core.scores import write_scores
 

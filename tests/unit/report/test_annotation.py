@@ -6,15 +6,14 @@ import fake_run
 import pandas as pd
 import pytest
 
-from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.io import write_json
 from uscl_med3d.core.params import SLICES, load_job
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.report.annotation import build_annotation_cost
 
 
 @pytest.fixture
 def job(tmp_path):
-    import yaml
 
     values = read_defaults(fake_run.ROOT)
     values["report"] |= {"n_boot": 100}

@@ -6,8 +6,8 @@ import fake_run
 import pandas as pd
 import pytest
 
-from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.io import write_json
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.runs import main_run
 from uscl_med3d.report.claims.claim import Evidence
 from uscl_med3d.report.claims.cost import COST_CLAIMS

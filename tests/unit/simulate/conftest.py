@@ -6,7 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import yaml
 
 from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.params.simulate import Simulate

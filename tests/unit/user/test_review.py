@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d import cli
 from uscl_med3d.core import params as parameters
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import load_volume, read_json, save_volume, write_csv, write_json
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.plan import Plan
 from uscl_med3d.data.ingest import ingest
 from uscl_med3d.user.review import export_review

@@ -1,4 +1,4 @@
-"""The base models: one file each. A new base model is a new file here, its recipe and its training; nothing else names it."""
+"""The base models, one file each. A new one is a new file here, its recipe and its training; nothing else names it."""
 
 from __future__ import annotations
 

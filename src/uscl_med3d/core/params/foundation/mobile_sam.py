@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.core.params.schedule import Schedule
 from uscl_med3d.core.params.base_model import BaseModel, Weights
+from uscl_med3d.core.params.schedule import Schedule
 
 
 class TinyVitArchitecture(Section):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from uscl_med3d.core.params.base import Section
+from uscl_med3d.core.params.base_model import BaseModel, Weights
 from uscl_med3d.core.params.scenes import SceneSettings
 from uscl_med3d.core.params.slices import SimilarityTraining, SliceClickTraining, SliceTargets
-from uscl_med3d.core.params.base_model import BaseModel, Weights
 
 
 class SamArchitecture(Section):

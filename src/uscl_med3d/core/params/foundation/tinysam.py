@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from uscl_med3d.core.params.foundation.mobile_sam import EncoderDistillation, TinyVitArchitecture
 from uscl_med3d.core.params.base_model import BaseModel, Weights
+from uscl_med3d.core.params.foundation.mobile_sam import EncoderDistillation, TinyVitArchitecture
 
 
 class FullStageDistillation(EncoderDistillation):
