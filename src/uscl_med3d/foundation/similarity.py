@@ -20,6 +20,7 @@ from uscl_med3d.foundation.slice_clicks import SliceBatch, dice_percent
 from uscl_med3d.methods.slicewise import SlicewiseMethod
 from uscl_med3d.train.engine import Group, Task
 
+COLOURS = 3
 _SMOOTH = 1.0  # of the Dice loss, in pixels
 
 
@@ -46,9 +47,9 @@ class ObjectSimilarity(Task):
         self.parameters = list(parameters)
         network = method.network
         width = network.config.prompt_dim // 8
-        self.head = nn.Conv2d(width, settings.channels + 1, 1)
+        self.head = nn.Conv2d(width, settings.channels + 1 + COLOURS, 1)
         with torch.no_grad():
-            self.head.bias[-1] = 1.0
+            self.head.bias[settings.channels] = 1.0
         self.network = nn.ModuleList(
             [network.image_encoder, network.mask_decoder.output_upscaling, self.head]
         ).to(method.device)
@@ -84,7 +85,9 @@ class ObjectSimilarity(Task):
             overlap = (share * target).sum((1, 2))
             size = share.sum((1, 2)) + target.sum((1, 2))
             losses.append((entropy + 1 - (2 * overlap + _SMOOTH) / (size + _SMOOTH)).mean())
-        return {"loss": torch.stack(losses).mean()}
+        similarity = torch.stack(losses).mean()
+        seen = F.mse_loss(features[:, -COLOURS:], blur(batch.images).to(features.device))
+        return {"loss": similarity + self.settings.colour_weight * seen, "colour_error": seen}
 
     def evaluate(self) -> dict[str, float]:
         """Dice (0..100) of held-out objects from one point each."""
@@ -115,9 +118,16 @@ class ObjectSimilarity(Task):
         own = features[batch.owner.to(features.device)].flatten(2)
         at = torch.tensor(points, device=own.device)[:, None, None].expand(-1, own.shape[1], 1)
         point = own.gather(2, at)
-        distance = (own[:, :-1] - point[:, :-1]).square().sum(1)
-        logits = (point[:, -1] - distance).reshape(batch.truth.shape)
+        channels = self.settings.channels
+        distance = (own[:, :channels] - point[:, :channels]).square().sum(1)
+        logits = (point[:, channels] - distance).reshape(batch.truth.shape)
         return logits, batch.truth.to(logits.device).float()
+
+
+def blur(images: Tensor) -> Tensor:
+    """Images (b, 3, h, w) in 0..255 -> about -2..2, without the finest grain."""
+    smooth = F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
+    return smooth / 64 - 2
 
 
 def start_neck(encoder: nn.Module, scale: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -34,7 +35,7 @@ def test_distillation_is_reproducible_and_described(cohort, make_job, tmp_path):
     assert list(pd.read_csv(first[1])["step"]) == [4, 8]
     facts = read_json(first[0].with_suffix(".json"))
     assert facts["weights"] == "train" and facts["sha256"] == sha256(first[0])
-    assert {"student_dice", "teacher_dice", "unexplained_features"} <= set(facts["validation"])
+    assert {"student", "teacher", "unexplained_features"} <= set(facts["validation"])
     assert not list(tmp_path.glob("*.resume"))
 
 
@@ -51,7 +52,7 @@ def test_student_comes_nearer_to_its_teacher(form, cohort, make_job, tmp_path):
     def unexplained(steps):
         changes = {
             "form": form, "steps": steps, "start": "random", "learning_rate": 0.01, "layer_steps": 5,
-            "validate_every": 100,
+            "evaluate_every": 100,
         }  # fmt: skip
         job = make_job(STAGE, **{f"foundation__fastsam3d__training__{key}": x for key, x in changes.items()})
         weights, _ = run(job, cohort, tmp_path, f"{form}{steps}")
@@ -61,11 +62,11 @@ def test_student_comes_nearer_to_its_teacher(form, cohort, make_job, tmp_path):
 
 
 def test_progressive_learns_layer_after_layer():
-    trainer = module.Distiller.__new__(module.Distiller)
-    trainer.distil(torch.nn.Identity(), [(1, 2), (2, 4), (-1, -1)], "progressive", 3)
-    assert [trainer.pair_at(step) for step in range(0, 9)] == [(1, 2)] * 3 + [(2, 4)] * 3 + [(-1, -1)] * 3
-    trainer.distil(torch.nn.Identity(), [(1, 2), (-1, -1)], "output", 3)
-    assert trainer.pair_at(0) == (-1, -1)
+    pairs, settings = [(1, 2), (2, 4), (-1, -1)], SimpleNamespace(form="progressive", layer_steps=3)
+    assert [module.pair_at(step, pairs, settings) for step in range(9)] == [
+        (1, 2), (1, 2), (1, 2), (2, 4), (2, 4), (2, 4), (-1, -1), (-1, -1), (-1, -1),
+    ]  # fmt: skip
+    assert module.pair_at(0, pairs, SimpleNamespace(form="output", layer_steps=3)) == (-1, -1)
 
 
 def test_layers_are_paired_by_their_share_of_the_depth(make_job):

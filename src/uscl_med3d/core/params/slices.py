@@ -26,6 +26,7 @@ class SimilarityTraining(Schedule):
     objects_per_image: int = Field(ge=1)
     points_per_object: int = Field(ge=1)
     channels: int = Field(ge=1)
+    colour_weight: float = Field(ge=0)
     fast_share: float = Field(gt=0)
     neck_share: float = Field(gt=0)
     neck_start: float | None = Field(ge=0)
