@@ -33,7 +33,8 @@ PLANAR_YUV = ("yuv420p", "yuv422p", "yuv444p", "yuv410p", "yuv411p", "yuv440p", 
 FULL_PLANAR_YUV = ("yuvj420p", "yuvj422p", "yuvj444p", "yuvj411p", "yuvj440p")
 # Studio luma 16..235 to 0..255, in integers, so that every machine gets the same bytes.
 EXPAND = np.clip(((np.arange(256) - 16) * 255 * 2 + 219) // (2 * 219), 0, 255).astype(np.uint8)
-OUTSIDE_STUDIO = (8, 243)  # luma that studio range does not use, but for overshoots of a filter
+STUDIO = (8, 243)  # luma that studio range uses, with overshoots of a filter
+STUDIO_SHARE = 0.005  # of a frame's pixels may lie outside before it is said
 
 
 class VideoClip:
@@ -44,12 +45,13 @@ class VideoClip:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.times_s = FrameTimes()  # of the frames read so far
-        self.notes: list[Note] = []
+        self.notes: list[Note]
         with self._open() as container:
             stream = self._choose(container)
             check_size(path, max(1, stream.width), max(1, stream.height), 1)
             rate = stream.average_rate
             self._display = read_display(path, container, stream)
+            self.notes = list(self._display.notes)
             self.info = ClipInfo(
                 format="video",
                 codec=stream.codec_context.name,
@@ -181,7 +183,8 @@ class _Reading:
         luma = frame.format.name in PLANAR_YUV and frame.color_range == 0
         if luma and "range" not in self._said:
             plane = _plane(frame)
-            if plane.min() < OUTSIDE_STUDIO[0] or plane.max() > OUTSIDE_STUDIO[1]:
+            outside = np.count_nonzero((plane < STUDIO[0]) | (plane > STUDIO[1]))
+            if outside > STUDIO_SHARE * plane.size:
                 text = "the stream does not state its colour range and uses luma beyond 16..235: taken as studio range"
                 self._say("range", f"{text}, as players do; darker and brighter values are cut", False)
 
