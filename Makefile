@@ -14,6 +14,8 @@ BIN := $(VENV)/bin
 # One run at a time per checkout, so a Snakemake lock found under it is from a dead run and may go.
 RUN := PATH="$(abspath $(BIN)):$$PATH" workflow/alone sh -c
 SNAKEMAKE := snakemake --cores $(CORES)
+# One line per stage; VERBOSE=1 for Snakemake's own output, which is in .snakemake/log in any case.
+SHOWN := $(if $(VERBOSE),,--logger stages)
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo reproduce smoke test test-contract bench readme record pull lock lint regenerate verify audit
@@ -35,11 +37,11 @@ $(VENV)/.ready: pyproject.toml requirements.lock
 	@touch $@
 
 reproduce: env
-	$(RUN) '$(SNAKEMAKE) --unlock --quiet all && $(SNAKEMAKE)'
+	$(RUN) '$(SNAKEMAKE) --unlock --quiet all && $(SNAKEMAKE) $(SHOWN)'
 
 smoke: env
 	$(RUN) '$(SNAKEMAKE) --configfile workflow/scales/smoke.yaml --unlock --quiet all && \
-	        $(SNAKEMAKE) --configfile workflow/scales/smoke.yaml'
+	        $(SNAKEMAKE) --configfile workflow/scales/smoke.yaml $(SHOWN)'
 
 # A first look in a minute, without training: demo/demo.html.
 demo: env
