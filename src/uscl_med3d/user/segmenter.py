@@ -152,7 +152,7 @@ class Segmenter:
             raise ValueError(
                 f"the first prompt of {name!r} is a background click: start with a click on the object"
             )
-        self._add(Prompt(name, ((*self._place(point, mm), label),)))
+        self._add(Prompt(name, ((*self.place(point, mm), label),)))
 
     def box(self, corners: Point, name: str = DEFAULT_OBJECT, mm: bool | World = False) -> None:
         """Add a box (x0, y0, z0, x1, y1, z1), first and last voxel.
@@ -192,7 +192,7 @@ class Segmenter:
             raise ValueError(f"the mask is {mask.shape}, the input {volume.shape} (frames, rows, columns)")
         array = mask != 0
         start = StartMask(array, GivenMask(volume.from_input(array, -MASK_LOGIT, MASK_LOGIT)))
-        self._open.prompts.append(Prompt(name, (), start))
+        self._add(Prompt(name, (), start))
 
     def undo(self) -> None:
         """Take back the last click, box or mask. Raises `ValueError` where there is none."""
@@ -281,6 +281,15 @@ class Segmenter:
         return self._open.source
 
     @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """All prompts in order; setting them takes the work back to where they were read."""
+        return tuple(self._open.prompts)
+
+    @prompts.setter
+    def prompts(self, given: Sequence[Prompt]) -> None:
+        self._open.prompts[:] = given
+
+    @property
     def _open(self) -> _Session:
         if self._session is None:
             raise ValueError("no volume yet: call encode first")
@@ -343,7 +352,8 @@ class Segmenter:
                 mask[slices(shift(seen, part))] = False
         found[mask & (found == 0)] = number
 
-    def _place(self, point: Point, mm: bool | World) -> tuple[int, int, int]:
+    def place(self, point: Point, mm: bool | World = False) -> tuple[int, int, int]:
+        """Index (d, h, w) on the model's grid of a point of the input. Raises `ValueError` outside the image region."""
         if len(point) != 3:
             raise ValueError(f"a point is x,y,z, got {len(point)} numbers")
         return self._index(self._to_voxel(point, mm))

@@ -86,6 +86,12 @@ def shift(box: Box, part: Box) -> Box:
     return ends[0], ends[1], ends[2]
 
 
+def unshift(box: Box, part: Box) -> Box:
+    """A box in indices of `part` as a box of the whole."""
+    ends = [(a + start, b + start) for (a, b), (start, _) in zip(box, part, strict=True)]
+    return ends[0], ends[1], ends[2]
+
+
 def bounds(mask: np.ndarray) -> Box | None:
     """The smallest box around the voxels of a mask; None where there are none."""
     ends = []
@@ -113,11 +119,17 @@ class Part:
         share = share[:, None]
         self._planes = coarse[:, low] * (1 - share) + coarse[:, high] * share
 
+        shape = self._planes.shape[1:]
+        self._buffers = np.empty(shape, np.float32), np.empty(shape, np.float32)
+
     def plane(self, index: int) -> np.ndarray:
-        """Logits float32 (rows, columns) of the box at fine position `index` of the whole grid."""
+        """Logits float32 (rows, columns) of the box at fine position `index` of the whole grid; good until the next call."""
         at = index - self.box[0][0]
         share = self._share[at]
-        return self._planes[self._low[at]] * (1 - share) + self._planes[self._high[at]] * share
+        below, above = self._buffers
+        np.multiply(self._planes[self._low[at]], 1 - share, out=below)
+        np.multiply(self._planes[self._high[at]], share, out=above)
+        return np.add(below, above, out=below)
 
 
 def label(objects: Sequence[np.ndarray], axes: Axes, box: Box, region: np.ndarray) -> np.ndarray:
@@ -143,10 +155,11 @@ def label(objects: Sequence[np.ndarray], axes: Axes, box: Box, region: np.ndarra
         labels = result[frame - box[0][0]]
         best[:] = 0
         for number, part in present:
-            inside = tuple(
-                slice(a - first, b - first) for (a, b), (first, _) in zip(part.box[1:], box[1:], strict=True)
-            )
+            inside = (slice(*shift(part.box, box)[1]), slice(*shift(part.box, box)[2]))
             plane = part.plane(frame)
+            if len(present) == 1:
+                np.multiply(plane > 0, np.uint8(number), out=labels[inside])
+                continue
             np.copyto(labels[inside], np.uint8(number), where=plane > best[inside])
             np.maximum(best[inside], plane, out=best[inside])
         labels *= region
