@@ -58,7 +58,7 @@ def pack(array: np.ndarray) -> bytes:
             *array.shape,
         )
     ]
-    plain = memoryview(array).cast("B") if array.size else memoryview(b"")
+    plain = memoryview(array.data).cast("B") if array.size else memoryview(b"")
     starts = range(0, len(plain), _CHUNK)
     parts.append(struct.pack("<I", len(starts)))
     for start in starts:
