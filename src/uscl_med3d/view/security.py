@@ -11,6 +11,7 @@ import contextlib
 import hmac
 import json
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -122,10 +123,30 @@ class Rules:
 
 
 def hosts_of(host: str, port: int) -> frozenset[str]:
-    """Names with port of a server that listens on `host`: of loopback all its names, else only that one."""
+    """Names with port of a server that listens on `host`; of loopback and of all addresses, those of this computer."""
+    names = [f"[{host}]" if ":" in host else host.lower()]
     if host in ("127.0.0.1", "localhost", "::1"):
-        return frozenset(f"{name}:{port}" for name in LOOPBACK)
-    return frozenset({f"[{host}]:{port}" if ":" in host else f"{host.lower()}:{port}"})
+        names = list(LOOPBACK)
+    elif host in ("0.0.0.0", "::"):
+        names = [*LOOPBACK, *_own_names()]
+    return frozenset(f"{name}:{port}" for name in names)
+
+
+def _own_names() -> list[str]:
+    """Names and addresses under which other computers reach this one, as far as it knows them."""
+    name = socket.gethostname()
+    try:
+        addresses = [str(found[4][0]) for found in socket.getaddrinfo(name, None)]
+    except OSError:
+        addresses = []
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing; tells the address that the outside is reached from
+        addresses.append(probe.getsockname()[0])
+    return [
+        name.lower(),
+        socket.getfqdn().lower(),
+        *(f"[{each}]" if ":" in each else each for each in addresses),
+    ]
 
 
 class Guard:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -80,9 +80,10 @@ class Session:
 
     def click(self, point: Sequence[float], label: int, name: str) -> None:
         """Add a click at (x, y, z) of the input; 1 object, 0 background. Raises `ValueError` outside the image region."""
-        if label not in (0, 1):
-            raise ValueError(f"label {label}: 1 is object, 0 is background")
-        prompt = Prompt(name, ((*self.segmenter.place(point), label),))
+        if label == 0 and name not in self.segmenter.objects:  # it waits for the object's first click
+            prompt = Prompt(name, ((*self.segmenter.place(point), 0),))
+        else:
+            prompt = self._try(lambda: self.segmenter.click(point, label, name))
         self._add(Step("click", name, (*map(float, point), float(label)), prompt))
 
     def skip(self, point: Sequence[float], name: str) -> None:
@@ -91,22 +92,12 @@ class Session:
 
     def box(self, corners: Sequence[float], name: str) -> None:
         """Add a box (x0, y0, z0, x1, y1, z1), first and last voxel. Raises `ValueError` as `Segmenter.box`."""
-        before = self.segmenter.prompts
-        try:
-            self.segmenter.box(corners, name)
-            prompt = self.segmenter.prompts[-1]
-        finally:
-            self.segmenter.prompts = before
+        prompt = self._try(lambda: self.segmenter.box(corners, name))
         self._add(Step("box", name, tuple(map(float, corners)), prompt))
 
     def start_from(self, mask: np.ndarray, name: str) -> None:
         """Take a mask (frames, rows, columns) as what an object is so far. Raises `ValueError` for another shape."""
-        before = self.segmenter.prompts
-        try:
-            self.segmenter.start_from(mask, name)
-            prompt = self.segmenter.prompts[-1]
-        finally:
-            self.segmenter.prompts = before
+        prompt = self._try(lambda: self.segmenter.start_from(mask, name))
         self._add(Step("mask", name, (), prompt))
 
     def remove(self, name: str) -> None:
@@ -199,6 +190,15 @@ class Session:
         return hashlib.sha256(repr(box).encode() + np.packbits(mask).tobytes()).hexdigest()
 
     # ------------------------------------------------------------------------------------------ inside
+    def _try(self, prompt: Callable[[], None]) -> Prompt:
+        """What the segmenter makes of a prompt, after which it is as before."""
+        before = self.segmenter.prompts
+        try:
+            prompt()
+            return self.segmenter.prompts[-1]
+        finally:
+            self.segmenter.prompts = before
+
     def _add(self, step: Step) -> None:
         self._push((*self.steps, step))
 

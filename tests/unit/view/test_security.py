@@ -235,6 +235,11 @@ def test_leases_of_lost_and_idle_clients_end_but_not_during_work():
 def test_names_of_a_server():
     assert hosts_of("127.0.0.1", 5) == {"127.0.0.1:5", "localhost:5", "[::1]:5"}
     assert hosts_of("192.168.1.7", 5) == {"192.168.1.7:5"} and hosts_of("fe80::1", 5) == {"[fe80::1]:5"}
+    everywhere = hosts_of("0.0.0.0", 5)
+    assert {
+        "127.0.0.1:5",
+        f"{socket.gethostname().lower()}:5",
+    } <= everywhere and "0.0.0.0:5" not in everywhere
 
 
 def test_a_taken_port_is_one_message():

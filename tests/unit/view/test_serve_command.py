@@ -1,0 +1,71 @@
+"""`uscl-med3d serve` as its own process: what it prints, and that a client reaches it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import uscl_med3d
+
+remote = pytest.importorskip("nnInteractive.inference.remote", reason="no nninteractive-client")
+
+FOLDERS = [str(Path(__file__).parent), str(Path(uscl_med3d.__file__).parents[1])]
+PROGRAM = """
+import sys
+sys.path[:0] = {folders!r}
+from conftest import make_choice, make_random_method
+from uscl_med3d.user.segmenter import Segmenter
+Segmenter.load = classmethod(lambda cls, *_: Segmenter(make_choice(), make_random_method()))
+from uscl_med3d import cli
+sys.exit(cli.main(["serve", "--port", "0", *sys.argv[1:]]))
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    processes = []
+
+    def go(*arguments):
+        command = [sys.executable, "-c", PROGRAM.format(folders=FOLDERS), *arguments]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        processes.append(
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path)
+        )
+        said = ""
+        for line in processes[-1].stdout:
+            said += line
+            if "Ctrl+C" in line:
+                break
+        return processes[-1], said
+
+    yield go
+    for process in processes:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_client_connects_with_what_is_printed(start, clip):
+    process, said = start()
+    address, key = re.search(r"server: (\S+)", said)[1], re.search(r"key: (\S+)", said)[1]
+    assert address.startswith("http://127.0.0.1:") and len(key) >= 32
+    with remote.nnInteractiveRemoteInferenceSession(address, api_key=key) as client:
+        client.set_image(clip[None], {"spacing": [1, 1, 1]})
+        client.set_target_buffer(np.zeros(clip.shape, np.uint8))
+        client.add_point_interaction([12, 30, 40], True)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) in (0, 130, -signal.SIGINT)
+
+
+def test_a_key_that_was_given_is_not_printed_and_another_start_has_another_key(start):
+    _, said = start("--key", "my own key")
+    assert "my own key" not in said and "as given" in said
+    keys = {re.search(r"key: (\S+)", start()[1])[1] for _ in range(2)}
+    assert len(keys) == 2
