@@ -68,6 +68,10 @@ def segment(
             help="Official 3D weights, clip without patient coordinates: its axes that play x, y, z."
         ),
     ] = "column_row_frame",
+    grid: Annotated[
+        Literal["centre_floor", "corner_ceil"],
+        typer.Option(help="Official 3D weights: how the 1.5 mm grid lies; corner_ceil is the older rule."),
+    ] = "centre_floor",
     device: Annotated[
         Literal["cpu", "cuda"] | None, typer.Option(help="Default: as the run's parameters, else cpu.")
     ] = None,
@@ -92,7 +96,7 @@ def segment(
     print(f"model: {segmenter.describe()}", file=sys.stderr)
     spacing: Any = spacing_mm  # parse_spacing made it numbers
     try:
-        segmenter.encode(input, spacing, whole_frame, sweep_axes)
+        segmenter.encode(input, spacing, whole_frame, sweep_axes, grid)
     except ValueError as error:
         raise refuse(error, str(input)) from None
     for kind, name, numbers, text in prompts:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from uscl_med3d.predict.official import RELEASED
+from uscl_med3d.data.official_grid import RELEASED, GridRule
 from uscl_med3d.user.official import OfficialChoice
 from uscl_med3d.user.official_session import OfficialPredictor, OfficialVolume, read_raw
 from uscl_med3d.user.official_slices import SlicedVolume, SlicePredictor, load_method
@@ -49,6 +50,7 @@ class OfficialSegmenter(Segmenter):
         spacing_mm: tuple[float, float] | None = None,
         whole_frame: bool = False,
         sweep_axes: SweepAxes = "column_row_frame",
+        grid: GridRule = "centre_floor",
     ) -> None:
         """See `Segmenter.encode`. The image region is not looked for: the network sees what the file holds."""
         from uscl_med3d.methods.base import torch_device
@@ -67,7 +69,7 @@ class OfficialSegmenter(Segmenter):
             raise ValueError("official weights need a file, which says where its voxels lie")
         else:
             source, placed, said = read_raw(Path(volume), spacing_mm, sweep_axes)
-            working = OfficialVolume(placed, RELEASED)
+            working = OfficialVolume(placed, replace(RELEASED, grid=grid))
             given: Literal["all", "newest"] = "newest" if self.choice.model == "fastsam3d" else "all"
             predictor = OfficialPredictor(self.choice.network, working, given, device)
         self._said = [*self.choice.assumed, *said]

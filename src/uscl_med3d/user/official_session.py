@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.data import official_grid
 from uscl_med3d.data.clips import choose_format, open_clip, volume
 from uscl_med3d.data.clips.dicom_series import DicomSeriesClip
+from uscl_med3d.data.official_grid import RELEASED, Index, Settings, Volume, check_finite, read_volume
 from uscl_med3d.predict import official
-from uscl_med3d.predict.official import RELEASED, Index, Settings, Volume
-from uscl_med3d.predict.official_files import check_finite, read_volume
 from uscl_med3d.user.inputs import Source, is_made_up, read_source
 
 Click = tuple[int, int, int, int]
@@ -122,7 +122,7 @@ class OfficialVolume:
 
     def __init__(self, file: Volume, settings: Settings) -> None:
         self.file, self.notes = file, list[str]()
-        self.canonical = official.to_canonical(official.resample(file, settings, "linear"))
+        self.canonical = official_grid.to_canonical(official_grid.resample(file, settings, "linear"))
 
     def index_of(self, voxel: tuple[float, float, float], in_region: bool) -> Index:
         """Voxel (x, y, z) of the file to the nearest voxel of the canonical grid.
@@ -135,7 +135,7 @@ class OfficialVolume:
         for name, value, size in zip("xyz", voxel, self.file.shape, strict=True):
             if not -0.5 <= value <= size - 0.5:
                 raise ValueError(f"{name} = {value:g} lies outside the input, which has 0 to {size - 1}")
-        index = official.nearest_voxel(official.locate(voxel, self.file.affine, self.canonical))
+        index = official_grid.nearest_voxel(official_grid.locate(voxel, self.file.affine, self.canonical))
         x, y, z = (min(max(at, 0), size - 1) for at, size in zip(index, self.canonical.shape, strict=True))
         if (x, y, z) != index and in_region:
             given = ",".join(f"{value:g}" for value in voxel)
@@ -192,7 +192,7 @@ class OfficialPredictor:
         """
         self.check(clicks)
         start = self._start(clicks)
-        window = official.cut_window(self.volume.canonical, start, self.side)
+        window = official_grid.cut_window(self.volume.canonical, start, self.side)
         places = [(x - start[0], y - start[1], z - start[2]) for x, y, z, _ in clicks]
         with torch.inference_mode():
             if start not in self._embeddings:
@@ -209,8 +209,8 @@ class OfficialPredictor:
             for low in passes:
                 last = low
         found = official.threshold(self.network, last)
-        return official.to_file_grid(Volume(found, window.affine), self.volume.file)
+        return official_grid.to_file_grid(Volume(found, window.affine), self.volume.file)
 
     def _start(self, clicks: Sequence[Click]) -> Index:
         first = clicks[0][:3]
-        return official.window_start(first, first, self.side)
+        return official_grid.window_start(first, first, self.side)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.data.official_grid import GridRule
 from uscl_med3d.user import models
 from uscl_med3d.user.grid import WorkingVolume
 from uscl_med3d.user.inputs import Source, World, read_source, wrap_array
@@ -120,6 +121,7 @@ class Segmenter:
         spacing_mm: tuple[float, float] | None = None,
         whole_frame: bool = False,
         sweep_axes: SweepAxes = "column_row_frame",
+        grid: GridRule = "centre_floor",
     ) -> None:
         """Take a new input; earlier prompts are forgotten.
 
@@ -128,6 +130,7 @@ class Segmenter:
             spacing_mm: (row, column) pixel size, where the file does not say it or says it wrongly.
             whole_frame: do not look for the fan; for inputs that are cropped already.
             sweep_axes: for official weights and a clip without patient coordinates: its axes that play x, y, z.
+            grid: for official weights: how the resampled grid lies (`data.official_grid.Settings`).
 
         Raises:
             InputError: for an unreadable file. ValueError: for an unusable array or spacing.

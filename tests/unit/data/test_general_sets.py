@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -98,3 +99,66 @@ def test_bad_volumes(tmp_path: Path, array: np.ndarray, found: str) -> None:
     save_volume(case.image, array, SPACING_MM)
     with pytest.raises(InputError, match=found):
         load_case(case)
+
+
+def moved(path: Path, change) -> None:
+    """Write the voxels of a file again with another affine."""
+    volume = nibabel.load(path)
+    array = np.asanyarray(volume.dataobj)
+    nibabel.save(nibabel.Nifti1Image(array, change(volume.affine.copy(), array.shape)), path)
+
+
+def mirror(affine, shape):
+    """As tools write it that drop the header's directions."""
+    affine[0] *= -1
+    return affine
+
+
+def shift(affine, shape):
+    affine[:3, 3] += 1.0
+    return affine
+
+
+@pytest.mark.parametrize("change", [mirror, shift])
+def test_a_label_that_lies_elsewhere_is_refused(tmp_path: Path, change) -> None:
+    """The shapes agree, the places do not."""
+    (case,) = list_cases(write_set(tmp_path, "a"), "Tr")
+    moved(case.label, change)
+    with pytest.raises(InputError, match=r"(?s)labelsTr/a.nii.gz.*voxels beside.*mirrored"):
+        load_case(case)
+    moved(case.image, change)
+    load_case(case)
+
+
+def test_rounding_in_headers_is_no_other_place(tmp_path: Path) -> None:
+    (case,) = list_cases(write_set(tmp_path, "a"), "Tr")
+    moved(case.label, lambda affine, shape: affine + np.diag([1e-3, 1e-3, 1e-3, 0]))
+    load_case(case)
+
+
+def test_official_reading_is_the_official_grid(tmp_path: Path, shared: Path) -> None:
+    """The fixture's volumes through a set: recorded canonical voxels, own values, (d, h, w) = (S, A, R)."""
+    import shutil
+
+    from safetensors.torch import load_file
+
+    from uscl_med3d.data.general import AS_STORED
+
+    folder = write_set(tmp_path, labels={"background": 0, "a": 1, "b": 2, "c": 3, "d": 4})
+    for part in ("imagesTr", "labelsTr"):
+        (folder / part).mkdir()
+    for name in ("axial", "oblique"):
+        source = shared / "reference/sam_med3d_pipeline"
+        shutil.copy(source / f"{name}_image.nii.gz", folder / f"imagesTr/{name}.nii.gz")
+        shutil.copy(source / f"{name}_label.nii.gz", folder / f"labelsTr/{name}.nii.gz")
+    tensors = load_file(shared / "reference/sam_med3d_pipeline.tiny.safetensors")
+    reading = replace(AS_STORED, spacing_mm=1.5, preprocessing="official")
+    for case in list_cases(folder, "Tr", reading):
+        image, label, spacing_mm, _ = load_case(case)
+        assert spacing_mm == (1.5, 1.5, 1.5) and image.min() < 0 and image.dtype == np.float32
+        np.testing.assert_array_equal(image.T, tensors[f"{case.id}/canonical.image"].float().numpy())
+        np.testing.assert_array_equal(label.T, tensors[f"{case.id}/canonical.label"].numpy())
+        ours = load_case(replace(case, preprocessing="ours"))[0]
+        assert ours.shape != image.shape or np.abs(ours - image).max() > 1
+    with pytest.raises(InputError, match="without a spacing"):
+        load_case(replace(case, spacing_mm=None))

@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from uscl_med3d.data import official_grid
+from uscl_med3d.data.official_grid import RELEASED, Settings, Volume, read_volume
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d
 from uscl_med3d.predict import official
-from uscl_med3d.predict.official import RELEASED, Settings, Volume
-from uscl_med3d.predict.official_files import read_volume
 
 NAMES = ("axial", "oblique")
 RUNS = [(name, run) for name in NAMES for run in ("entry_1click", "entry_3clicks", "points_1", "points_3")]
@@ -52,7 +52,7 @@ def volumes(shared):
 @pytest.fixture(scope="module")
 def canonical(volumes):
     return {
-        name: official.to_canonical(official.resample(volumes[name, "image"], RELEASED, "linear"))
+        name: official_grid.to_canonical(official_grid.resample(volumes[name, "image"], RELEASED, "linear"))
         for name in NAMES
     }
 
@@ -81,7 +81,7 @@ def test_loading(name, volumes, facts):
 @pytest.mark.parametrize("name", NAMES)
 def test_resampling(name, volumes, facts):
     wanted = facts["volumes"][name]["geometry"]["resampled"]
-    found = official.resample(volumes[name, "image"], RELEASED, "linear")
+    found = official_grid.resample(volumes[name, "image"], RELEASED, "linear")
     assert list(found.shape) == wanted["shape"] and found.array.dtype == wanted["dtype"]
     np.testing.assert_allclose(found.affine, wanted["affine_ras"], atol=1e-9, rtol=0)
     assert digest(found.array) == wanted["image_sha256"]
@@ -90,9 +90,39 @@ def test_resampling(name, volumes, facts):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_older_grid(name, volumes, facts):
     wanted = facts["other_torchio_versions"]["0.20.9"][name]
-    found = official.resample(volumes[name, "image"], Settings(1.5, "corner_ceil"), "linear")
+    found = official_grid.resample(volumes[name, "image"], Settings(1.5, "corner_ceil"), "linear")
     assert list(found.shape) == wanted["resampled_shape"]
     np.testing.assert_allclose(found.affine, wanted["resampled_affine_ras"], atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_masks_on_the_older_grid(name, volumes, network, facts, tensors):
+    """The whole entry run of one click with the older rule, draws included: recorded voxel counts and Dice."""
+    settings, random = Settings(1.5, "corner_ceil"), np.random.RandomState(233)
+    image, label = volumes[name, "image"], volumes[name, "label"]
+    canonical = official_grid.to_canonical(official_grid.resample(image, settings, "linear"))
+    saved, side = np.zeros(image.shape, np.uint8), network.config.image_size
+    for value in np.unique(label.array)[1:]:
+        alone = Volume((label.array == value).astype(np.uint8), label.affine)
+        truth = official_grid.to_canonical(official_grid.resample(alone, settings, "nearest"))
+        inside = np.argwhere(truth.array > 0)
+        if not len(inside):
+            continue
+        start = official_grid.window_start(inside.min(0), inside.max(0), side)
+        window = official_grid.cut_window(canonical, start, side)
+        candidates = np.argwhere(official_grid.cut_window(truth, start, side).array > 0)
+        click = candidates[random.randint(len(candidates))]
+        with torch.inference_mode():
+            embedding = network.image_encoder(official.normalise(window))
+            (low,) = official.predict_passes(network, embedding, [click], [1], "all")
+            mask = Volume(official.threshold(network, low), window.affine)
+        saved[official_grid.to_file_grid(mask, image) > 0] = value
+    recorded = facts["other_torchio_versions"]["0.20.9"][name]
+    other = tensors[f"{name}/entry_1click/saved_label_map"].numpy()
+    for value, count in recorded["saved_voxels"].items():
+        assert abs(int((saved == int(value)).sum()) - count) <= 1e-3 * count
+    for value, wanted in recorded["dice_with_this_fixture"].items():
+        assert dice(saved == int(value), other == int(value)) == pytest.approx(wanted, abs=2e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -103,7 +133,7 @@ def test_canonical_image_and_labels(name, volumes, canonical, facts, tensors):
     label, values = volumes[name, "label"], tensors[f"{name}/canonical.label"].numpy()
     for value in np.unique(label.array)[1:]:
         alone = Volume((label.array == value).astype(np.uint8), label.affine)
-        found = official.to_canonical(official.resample(alone, RELEASED, "nearest"))
+        found = official_grid.to_canonical(official_grid.resample(alone, RELEASED, "nearest"))
         np.testing.assert_array_equal(found.array > 0, values == value)
 
 
@@ -112,11 +142,11 @@ def test_window_and_normalisation(name, run, canonical, network, facts, tensors)
     side = network.config.image_size
     for key, part in categories(facts, name, run):
         if "label_bbox_first" in part:
-            start = official.window_start(part["label_bbox_first"], part["label_bbox_last"], side)
+            start = official_grid.window_start(part["label_bbox_first"], part["label_bbox_last"], side)
         else:
-            start = official.window_start_of_all(canonical[name].shape, side)
+            start = official_grid.window_start_of_all(canonical[name].shape, side)
         assert list(start) == part["roi_first_canonical_index"]
-        window = official.cut_window(canonical[name], start, side)
+        window = official_grid.cut_window(canonical[name], start, side)
         np.testing.assert_allclose(window.affine, part["roi_affine_ras"], atol=1e-9, rtol=0)
         assert window.array.dtype == part["roi_dtype"] and digest(window.array) == part["roi_image_sha256"]
         found = official.normalise(window)[0, 0]
@@ -133,7 +163,7 @@ def test_passes_and_masks(name, run, volumes, canonical, network, facts, tensors
     for key, part in categories(facts, name, run):
         if "clicks" not in part:
             continue
-        window = official.cut_window(canonical[name], part["roi_first_canonical_index"], side)
+        window = official_grid.cut_window(canonical[name], part["roi_first_canonical_index"], side)
         with torch.inference_mode():
             embedding = network.image_encoder(official.normalise(window))
             if (recorded := tensors.get(f"{key}/embedding")) is not None:
@@ -151,7 +181,7 @@ def test_passes_and_masks(name, run, volumes, canonical, network, facts, tensors
             torch.testing.assert_close(low[0, 0][box], recorded, atol=limit, rtol=0)
         content = tuple(slice(*ends) for ends in part["roi_content_box"])
         assert_few_differ(mask[content], tensors[f"{key}/roi.mask_box"].numpy())
-        found = official.to_file_grid(Volume(mask, window.affine), volumes[name, "image"])
+        found = official_grid.to_file_grid(Volume(mask, window.affine), volumes[name, "image"])
         wanted = tensors.get(f"{key}/original_grid_mask")
         if wanted is None:
             saved = tensors[f"{name}/{run}/saved_label_map"].numpy()
@@ -178,7 +208,7 @@ def test_the_second_and_third_click_are_drawn_as_recorded(name, volumes, canonic
         if "clicks" not in part:
             continue
         whole = Volume((labels == value).astype(np.uint8), canonical[name].affine)
-        truth = official.cut_window(whole, part["roi_first_canonical_index"], side).array > 0
+        truth = official_grid.cut_window(whole, part["roi_first_canonical_index"], side).array > 0
         prediction = np.zeros_like(truth)
         for number, click in enumerate(part["clicks"]):
             if f"{key}/low_res.{number - 1}" in tensors:
@@ -201,9 +231,9 @@ def test_the_second_and_third_click_are_drawn_as_recorded(name, volumes, canonic
 def test_clicks_of_a_user_land_where_recorded(name, run, volumes, canonical, facts):
     part = facts["volumes"][name][run]
     for (x, y, z, label), click in zip(part["given_voxel_xyz_label"], part["clicks"], strict=True):
-        index = official.locate((x, y, z), volumes[name, "image"].affine, canonical[name])
+        index = official_grid.locate((x, y, z), volumes[name, "image"].affine, canonical[name])
         np.testing.assert_allclose(index, click["canonical_xyz_continuous"], atol=1e-9)
-        assert list(official.nearest_voxel(index)) == click["canonical_xyz"] and label == click["label"]
+        assert list(official_grid.nearest_voxel(index)) == click["canonical_xyz"] and label == click["label"]
 
 
 def stored_otherwise(volume, order, flips):
@@ -223,7 +253,7 @@ def test_how_a_volume_is_stored_does_not_matter(name, volumes, canonical):
     for order in permutations(range(3)):
         for flips in ([axis for axis in range(3) if on[axis]] for on in product((0, 1), repeat=3)):
             copy = stored_otherwise(volumes[name, "image"], order, flips)
-            found = official.to_canonical(official.resample(copy, RELEASED, "linear"))
+            found = official_grid.to_canonical(official_grid.resample(copy, RELEASED, "linear"))
             np.testing.assert_allclose(found.affine, canonical[name].affine, atol=1e-9)
             difference = np.abs(found.array.astype(float) - canonical[name].array)
             # Sums in another order may round across a whole number, which whole-number types cut.
@@ -246,7 +276,7 @@ def test_what_cannot_be_normalised_is_refused(array, complaint):
 
 def test_too_thin_a_volume_is_refused():
     with pytest.raises(ValueError, match="less than one voxel"):
-        official.resample(
+        official_grid.resample(
             Volume(np.zeros((2, 40, 40), np.int16), np.diag([0.5, 1, 1, 1])), RELEASED, "linear"
         )
 
@@ -271,7 +301,7 @@ def test_a_slip_would_be_noticed(name, volumes, canonical, network, facts, tenso
     """Single steps done otherwise give the recorded, much lower Dice with the official mask."""
     part, recorded = facts["volumes"][name]["points_1"], facts["volumes"][name]["controls_points_1"]
     wanted = tensors[f"{name}/points_1/original_grid_mask"].numpy() > 0
-    window = official.cut_window(
+    window = official_grid.cut_window(
         canonical[name], part["roi_first_canonical_index"], network.config.image_size
     )
     place = part["clicks"][0]["roi_xyz"]
@@ -282,7 +312,7 @@ def test_a_slip_would_be_noticed(name, volumes, canonical, network, facts, tenso
             points = (torch.tensor([[place]]).float(), torch.tensor([[1]]))
             low, _ = network.decode(embedding, points, masks=masks)
             mask = official.threshold(network, low)
-        return official.to_file_grid(Volume(mask, window.affine), volumes[name, "image"]) > 0
+        return official_grid.to_file_grid(Volume(mask, window.affine), volumes[name, "image"]) > 0
 
     zeros = torch.zeros(1, 1, *[network.config.mask_size] * 3)
     raw = torch.from_numpy(window.array).float()

@@ -195,6 +195,28 @@ def test_an_empty_mask_says_so(weights, state, elsewhere, run, shared):
     assert done.code == 0 and "empty: object" in done.err
 
 
+def test_the_older_grid_is_an_option(weights, facts, tensors, shared, elsewhere, run):
+    volume = shared / "reference/sam_med3d_pipeline/axial_image.nii.gz"
+    points = points_of(facts, "axial", 1)
+    done = run(
+        "segment",
+        volume,
+        "--weights",
+        weights / "turbo.pth",
+        *points,
+        "--grid",
+        "corner_ceil",
+        "-o",
+        "m.nii.gz",
+    )
+    assert done.code == 0, done.err
+    found, wanted = (
+        np.asarray(nibabel.load("m.nii.gz").dataobj),
+        tensors["axial/points_1/original_grid_mask"].numpy(),
+    )
+    assert (found != wanted).mean() > 0.01
+
+
 def test_precision_and_device_are_options(weights, facts, tensors, shared, elsewhere, run):
     volume = shared / "reference/sam_med3d_pipeline/axial_image.nii.gz"
     points = points_of(facts, "axial", 1)

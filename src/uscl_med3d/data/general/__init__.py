@@ -17,6 +17,8 @@ from uscl_med3d.core.io import sha256
 from uscl_med3d.data.general import amos, brats, nnunet, totalsegmentator
 from uscl_med3d.data.general.base import AS_STORED, PARTS, Case, Layout, Reading
 from uscl_med3d.data.general.volumes import read_image, read_label, resample
+from uscl_med3d.data.official_grid import RELEASED, Volume, read_volume, to_canonical
+from uscl_med3d.data.official_grid import resample as resample_official
 
 # The first that matches is taken; nnU-Net's parts are shared by AMOS, so it comes last.
 LAYOUTS: dict[str, Layout] = {
@@ -61,20 +63,52 @@ def list_cases(folder: str | Path, part: str, reading: Reading = AS_STORED) -> l
     if part not in PARTS:
         raise ValueError(f"part {part!r} is not one of {PARTS}")
     cases = LAYOUTS[choose_layout(folder)].list_cases(Path(folder), part, reading)
-    return sorted((replace(case, spacing_mm=reading.spacing_mm) for case in cases), key=lambda case: case.id)
+    read = (
+        replace(case, spacing_mm=reading.spacing_mm, preprocessing=reading.preprocessing) for case in cases
+    )
+    return sorted(read, key=lambda case: case.id)
 
 
 def load_case(case: Case) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float], dict[str, int]]:
     """(image float32 (d, h, w), label uint8 (d, h, w), spacing_mm (d, h, w), label names).
 
     Axes are brought to the closest canonical (RAS+) order, so (d, h, w) is (superior, anterior, right), and
-    volumes to `case.spacing_mm` if it is given.
+    volumes to `case.spacing_mm` if it is given: as `ours` (`volumes.resample`), or as official SAM-Med3D does
+    (`data.official_grid`). Intensities are the file's own values in both.
+
+    Raises:
+        InputError: for unreadable files, or a label map that does not lie where its image does.
     """
-    image, spacing_mm = read_image(case.image)
-    label = read_label(case.label, case.names, image.shape, case.image)
+    image, spacing_mm, affine = read_image(case.image)
+    label = read_label(case.label, case.names, image.shape, affine, case.image)
+    if case.preprocessing == "official":
+        return (*_load_official(case, label, affine), case.names)
     if case.spacing_mm is not None:
         image, label, spacing_mm = resample(image, label, spacing_mm, case.spacing_mm)
     return image, label, spacing_mm, case.names
+
+
+def _load_official(
+    case: Case, label: np.ndarray, affine: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float]]:
+    """Image, label map and spacing as official SAM-Med3D sees them; its (x, y, z) are our (w, h, d)."""
+    if case.spacing_mm is None:
+        raise InputError(file=case.image, found="official preprocessing without a spacing",
+                         expected="general_reading.spacing_mm of the weights (1.5)",
+                         remedy="set general_reading.spacing_mm in the parameters")  # fmt: skip
+    settings = replace(RELEASED, spacing_mm=case.spacing_mm)
+    try:
+        image = to_canonical(resample_official(read_volume(case.image), settings, "linear"))
+        found = resample_official(Volume(label.transpose(2, 1, 0), affine), settings, "nearest")
+    except ValueError as error:
+        raise InputError(file=case.image, found=str(error), expected="a volume of at least one voxel at that spacing",
+                         remedy="leave the case out")  from None  # fmt: skip
+    spacing = (case.spacing_mm,) * 3
+    return _as_dhw(image.array.astype(np.float32)), _as_dhw(to_canonical(found).array), spacing
+
+
+def _as_dhw(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array.transpose(2, 1, 0))
 
 
 def read_names(folder: str | Path) -> dict[str, int]:

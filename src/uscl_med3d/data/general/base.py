@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.seeds import rng
 
 PARTS = ("Tr", "Ts")
+Preprocessing = Literal["ours", "official"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Reading:
     """How a set is read.
 
     spacing_mm: isotropic spacing that volumes are resampled to; None: the grid they are stored on.
+    preprocessing: `ours`, or `official`: as official SAM-Med3D resamples (docs/general_sets.md); it needs a spacing.
     modalities: of a set that mixes `ct` and `mr`, those that are read.
     test_fraction: of the patients, where the publisher gives no split; None: such a set cannot be read.
     seed: draws that split.
@@ -27,11 +29,15 @@ class Reading:
     modalities: tuple[str, ...]
     test_fraction: float | None
     seed: int
+    preprocessing: Preprocessing = "ours"
 
     @classmethod
-    def of(cls, job: Any) -> Reading:
-        """From a job with the fields `general_reading` and `seed`."""
-        return cls(**job.general_reading.model_dump(), seed=job.seed)
+    def of(cls, job: Any, preprocessing: Preprocessing = "ours") -> Reading:
+        """From a job with the fields `general_reading` and `seed`.
+
+        preprocessing: of the base model that is fed.
+        """
+        return cls(**job.general_reading.model_dump(), seed=job.seed, preprocessing=preprocessing)
 
 
 # Every volume as it is stored, and a publisher's own split only.
@@ -46,6 +52,7 @@ class Case:
     names: label name -> value in the label map.
     regions: name -> values that make it up together. Where a set defines regions, they are what is scored.
     spacing_mm: isotropic spacing that the case is resampled to when it is loaded; None: as stored.
+    preprocessing: how, see `Reading`.
     """
 
     id: str
@@ -55,6 +62,7 @@ class Case:
     names: dict[str, int]
     regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     spacing_mm: float | None = None
+    preprocessing: Preprocessing = "ours"
 
     @property
     def structures(self) -> dict[str, tuple[int, ...]]:

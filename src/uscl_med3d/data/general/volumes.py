@@ -10,11 +10,12 @@ from scipy import sparse
 from uscl_med3d.core.errors import InputError
 
 Spacing = tuple[float, float, float]
+LARGEST_SHIFT = 0.25  # voxels; headers of published sets differ by their rounding only
 
 
-def read_image(path: Path) -> tuple[np.ndarray, Spacing]:
-    """(float32 (d, h, w), spacing_mm (d, h, w)), finite."""
-    image, spacing_mm = read_canonical(path)
+def read_image(path: Path) -> tuple[np.ndarray, Spacing, np.ndarray]:
+    """(float32 (d, h, w), spacing_mm (d, h, w), affine (4, 4) of (x, y, z) = (w, h, d)), finite."""
+    image, spacing_mm, affine = read_canonical(path)
     image = image.astype(np.float32)
     if not np.isfinite(image).all():
         raise InputError(
@@ -23,29 +24,43 @@ def read_image(path: Path) -> tuple[np.ndarray, Spacing]:
             expected="finite intensities",
             remedy="repair the image",
         )
-    return image, spacing_mm
+    return image, spacing_mm, affine
 
 
-def read_label(path: Path, names: dict[str, int], shape: tuple[int, ...], image: Path) -> np.ndarray:
-    """uint8 (d, h, w) from a label map, or from a folder of masks (where two overlap, the later name wins)."""
+def read_label(
+    path: Path, names: dict[str, int], shape: tuple[int, ...], affine: np.ndarray, image: Path
+) -> np.ndarray:
+    """uint8 (d, h, w) from a label map, or from a folder of masks (where two overlap, the later name wins).
+
+    Raises:
+        InputError: for an unreadable map, or one on another grid than its image (`shape` and `affine`).
+    """
     if path.is_file():
-        return _checked(path, shape, image)
+        return _checked(path, shape, affine, image)
     label = np.zeros(shape, np.uint8)
     for name, value in names.items():
         file = path / f"{name}.nii.gz"
         if file.is_file():  # a structure that the image does not show may have no file
-            label[_checked(file, shape, image) > 0] = value
+            label[_checked(file, shape, affine, image) > 0] = value
     return label
 
 
-def _checked(path: Path, shape: tuple[int, ...], image: Path) -> np.ndarray:
-    label, _ = read_canonical(path)
+def _checked(path: Path, shape: tuple[int, ...], affine: np.ndarray, image: Path) -> np.ndarray:
+    label, _, found = read_canonical(path)
     if label.shape != shape:
         raise InputError(
             file=path,
             found=f"shape {label.shape}",
             expected=f"{shape}, as {image.name}",
             remedy="export image and label map on one grid",
+        )
+    shift = measure_shift(found, affine, shape)
+    if shift > LARGEST_SHIFT:
+        raise InputError(
+            file=path,
+            found=f"an affine that puts its voxels up to {shift:.2g} voxels beside those of the image",
+            expected=f"the affine of {image.name} within {LARGEST_SHIFT:g} voxel",
+            remedy="export image and label map on one grid: the label is mirrored, moved, or of another case",
         )
     if label.size and not (label.min() >= 0 and label.max() <= 255):
         raise InputError(
@@ -57,8 +72,20 @@ def _checked(path: Path, shape: tuple[int, ...], image: Path) -> np.ndarray:
     return label.astype(np.uint8)
 
 
-def read_canonical(path: Path) -> tuple[np.ndarray, Spacing]:
-    """A NIfTI volume as (d, h, w) = (superior, anterior, right), the closest canonical (RAS+) order."""
+def measure_shift(found: np.ndarray, wanted: np.ndarray, shape: tuple[int, ...]) -> float:
+    """Largest distance, in voxels of `wanted`, between the places that two affines give the corners of a grid.
+
+    Args:
+        found, wanted: (4, 4) of (x, y, z). shape: (d, h, w) of the grid.
+    """
+    d, h, w = shape
+    corners = np.array([[x, y, z, 1] for x in (0, w - 1) for y in (0, h - 1) for z in (0, d - 1)], float)
+    moved = np.linalg.solve(wanted, found @ corners.T).T - corners
+    return float(np.abs(moved[:, :3]).max())
+
+
+def read_canonical(path: Path) -> tuple[np.ndarray, Spacing, np.ndarray]:
+    """A NIfTI volume as (d, h, w) = (superior, anterior, right), the closest canonical (RAS+) order, and its affine."""
     import nibabel
 
     try:
@@ -75,8 +102,16 @@ def read_canonical(path: Path) -> tuple[np.ndarray, Spacing]:
         raise InputError(
             file=path, found=f"shape {array.shape}", expected="3 axes", remedy="export one 3D volume per file"
         )
-    zooms = volume.header.get_zooms()
-    return np.ascontiguousarray(array.transpose(2, 1, 0)), (float(zooms[2]), float(zooms[1]), float(zooms[0]))
+    zooms, affine = volume.header.get_zooms(), np.asarray(volume.affine, float)
+    if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise InputError(
+            file=path,
+            found="a singular affine",
+            expected="three independent axes",
+            remedy="export the volume again",
+        )
+    spacing = (float(zooms[2]), float(zooms[1]), float(zooms[0]))
+    return np.ascontiguousarray(array.transpose(2, 1, 0)), spacing, affine
 
 
 def resample(
