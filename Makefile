@@ -18,7 +18,7 @@ SNAKEMAKE := snakemake --cores $(CORES)
 SHOWN := $(if $(VERBOSE),,--logger stages)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo reproduce smoke test test-contract bench readme record pull lock lint regenerate verify audit
+.PHONY: help env demo docs reproduce smoke test test-contract bench readme record pull lock lint regenerate verify audit
 
 help:
 	@sed -n '1,3p' Makefile
@@ -83,6 +83,10 @@ record: env
 
 pull: env
 	$(RUN) 'dvc pull && $(SNAKEMAKE) --touch --forceall --quiet all'
+
+# The documentation as a site, without network: site/index.html.
+docs: env
+	$(BIN)/mkdocs build --strict --quiet
 
 # The lock again after a change of dependencies; versions already in it stay (uv reads the rest from pyproject.toml).
 lock:
