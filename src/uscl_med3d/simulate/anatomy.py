@@ -1,7 +1,7 @@
 """What every simulated body has: layers painted in order, a smooth deformation, an abdominal or chest wall.
 
-Coordinates in millimetres relative to the middle of the sweep: x along the probe (cranial negative, caudal
-positive), y depth below the skin, z along the sweep.
+Coordinates in millimetres relative to the usual place of the probe: x cranial (negative) to caudal, y depth below
+the skin, z across the patient. In the usual view x is the image's horizontal axis and the sweep goes along z.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from uscl_med3d.simulate.shapes import Texture, Waves
+from uscl_med3d.simulate.view import View
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,22 @@ class Anatomy(Protocol):
     """One body as one sweep sees it."""
 
     background: str
+    body: Body
 
     def layers(self, points: np.ndarray) -> list[Layer]:
         """Layers at points (3, n), in painting order."""
 
 
 class Body:
-    """Deformation, textures and the layered wall shared by all anatomies."""
+    """Deformation, textures and the layered wall shared by all anatomies.
+
+    Attributes:
+        view: where the probe is pressed on; whoever scans sets it.
+    """
 
     def __init__(self, rng: np.random.Generator, fat_mm: float, muscle_mm: float, warp_mm: float) -> None:
         self.fat_mm, self.muscle_mm = fat_mm, muscle_mm
+        self.view = View(0.0, (0.0, 0.0))
         self.warps = [Waves(rng, (90, 220), warp_mm, 3) for _ in range(3)]
         self.fascia = [Waves(rng, (50, 140), 1.2, 3) for _ in range(3)]
 
@@ -51,9 +58,8 @@ class Body:
 
     def surface_depth(self, points: np.ndarray) -> np.ndarray:
         """Depth below the skin, which bends around the pressed probe."""
-        return points[1] + np.float32(0.006) * points[0] ** 2 * np.exp(
-            -np.maximum(points[1], 0) / np.float32(60)
-        )
+        bend = np.float32(0.006) * self.view.lateral(points) ** 2
+        return points[1] + bend * np.exp(-np.maximum(points[1], 0) / np.float32(60))
 
     def wall(self, points: np.ndarray) -> list[Layer]:
         """Fat, muscle with a fascia in between, and the inner lining."""

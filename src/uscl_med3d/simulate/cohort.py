@@ -22,6 +22,11 @@ from uscl_med3d.simulate.video import write_video
 
 FOLDERS = ("videos", "key_frames", "truth")
 VIEWS: dict[Group, tuple[str, ...]] = {"chest": ("chest",), "abdomen": ("abdomen_right", "abdomen_left")}
+TARGETS = {
+    "chest": ("pleural_effusion",),
+    "abdomen_right": ("liver", "kidney", "ascites"),
+    "abdomen_left": ("spleen", "kidney", "ascites"),
+}
 COLUMNS = (
     "patient", "sweep", "group", "view", "split", "video", "key_frames", "probe", "spacing_mm",
     "frame_spacing_mm", "reference",
@@ -62,13 +67,17 @@ def draw_sweep(
     person, side = rng(seed, "simulate", row["patient"]), rng(seed, "simulate", row["sweep"], "anatomy")
     sector = rng(seed, "simulate", row["patient"], "probe").uniform() < cohort.acquisition.sector_share
     probe: ProbeName = "sector" if sector and row["group"] == "chest" else "convex"
+    targets = list(TARGETS[row["view"]])
     if row["group"] == "chest":
-        anatomy: Anatomy = Chest(person, side)
+        anatomy: Anatomy = Chest(person, side, cohort.build["chest"])
     else:
         has_ascites = rng(seed, "simulate", row["patient"], "ascites").uniform() < cohort.ascites_share
-        anatomy = Flank(person, side, row["view"], has_ascites)
+        anatomy = Flank(person, side, row["view"], has_ascites, cohort.build["abdomen"])
+        if not has_ascites:
+            targets.remove("ascites")
     stream = rng(seed, "simulate", row["sweep"], "scan")
-    return simulate_sweep(stream, anatomy, probe, cohort, classes), probe
+    group: Group = "chest" if row["group"] == "chest" else "abdomen"
+    return simulate_sweep(stream, anatomy, tuple(targets), group, probe, cohort, classes), probe
 
 
 def write_sweep(

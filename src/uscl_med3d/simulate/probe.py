@@ -33,6 +33,13 @@ class Fan:
     to_pixels: csr_matrix  # (fan pixels, samples * beams)
 
     @property
+    def nearest_sample(self) -> np.ndarray:
+        """Index (into the samples of all beams) of the sample nearest to each of the fan's pixels."""
+        weights = self.to_pixels.data.reshape(-1, 4)
+        indices = self.to_pixels.indices.reshape(-1, 4)
+        return np.take_along_axis(indices, weights.argmax(axis=1)[:, None], axis=1)[:, 0]
+
+    @property
     def polar_shape(self) -> tuple[int, int]:
         """(depth samples, beams)."""
         return len(self.depths_mm), len(self.angles_rad)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uscl_med3d.core.params.simulate import ProbeName, SimulateCohort
+from uscl_med3d.core.params.simulate import Group, ProbeName, SimulateCohort
 from uscl_med3d.simulate.anatomy import Anatomy, make_textures
 from uscl_med3d.simulate.path import draw_path, place_points
 from uscl_med3d.simulate.physics import compress, draw_settings, render_echo
 from uscl_med3d.simulate.pockets import drop_films
 from uscl_med3d.simulate.probe import CoarseGrid, Fan, coarsen, make_fan
+from uscl_med3d.simulate.view import find_view
 
 STREAK_DEPTH_MM = (
     55  # streaks are finer than the anatomy's grid and belong to the wall, so only this much gets them
@@ -31,16 +32,21 @@ class Sweep:
 def simulate_sweep(
     rng: np.random.Generator,
     anatomy: Anatomy,
+    targets: tuple[str, ...],
+    group: Group,
     probe: ProbeName,
     cohort: SimulateCohort,
     classes: dict[str, int],
 ) -> Sweep:
-    """Scan one body once. The furniture outside the fan is not drawn here."""
+    """Scan one body once, so that `targets` (class names) are seen. The furniture outside the fan is not drawn here."""
     kind = cohort.acquisition.probes[probe]
     angle, depth = rng.uniform(*kind.half_angle_deg), rng.uniform(*kind.depth_mm)
     fan = make_fan(cohort.acquisition, cohort.physics, kind.radius_mm, angle, depth)
     path = draw_path(rng, cohort.acquisition)
-    frames, frame_step_mm = len(path[0]), float(np.abs(np.diff(path[0][:, 2])).mean())
+    frames, length_mm = len(path[0]), float(np.abs(np.diff(path[0][:, 2])).sum())
+    frame_step_mm = length_mm / (frames - 1)
+    view = find_view(rng, anatomy, cohort.views[group], cohort.search, targets, angle, depth, length_mm)
+    path = view.place(*path)
     grid = coarsen(fan, cohort.acquisition.anatomy_step_px)
     points = place_points(grid.lateral_mm, grid.below_mm, *path)
     tissue, label = paint(anatomy, points, grid, frames, cohort, classes)
@@ -49,6 +55,7 @@ def simulate_sweep(
         label[films] = 0
         tissue[films] = list(cohort.tissues).index(anatomy.background)
     on_beams = np.take(tissue, fan.to_polar, axis=0).reshape(*fan.polar_shape, frames)
+    label[find_hidden(on_beams, fan, cohort)] = 0
     textures = draw_textures(rng, fan, grid, points, path)
     settings = draw_settings(rng, cohort.physics)
     echo, gain_db = render_echo(
@@ -56,6 +63,17 @@ def simulate_sweep(
     )
     grey = fan.to_pixels @ compress(echo, gain_db, settings).reshape(-1, frames)
     return Sweep(fill(fan, np.rint(grey).astype(np.uint8)), fill(fan, label), fan, frame_step_mm)
+
+
+def find_hidden(on_beams: np.ndarray, fan: Fan, cohort: SimulateCohort) -> np.ndarray:
+    """Pixels (fan pixels, f) behind gas, as a mask: nothing is seen there, so nobody would outline anything.
+
+    `on_beams` are tissue ids (depth sample, beam, f). Behind bone one goes on between the shadows of two ribs.
+    """
+    names = list(cohort.tissues)
+    gas = np.isin(np.arange(len(names)), [names.index(name) for name in cohort.physics.reverberation.gases])
+    behind = np.logical_or.accumulate(gas[on_beams], axis=0)
+    return np.take(behind.reshape(-1, on_beams.shape[2]), fan.nearest_sample, axis=0)
 
 
 def draw_textures(

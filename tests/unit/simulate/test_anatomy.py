@@ -15,17 +15,21 @@ from uscl_med3d.simulate.pockets import drop_films
 from uscl_med3d.simulate.probe import coarsen, make_fan
 from uscl_med3d.simulate.shapes import ellipsoid, rotation, tube
 
+SIDES = ("abdomen_right", "abdomen_left")
 
-@pytest.mark.parametrize("view", ["abdomen_right", "abdomen_left"])
-def test_kidney_lies_deeper_and_further_down_in_every_patient(view):
+
+@pytest.mark.parametrize("view", SIDES)
+def test_kidney_lies_deeper_and_further_down_in_every_patient(view, phantom):
+    build = phantom.cohort.build["abdomen"]
     for patient in range(30):
-        body = Flank(rng(patient, "person"), rng(patient, "side"), view, patient % 2 == 0)
+        body = Flank(rng(patient, "person"), rng(patient, "side"), view, patient % 2 == 0, build)
         upper, kidney = body.upper[0], body.kidney[0]
-        assert kidney[0] > upper[0] + 30 and kidney[1] > upper[1] + 30
+        assert kidney[0] > upper[0] + 25 and kidney[1] > upper[1] + 20
 
 
-def test_a_patient_has_one_body_on_both_sides():
-    right, left = (Flank(rng(1, "person"), rng(1, v), v, True) for v in ("abdomen_right", "abdomen_left"))
+def test_a_patient_has_one_body_on_both_sides(phantom):
+    build = phantom.cohort.build["abdomen"]
+    right, left = (Flank(rng(1, "person"), rng(1, v), v, True, build) for v in SIDES)
     assert right.size == left.size and right.fluid_share == left.fluid_share
     assert right.body.fat_mm == left.body.fat_mm
 

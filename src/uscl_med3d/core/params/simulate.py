@@ -29,6 +29,29 @@ class Patients(Section):
     test: int = Field(ge=0)
 
 
+class Build(Section):
+    """What differs from patient to patient of one group."""
+
+    size: Range
+    fat_mm: Range
+    muscle_mm: Range
+
+
+class Views(Section):
+    """Where the probe is put in one group: heading of the image plane, and distance from the usual place."""
+
+    headings_deg: tuple[float, ...] = Field(min_length=1)
+    spread_deg: float = Field(ge=0)
+    offset_mm: float = Field(ge=0)
+
+
+class Search(Section):
+    """How long the operator looks for a view that shows every structure."""
+
+    tries: int = Field(ge=1)
+    least_share: float = Field(ge=0, lt=1)
+
+
 class Probe(Section):
     """One curved or phased array."""
 
@@ -140,6 +163,9 @@ class SimulateCohort(Section):
     patients: dict[Group, Patients]
     ascites_share: float = Field(ge=0, le=1)
     ascites_thickness_mm: float = Field(gt=0)
+    build: dict[Group, Build]
+    views: dict[Group, Views]
+    search: Search
     acquisition: Acquisition
     physics: Physics
     tissues: dict[str, Tissue]
