@@ -22,8 +22,12 @@ def read_overview(results: Path) -> dict[str, Any]:
     page = results / "report.html"
     if not page.is_file():
         scales = sorted(path.parent.name for path in results.parent.glob("*/report.html"))
-        raise InputError(file=page, found="no such file", expected=f"a finished scale ({', '.join(scales) or 'none is here'})",
-                         remedy="run the pipeline (make reproduce), or name another scale by --scale")  # fmt: skip
+        raise InputError(
+            file=page,
+            found="no such file",
+            expected=f"a finished scale ({', '.join(scales) or 'none is here'})",
+            remedy="run the pipeline (make reproduce), or name another scale by --scale",
+        )
     return {
         "scale": results.name,
         "page": str(page),
