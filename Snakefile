@@ -37,6 +37,8 @@ rule all:
         rules.training_cost.output,
         rules.inference_cost.output,
         rules.claims.output,
+        rules.cost_claims.output,
+        rules.run_cost.output.csv,
         rules.gate.output,
         expand(rules.figure.output.png, figure=PLAN.figures),
 

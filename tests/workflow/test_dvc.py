@@ -66,9 +66,12 @@ def test_parameters_cover_what_the_jobs_of_a_stage_read(stages):
     from uscl_med3d.core.params import SLICES
 
     for slice_name, sections in SLICES.items():
-        stage = {"gate": "evaluate", "measure": "evaluate", "figure": "report"}.get(
-            slice_name, slice_name.split("_")[0]
-        )
+        stage = {
+            "gate": "evaluate",
+            "measure": "evaluate",
+            "figure": "report",
+            "figure_inputs": "report",
+        }.get(slice_name, slice_name.split("_")[0])
         if stage in ("check", "annotation", "search"):  # asked before any stage; targets of their own
             continue
         for section in sections:

@@ -67,16 +67,18 @@ def test_parameters_of_one_run_rerun_that_run_only(pristine):
         "training_cost",
         "inference_cost",
         "claims",
+        "cost_claims",
         "figure",
         "html",
         "complete",
+        "run_cost",
     }
 
 
 def test_source_edit_reruns_only_rules_that_import_it(pristine):
     with open(pristine.folder / "src/uscl_med3d/report/claims/build.py", "a") as stream:
         stream.write("\n# a remark\n")
-    assert set(pristine.planned()) == {"all", "claims", "html", "complete"}
+    assert set(pristine.planned()) == {"all", "claims", "cost_claims", "html", "complete", "run_cost"}
 
 
 def test_unknown_parameter_is_named(pristine):

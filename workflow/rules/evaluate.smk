@@ -18,8 +18,6 @@ rule evaluate:
         receipt=f"{RESULTS}/receipts/evaluate/{{run}}.json",
     log:
         f"{RESULTS}/logs/evaluate/{{run}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/evaluate/{{run}}.tsv"
     resources:
         gpu=PLAN.gpus,
     params:
@@ -62,6 +60,7 @@ rule measure:
         vcl=lambda wildcards: PLAN.vcl_weights(wildcards.run),
     output:
         cost=f"{RESULTS}/benchmarks/inference/{{run}}.json",
+        receipt=f"{RESULTS}/receipts/measure/{{run}}.json",
     log:
         f"{RESULTS}/logs/measure/{{run}}.log",
     priority: -1
@@ -71,7 +70,7 @@ rule measure:
     message:
         "evaluate: cost of {wildcards.run}"
     shell:
-        "uscl-med3d measure --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        "uscl-med3d measure --params {input.params} --receipt {output.receipt} --volumes {input.volumes} --splits {input.splits}"
         " --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl} --cost {output.cost} > {log} 2>&1"
 
 

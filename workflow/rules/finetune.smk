@@ -18,8 +18,6 @@ rule finetune:
         receipt=f"{RESULTS}/receipts/finetune/{{run}}.json",
     log:
         f"{RESULTS}/logs/finetune/{{run}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/finetune/{{run}}.tsv"
     resources:
         gpu=PLAN.gpus,
     message:

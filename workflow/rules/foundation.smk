@@ -14,8 +14,6 @@ rule foundation:
         receipt=f"{RESULTS}/receipts/foundation/{{model}}.json",
     log:
         f"{RESULTS}/logs/foundation/{{model}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/foundation/{{model}}.tsv"
     priority: 10
     resources:
         gpu=PLAN.gpus,

@@ -13,8 +13,6 @@ rule ingest:
         receipt=f"{RESULTS}/receipts/ingest/ingest.json",
     log:
         f"{RESULTS}/logs/ingest.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/ingest.tsv"
     priority: 20
     threads: PLAN.params.ingest.workers
     params:

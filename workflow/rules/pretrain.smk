@@ -14,8 +14,6 @@ rule pretrain:
         receipt=f"{RESULTS}/receipts/pretrain/{{pretraining}}.json",
     log:
         f"{RESULTS}/logs/pretrain/{{pretraining}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/pretrain/{{pretraining}}.tsv"
     resources:
         gpu=PLAN.gpus,
     params:

@@ -13,8 +13,6 @@ rule pseudolabel:
         receipt=f"{RESULTS}/receipts/pseudolabel/pseudolabel.json",
     log:
         f"{RESULTS}/logs/pseudolabel.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/pseudolabel.tsv"
     priority: 5
     resources:
         gpu=PLAN.gpus,

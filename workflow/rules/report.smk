@@ -7,7 +7,7 @@ rule tables:
         code=list_sources("uscl_med3d.report.tables", "uscl_med3d.report.metrics"),
         scores=expand(rules.evaluate.output.scores, run=PLAN.runs),
     output:
-        expand(
+        tables=expand(
             f"{RESULTS}/tables/{{table}}.{{suffix}}",
             table=TABLES,
             suffix=["csv", "md", "tex"],
@@ -70,18 +70,38 @@ rule inference_cost:
         " --out {params.out} > {log} 2>&1"
 
 
+# What figures show of volumes, pseudo-labels and predictions; small, and in Git.
+rule figure_inputs:
+    input:
+        params=PLAN.job_file("figure_inputs"),
+        code=list_sources(
+            "uscl_med3d.report.figure_inputs", *PLAN.volume_figure_modules
+        ),
+        volumes=rules.ingest.output.volumes,
+        splits=rules.ingest.output.splits,
+        pseudolabels=rules.pseudolabel.output.labels,
+        predictions=expand(rules.evaluate.output.predictions, run=PLAN.shown),
+    output:
+        folder=directory(f"{RESULTS}/figure_inputs"),
+        receipt=f"{RESULTS}/receipts/report/figure_inputs.json",
+    log:
+        f"{RESULTS}/logs/figure_inputs.log",
+    message:
+        "report: inputs of figures"
+    shell:
+        "uscl-med3d figure_inputs --params {input.params} --receipt {output.receipt} --volumes {input.volumes}"
+        " --splits {input.splits} --pseudolabels {input.pseudolabels} --predictions {input.predictions}"
+        " --out {output.folder} > {log} 2>&1"
+
+
 rule figure:
     input:
         params=PLAN.job_file("figure", "{figure}"),
         code=lambda wildcards: PLAN.figure_code(wildcards.figure),
-        volumes=rules.ingest.output.volumes,
+        folder=rules.figure_inputs.output.folder,
         splits=rules.ingest.output.splits,
-        pseudolabels=rules.pseudolabel.output.labels,
         scores=rules.tables.input.scores,
         curves=PLAN.curves,
-        predictions=expand(
-            rules.evaluate.output.predictions, run=PLAN.main_runs.values()
-        ),
     output:
         png=f"{RESULTS}/figures/{{figure}}.png",
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",
@@ -93,47 +113,64 @@ rule figure:
     message:
         "report: {wildcards.figure}"
     shell:
-        "uscl-med3d figure --params {input.params} --receipt {output.receipt}"
-        " --name {wildcards.figure} --volumes {input.volumes}"
-        " --splits {input.splits} --pseudolabels {input.pseudolabels} --scores {input.scores}"
-        " --curves {input.curves} --predictions {input.predictions} --out {params.out} > {log} 2>&1"
+        "uscl-med3d figure --params {input.params} --receipt {output.receipt} --name {wildcards.figure}"
+        " --inputs {input.folder} --splits {input.splits} --scores {input.scores} --curves {input.curves}"
+        " --out {params.out} > {log} 2>&1"
 
 
 rule claims:
     input:
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.claims"),
-        cost=[*rules.training_cost.output, *rules.inference_cost.output],
         scores=rules.tables.input.scores,
-        pseudolabels=rules.pseudolabel.output.labels,
+        info=rules.training_cost.input.info,
+        folder=rules.figure_inputs.output.folder,
+        gate=rules.gate.output.result,
     output:
         csv=f"{RESULTS}/claims.csv",
         md=f"{RESULTS}/claims.md",
         receipt=f"{RESULTS}/receipts/report/claims.json",
     log:
         f"{RESULTS}/logs/claims.log",
-    params:
-        tables=lambda wildcards, input: dirname(input.cost[0]),
     message:
         "report: claims"
     shell:
-        "uscl-med3d claims --params {input.params} --receipt {output.receipt}"
-        " --tables {params.tables} --scores {input.scores}"
-        " --pseudolabels {input.pseudolabels} --out {output.csv} > {log} 2>&1"
+        "uscl-med3d claims --params {input.params} --receipt {output.receipt} --scores {input.scores}"
+        " --info {input.info} --pseudolabels {input.folder}/pseudolabels --gate {input.gate}"
+        " --out {output.csv} > {log} 2>&1"
+
+
+# Claims about seconds and memory: measured, so in a file of their own.
+rule cost_claims:
+    input:
+        params=PLAN.job_file("report"),
+        code=list_sources("uscl_med3d.report.claims"),
+        tables=[rules.training_cost.output[0], rules.inference_cost.output[0]],
+    output:
+        csv=f"{RESULTS}/cost_claims.csv",
+        md=f"{RESULTS}/cost_claims.md",
+        receipt=f"{RESULTS}/receipts/report/cost_claims.json",
+    log:
+        f"{RESULTS}/logs/cost_claims.log",
+    message:
+        "report: claims about cost"
+    shell:
+        "uscl-med3d cost_claims --params {input.params} --receipt {output.receipt} --tables {input.tables}"
+        " --out {output.csv} > {log} 2>&1"
 
 
 rule html:
     input:
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.html", *PLAN.figure_modules),
-        tables=rules.tables.output,
-        cost=[*rules.training_cost.output, *rules.inference_cost.output],
+        tables=rules.tables.output.tables,
         figures=expand(rules.figure.output.png, figure=PLAN.figures),
         claims=rules.claims.output.csv,
-        pseudolabels=rules.pseudolabel.output.labels,
+        folder=rules.figure_inputs.output.folder,
         gate=rules.gate.output.result,
         splits=rules.ingest.output.splits,
         failures=rules.ingest.output.failures,
+        info=rules.training_cost.input.info,
         receipts=expand(rules.evaluate.output.receipt, run=PLAN.runs),
     output:
         page=f"{RESULTS}/report.html",
@@ -141,7 +178,6 @@ rule html:
     log:
         f"{RESULTS}/logs/html.log",
     params:
-        tables=lambda wildcards, input: dirname(input.tables[0]),
         figures=lambda wildcards, input: dirname(input.figures[0]),
         jobs=lambda wildcards, input: dirname(input.params),
         receipts=lambda wildcards, input: dirname(input.receipts[0]),
@@ -149,9 +185,26 @@ rule html:
         "report: page"
     shell:
         "uscl-med3d html --params {input.params} --receipt {output.receipt}"
-        " --tables {params.tables} --figures {params.figures}"
-        " --claims {input.claims} --pseudolabels {input.pseudolabels} --gate {input.gate} --splits {input.splits}"
-        " --jobs {params.jobs} --receipts {params.receipts} --failures {input.failures} --out {output.page} > {log} 2>&1"
+        " --tables {input.tables} --figures {params.figures}"
+        " --claims {input.claims} --pseudolabels {input.folder}/pseudolabels --gate {input.gate}"
+        " --splits {input.splits} --jobs {params.jobs} --receipts {params.receipts} --failures {input.failures}"
+        " --info {input.info} --out {output.page} > {log} 2>&1"
+
+
+# What every job has cost, as it has measured itself.
+rule run_cost:
+    input:
+        code=list_sources("uscl_med3d.report.run_cost"),
+        receipts=[f"{RESULTS}/receipts/{name}.json" for name in list_planned(PLAN)],
+    output:
+        csv=f"{RESULTS}/benchmarks/run.csv",
+    log:
+        f"{RESULTS}/logs/run_cost.log",
+    priority: -20
+    message:
+        "report: cost of the run"
+    shell:
+        "uscl-med3d run_cost --receipts {input.receipts} --out {output.csv} > {log} 2>&1"
 
 
 # The last job: an error where sweeps were left out, when everything else is made. It is seen in quiet runs, too.
@@ -164,13 +217,14 @@ rule complete:
         page=rules.html.output.page,
     output:
         complete=f"{RESULTS}/complete.json",
+        receipt=f"{RESULTS}/receipts/report/complete.json",
     log:
         f"{RESULTS}/logs/complete.log",
     priority: -10
     message:
         "report: complete"
     shell:
-        "uscl-med3d complete --params {input.params} --failures {input.failures} --splits {input.splits}"
+        "uscl-med3d complete --params {input.params} --receipt {output.receipt} --failures {input.failures} --splits {input.splits}"
         " --out {output.complete} 2>&1 | tee {log} >&2"
 
 
@@ -180,5 +234,7 @@ rule report_all:
         rules.training_cost.output,
         rules.inference_cost.output,
         rules.claims.output,
+        rules.cost_claims.output,
         rules.html.output.page,
         rules.complete.output.complete,
+        rules.run_cost.output.csv,

@@ -14,8 +14,6 @@ if PLAN.simulated:
             receipt=f"{RESULTS}/receipts/simulate/cohort.json",
         log:
             f"{RESULTS}/logs/simulate.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/simulate.tsv"
         priority: 20
         threads: PLAN.params.simulate.cohort.workers
         params:
@@ -38,8 +36,6 @@ if PLAN.simulated_sets:
             receipt=f"{RESULTS}/receipts/simulate/general.json",
         log:
             f"{RESULTS}/logs/simulate_general.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/simulate_general.tsv"
         priority: 20
         threads: PLAN.params.simulate.general.workers
         params:

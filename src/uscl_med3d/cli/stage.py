@@ -12,7 +12,7 @@ import typer
 
 from uscl_med3d.cli.app import STAGES, app
 from uscl_med3d.cli.words import StageCommand
-from uscl_med3d.core import receipts
+from uscl_med3d.core import receipts, spent
 
 # The roles of a stage's options. Inputs and outputs stand in the receipt; measured files and stores do not, because
 # results are the same without them.
@@ -38,6 +38,7 @@ def stage(made: Made | None = None) -> Callable[[Callable[..., None]], Callable[
         hints = get_type_hints(function, include_extras=True)
         inputs = [name for name, hint in hints.items() if hint in (Input, OptionalInput, Inputs)]
         outputs = [name for name, hint in hints.items() if hint == Output]
+        measured = [name for name, hint in hints.items() if hint == Measured]
         verb = function.__name__
 
         @wraps(function)
@@ -49,10 +50,11 @@ def stage(made: Made | None = None) -> Callable[[Callable[..., None]], Callable[
             if receipt is not None:
                 written = made(given) if made else list_files(given, outputs)
                 receipts.write_receipt(receipt, verb, given["params"], files, written)
+                spent.write_spent(receipt)
 
         signature = inspect.signature(function)
         parameters = [each.replace(annotation=hints[name]) for name, each in signature.parameters.items()]
-        if outputs:
+        if outputs or measured:
             parameters.append(
                 inspect.Parameter("receipt", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Receipt)
             )

@@ -208,37 +208,56 @@ def search(params: Job, out: Output, curves: Inputs = NONE) -> None:
     build_search(load_job("search", params), curves, out)
 
 
+@stage()
+def figure_inputs(
+    params: Job, volumes: Input, splits: Input, pseudolabels: Input, out: Output, predictions: Inputs = NONE
+) -> None:
+    """The frames and tables that figures show, small enough for Git."""
+    from uscl_med3d.report.figure_inputs import build_figure_inputs
+    from uscl_med3d.report.figures import FigureInputs
+
+    inputs = FigureInputs(volumes, splits, pseudolabels, predictions=predictions)
+    build_figure_inputs(load_job("figure_inputs", params), inputs, out)
+
+
 @stage(made=lambda given: [given["out"] / f"{given['name']}{suffix}" for suffix in (".png", ".pdf")])
 def figure(
     params: Job,
     name: Annotated[str, typer.Option()],
-    volumes: Input,
+    inputs: Input,
     splits: Input,
-    pseudolabels: Input,
     out: Output,
     scores: Inputs = NONE,
     curves: Inputs = NONE,
-    predictions: Inputs = NONE,
 ) -> None:
     """One figure, as PNG and PDF."""
     from uscl_med3d.report.figures import FigureInputs, draw
 
-    inputs = FigureInputs(volumes, splits, pseudolabels, scores, curves, predictions)
-    draw(name, load_job("figure", params), inputs, out)
+    draw(name, load_job("figure", params), FigureInputs.kept(inputs, splits, scores, curves), out)
 
 
 @stage(made=lambda given: [given["out"], given["out"].with_suffix(".md")])
-def claims(params: Job, tables: Input, pseudolabels: Input, out: Output, scores: Inputs = NONE) -> None:
+def claims(
+    params: Job, pseudolabels: Input, gate: Input, out: Output, scores: Inputs = NONE, info: Inputs = NONE
+) -> None:
     """The paper's claims, each with our estimate and verdict."""
     from uscl_med3d.report.claims import build_claims
 
-    build_claims(load_job("report", params), tables, scores, out, pseudolabels)
+    build_claims(load_job("report", params), scores, info, pseudolabels, gate, out)
+
+
+@stage(made=lambda given: [given["out"], given["out"].with_suffix(".md")])
+def cost_claims(params: Job, tables: Inputs, out: Output) -> None:
+    """Those of the paper's claims that are about measured seconds and memory."""
+    from uscl_med3d.report.claims import build_cost_claims
+
+    build_cost_claims(load_job("report", params), tables[0].parent, out)
 
 
 @stage()
 def html(
     params: Job,
-    tables: Input,
+    tables: Inputs,
     figures: Input,
     claims: Input,
     pseudolabels: Input,
@@ -247,13 +266,24 @@ def html(
     jobs: Input,
     receipts: Input,
     failures: Input,
+    info: Inputs,
     out: Output,
 ) -> None:
     """The report: one page that opens offline."""
-    from uscl_med3d.report.html import build_report
+    from uscl_med3d.report.html import ReportInputs, build_report
 
-    job = load_job("report", params)
-    build_report(job, tables, figures, claims, pseudolabels, gate, splits, jobs, receipts, out, failures)
+    inputs = ReportInputs(
+        tables[0].parent, figures, claims, pseudolabels, gate, splits, jobs, receipts, failures, info
+    )
+    build_report(load_job("report", params), inputs, out)
+
+
+@stage()
+def run_cost(receipts: Inputs, out: Output) -> None:
+    """Seconds and memory of every job of a run, as each has measured them itself."""
+    from uscl_med3d.report.run_cost import build_run_cost
+
+    build_run_cost(receipts, out)
 
 
 @stage()

@@ -15,7 +15,7 @@ from uscl_med3d.core.io import read_json, write_text
 from uscl_med3d.core.listing import list_cohort, write_listing
 from uscl_med3d.core.params.foundation import BASE_MODELS
 from uscl_med3d.core.params.methods import Run
-from uscl_med3d.core.reporting import FIGURES
+from uscl_med3d.core.reporting import FIGURES, SHOWN, VOLUME_FIGURES
 from uscl_med3d.core.runs import cell_id, list_runs, main_run, pretraining
 from uscl_med3d.core.search import apply, list_candidates
 
@@ -295,6 +295,16 @@ class Plan:
     def figure_modules(self) -> list[str]:
         """Modules of these figures, which are found by name."""
         return [f"uscl_med3d.report.figures.{name}" for name in self.figures]
+
+    @property
+    def volume_figure_modules(self) -> list[str]:
+        """Modules of the figures that show volumes, whatever is drawn."""
+        return [f"uscl_med3d.report.figures.{name}" for name in VOLUME_FIGURES]
+
+    @property
+    def shown(self) -> list[str]:
+        """Runs whose masks figures show."""
+        return [self.main_runs[name] for name in SHOWN if name in self.main_runs]
 
     def figure_code(self, name: str) -> list[str]:
         """Source files of one figure."""

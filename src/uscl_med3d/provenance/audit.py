@@ -25,6 +25,10 @@ from uscl_med3d.core.runs import list_runs
 _LOCK = Path("dvc.lock")
 _PARAMS = Path("params.yaml")
 _DVC_SCALE = "phantom"
+REPORTS = (
+    "tables", "training_cost", "inference_cost", "figure_inputs", "claims", "cost_claims", "html", "complete",
+)  # fmt: skip
+"""Jobs of the stage `report` that each scale has once."""
 
 
 def audit(scale: str) -> int:
@@ -58,7 +62,8 @@ def job_file(results: Path, name: str) -> Path:
     stage, _, job = name.partition("/")
     names = {
         "simulate": f"simulate_{job}", "foundation": f"foundation_{job}", "evaluate/gate-check": "gate",
-        "finetune": name, "evaluate": name, "ingest": "ingest", "pseudolabel": "pseudolabel", "pretrain": "pretrain",
+        "finetune": name, "evaluate": name, "measure": name, "ingest": "ingest",
+        "pseudolabel": "pseudolabel", "pretrain": "pretrain", "report/figure_inputs": "figure_inputs",
         "report": job.replace("figures/", "figure/") if job.startswith("figures/") else "report",
     }  # fmt: skip
     return results / "params" / f"{names.get(name, names.get(stage))}.json"
@@ -77,7 +82,7 @@ def list_planned(plan: Plan) -> list[str]:
     names += [f"foundation/{model}" for model in plan.foundations]
     names += [f"pretrain/{name}" for name in plan.pretrainings]
     names += [f"finetune/{run}" for run in plan.trained] + [f"evaluate/{run}" for run in plan.runs]
-    names += [f"report/{name}" for name in ("tables", "training_cost", "inference_cost", "claims", "html")]
+    names += [f"measure/{run}" for run in plan.measured] + [f"report/{name}" for name in REPORTS]
     return sorted(names + [f"report/figures/{name}" for name in plan.figures])
 
 

@@ -1,15 +1,13 @@
-"""Tables and figures again, from what Git holds alone, compared byte for byte with those that are there.
+"""Tables, figures, claims and the page again, from what Git holds, compared byte for byte with those that are there.
 
-`uscl-med3d regenerate` needs no torch, no volumes and no workflow: per-case scores, learning curves and the job files
-are enough for every table and for most curves. What needs a file that is not here is listed with the reason.
+`uscl-med3d regenerate` needs no torch, no volumes and no workflow: per-case scores, learning curves, the small inputs
+of figures, receipts and job files are enough.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,103 +15,96 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params import load_job
 from uscl_med3d.core.plan import Plan
-from uscl_med3d.report.claims import build_claims
+from uscl_med3d.report.claims import build_claims, build_cost_claims
 from uscl_med3d.report.figures import FigureInputs, draw
+from uscl_med3d.report.html import ReportInputs, build_report
 from uscl_med3d.report.metrics import write_metrics
 from uscl_med3d.report.tables import build_tables, build_training_cost
 from uscl_med3d.report.tables.inference_cost import build_inference_cost
 
 
-class _NotHere(Exception):
-    """A file that an output needs is not in this checkout."""
-
-
-class _Held(FigureInputs):
-    """Inputs of a figure that say so when a figure asks for what is not here, instead of drawing a gap."""
-
-    def __getattribute__(self, name: str) -> Any:
-        value = object.__getattribute__(self, name)
-        if name in ("volumes_dir", "pseudolabels_dir", "predictions"):
-            paths = value if isinstance(value, list) else [value]
-            for path in paths:
-                _require(path)
-        return value
-
-
 @dataclass(frozen=True)
 class Regenerated:
-    """What came of it: files that are the same, that differ, and outputs that could not be made with the reason."""
+    """What came of it: files that are the same, and files that differ or are missing."""
 
     same: list[str]
     different: list[str]
-    skipped: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What Git holds of a finished scale."""
+
+    plan: Plan
+    results: Path
+    job: Any
+    scores: list[Path]
+    info: list[Path]
+
+    @classmethod
+    def of(cls, scale: str) -> _Stored:
+        plan = Plan.of_results(scale)
+        results = Path(plan.results)
+        scores = [results / f"scores/{run}.parquet" for run in plan.runs]
+        info = [results / f"curves/finetune/{run}.json" for run in plan.trained]
+        job = load_job("report", results / "params/report.json")
+        stored = cls(plan, results, job, scores, info)
+        for path in [*scores, *info, stored.kept, stored.splits]:
+            if not path.exists():
+                raise InputError(file=path, found="no such file", expected="what tables and figures are made from",
+                                 remedy="restore it from Git, or run the pipeline")  # fmt: skip
+        return stored
+
+    @property
+    def kept(self) -> Path:
+        """The small inputs of figures."""
+        return self.results / "figure_inputs"
+
+    @property
+    def splits(self) -> Path:
+        """Patients and sweeps."""
+        return Path(f"data/splits/{self.plan.scale}.csv")
 
 
 def regenerate(scale: str) -> Regenerated:
-    """Rebuild tables, claims and figures of a finished scale in a temporary folder and compare every file."""
-    plan = Plan.of_results(scale)
+    """Rebuild tables, figures, claims and the page of a finished scale in a temporary folder; compare every file."""
+    stored = _Stored.of(scale)
     same: list[str] = []
     different: list[str] = []
-    skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, build in _list_outputs(plan, Path(folder)):
-            try:
-                build()
-            except _NotHere as missing:
-                skipped[name] = str(missing)
+        _build_all(stored, Path(folder))
         made = sorted(path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_file())
         for path in made:
-            there = Path(plan.results, path)
+            there = stored.results / path
             equal = there.is_file() and sha256(there) == sha256(Path(folder, path))
             (same if equal else different).append(str(there))
-    return Regenerated(same, different, skipped)
+    return Regenerated(same, different)
 
 
 def describe(result: Regenerated) -> str:
     """The result as text, one line per file that is not the same."""
     lines = [f"{path}: differs from what scores, curves and parameters give" for path in result.different]
-    lines += [f"{name}: not rebuilt, {reason}" for name, reason in result.skipped.items()]
     return "\n".join(
         [*lines, f"{len(result.same)} files rebuilt byte for byte, {len(result.different)} differ"]
     )
 
 
-def _list_outputs(plan: Plan, out: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    results = Path(plan.results)
-    job = load_job("report", results / "params/report.json")
-    scores = [results / f"scores/{run}.parquet" for run in plan.runs]
-    missing = [path for path in scores if not path.is_file()]
-    if missing:
-        raise InputError(file=missing[0], found="no such file", expected="the per-case scores of every run",
-                         remedy="restore it from Git, or run the pipeline")  # fmt: skip
-    info = [results / f"curves/finetune/{run}.json" for run in plan.trained]
+def _build_all(stored: _Stored, out: Path) -> None:
+    plan, results, job = stored.plan, stored.results, stored.job
+    tables, labels, gate = out / "tables", stored.kept / "pseudolabels", results / "gate.json"
+    build_tables(job, stored.scores, tables)
+    write_metrics(tables, out / "metrics.json")
     cost = [results / f"benchmarks/finetune/{run}.cost.json" for run in plan.trained]
+    build_training_cost(job, stored.info, cost, tables / "training_cost.csv")
     inference = [results / f"benchmarks/inference/{run}.json" for run in plan.measured]
-    labels = results / "pseudolabels"
-    inputs = _Held(results / "volumes", Path(f"data/splits/{plan.scale}.csv"), labels, scores,
-                   [Path(path) for path in plan.curves],
-                   [results / "predictions" / run for run in plan.main_runs.values()])  # fmt: skip
-
-    def make_tables() -> None:
-        build_tables(job, scores, out / "tables")
-        write_metrics(out / "tables", out / "metrics.json")
-
-    def make_claims() -> None:
-        _require(labels / "quality.csv")
-        build_claims(job, out / "tables", scores, out / "claims.csv", labels)
-
-    yield "tables", make_tables
-    yield "training cost", lambda: build_training_cost(job, info, cost, out / "tables/training_cost.csv")
-    yield "inference cost", lambda: build_inference_cost(job, inference, out / "tables/inference_cost.csv")
-    yield "claims", make_claims
+    build_inference_cost(job, inference, tables / "inference_cost.csv")
+    build_claims(job, stored.scores, stored.info, labels, gate, out / "claims.csv")
+    build_cost_claims(job, tables, out / "cost_claims.csv")
+    shown = FigureInputs.kept(stored.kept, stored.splits, stored.scores, list(map(Path, plan.curves)))
     for name in plan.figures:
-        own = load_job("figure", results / f"params/figure/{name}.json")
-        yield f"figure {name}", partial(draw, name, own, inputs, out / "figures")
-    yield "report.html", lambda: _require(None)
-
-
-def _require(path: Path | None) -> None:
-    if path is None:
-        raise _NotHere("it holds all of the above and images of pseudo-labels: snakemake makes it")
-    if not path.exists():
-        raise _NotHere(f"it needs {path}, which Git does not hold (make pull)")
+        draw(name, load_job("figure", results / f"params/figure/{name}.json"), shown, out / "figures")
+    inputs = ReportInputs(
+        tables, out / "figures", out / "claims.csv", labels, gate, stored.splits, results / "params",
+        results / "receipts/evaluate", results / "failures.csv", stored.info,
+    )  # fmt: skip
+    build_report(job, inputs, out / "report.html")

@@ -28,7 +28,7 @@ def update_page(page: Path, results: Path) -> None:
 
 def _content(name: str, results: Path) -> str:
     if name == "cost":
-        return cost_table(results / "benchmarks")
+        return cost_table(results / "benchmarks/run.csv")
     if name == "verdicts":
         return verdict_table(results / "claims.csv")
     return keep_last_clicks((results / f"tables/{name}.md").read_text(encoding="utf-8"))
@@ -76,23 +76,12 @@ def replace_section(text: str, name: str, content: str, file: Path) -> str:
     return pattern.sub(lambda match: f"{match[1]}\n{content.strip()}\n\n{match[2]}", text)
 
 
-def cost_table(benchmarks: Path) -> str:
-    """Jobs, CPU-seconds, longest job and peak memory of every stage, from Snakemake's benchmark files."""
-    rows = []
-    for path in sorted(Path(benchmarks).rglob("*.tsv")):
-        stage = path.parent.name if path.parent != Path(benchmarks) else path.stem
-        frame = pd.read_csv(path, sep="\t", na_values="-")
-        rows.append(
-            {
-                "stage": stage,
-                "seconds": frame["s"][0],
-                "cpu": frame["cpu_time"][0],
-                "memory": frame["max_rss"][0],
-            }
-        )
-    table = pd.DataFrame(rows).groupby("stage", sort=True).agg(
-        jobs=("seconds", "size"), wall=("seconds", "sum"), longest=("seconds", "max"), cpu=("cpu", "sum"),
-        memory=("memory", "max"),
+def cost_table(run_csv: Path) -> str:
+    """Jobs, seconds, longest job, processor seconds and peak memory of every stage, from `benchmarks/run.csv`."""
+    frame = pd.read_csv(run_csv)
+    table = frame.groupby("stage", sort=True).agg(
+        jobs=("job", "size"), wall=("wall_seconds", "sum"), longest=("wall_seconds", "max"),
+        cpu=("cpu_seconds", "sum"), memory=("peak_memory_mb", "max"),
     )  # fmt: skip
     lines = [
         "| stage | jobs | seconds, all jobs | longest job, s | CPU-seconds | peak memory of a job, GB |",

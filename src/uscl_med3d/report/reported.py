@@ -9,6 +9,17 @@ import pandas as pd
 
 FOLDER = Path(__file__).parent / "reported"
 
+PAPER_METHODS = {
+    "SAM": "sam",
+    "MobileSAM": "mobile_sam",
+    "TinySAM": "tinysam",
+    "SAM-Med2D": "sam_med2d",
+    "SAM-Med3D": "sam_med3d",
+    "FastSAM3D": "fastsam3d",
+    "USCL-Med3D": "uscl_med3d",
+}
+"""Name of a method in the paper's Tables 1 and 2: its key in the registry."""
+
 
 @cache
 def load_reported(table: str) -> pd.DataFrame:

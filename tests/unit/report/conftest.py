@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from uscl_med3d.report.claims import build_claims
+from uscl_med3d.report.claims import build_claims, build_cost_claims
 from uscl_med3d.report.figures import FigureInputs
 from uscl_med3d.report.tables import build_tables, build_training_cost
 
@@ -43,6 +43,6 @@ def built(run) -> Path:
     """The run's folder with its tables and claims written."""
     build_tables(run.job, run.scores, run.folder / "tables")
     build_training_cost(run.job, run.info, run.cost, run.folder / "tables" / "training_cost.csv")
-    claims = run.folder / "claims.csv"
-    build_claims(run.job, run.folder / "tables", run.scores, claims, run.inputs.pseudolabels_dir)
+    build_claims(run.job, run.scores, run.info, run.inputs.pseudolabels_dir, None, run.folder / "claims.csv")
+    build_cost_claims(run.job, run.folder / "tables", run.folder / "cost_claims.csv")
     return run.folder

@@ -65,7 +65,7 @@ def test_tables_and_claims_are_the_same_without_these_rows(run, compared, tmp_pa
         pd.testing.assert_frame_equal(build_table(name, plain), build_table(name, more))
     made = []
     for name, scores in (("plain", run.scores), ("more", compared)):
-        build_claims(run.job, tmp_path, scores, tmp_path / f"{name}.csv", run.inputs.pseudolabels_dir)
+        build_claims(run.job, scores, run.info, run.inputs.pseudolabels_dir, None, tmp_path / f"{name}.csv")
         made.append((tmp_path / f"{name}.csv").read_bytes())
     assert made[0] == made[1]
 

@@ -13,7 +13,8 @@ import pytest
 
 from uscl_med3d.core.io import write_json
 from uscl_med3d.report.figures import FIGURES, draw
-from uscl_med3d.report.html import build_report
+from uscl_med3d.report.html import ReportInputs, build_report
+from uscl_med3d.report.html.cost import FILES
 from uscl_med3d.report.html.left_out import left_out
 from uscl_med3d.report.html.provenance import DIGITS, read_origins
 from uscl_med3d.report.tables import TABLES
@@ -73,16 +74,12 @@ def write(run, built, tmp_path):
             "failures": ["spleen 31.0"],
         }
         (tmp_path / "gate.json").write_text(json.dumps(result))
-        parts = (
-            tmp_path / "figures",
-            built / "claims.csv",
-            run.inputs.pseudolabels_dir,
-            tmp_path / "gate.json",
-        )
         page = tmp_path / "report.html"
-        build_report(
-            run.job, built / "tables", *parts, run.made.splits_csv, params.parent, tmp_path / "receipts", page
-        )
+        inputs = ReportInputs(
+            built / "tables", tmp_path / "figures", built / "claims.csv", run.inputs.pseudolabels_dir,
+            tmp_path / "gate.json", run.made.splits_csv, params.parent, tmp_path / "receipts", info_files=run.info,
+        )  # fmt: skip
+        build_report(run.job, inputs, page)
         return page.read_text(encoding="utf-8")
 
     return made
@@ -93,7 +90,7 @@ def test_the_page_is_whole_and_needs_no_network(write):
     checker = Checker()
     checker.feed(text)
     assert checker.open == []
-    assert all(link.startswith("#") and link[1:] in checker.ids for link in checker.links)
+    assert all(link in FILES or (link.startswith("#") and link[1:] in checker.ids) for link in checker.links)
     assert checker.sources and all(source.startswith("data:image/png;base64,") for source in checker.sources)
     assert not re.search(r"https?://", text) and "<script" not in text and 'name="viewport"' in text
 
@@ -138,7 +135,7 @@ def test_every_table_and_figure_has_its_place(write):
     checker = Checker()
     text = write()
     checker.feed(text)
-    assert set(TABLES) <= checker.ids and {"training_cost", "inference_cost"} <= checker.ids
+    assert set(TABLES) <= checker.ids and {"cost", "provenance"} <= checker.ids
     for name in FIGURES:
         assert name in checker.ids or f"({name}.png is missing)" in text
 
@@ -159,18 +156,8 @@ def test_it_says_that_seggpt_loses_and_that_the_gate_failed(write):
 
 
 def test_what_is_missing_is_said(run, tmp_path):
-    build_report(
-        run.job,
-        tmp_path,
-        tmp_path,
-        tmp_path / "no.csv",
-        None,
-        None,
-        None,
-        None,
-        None,
-        tmp_path / "report.html",
-    )
+    nothing = ReportInputs(tmp_path, tmp_path, tmp_path / "no.csv")
+    build_report(run.job, nothing, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     for words in (
         "was not run",

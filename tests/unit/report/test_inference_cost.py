@@ -10,11 +10,11 @@ from uscl_med3d.core.io import write_json
 from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.runs import main_run
 from uscl_med3d.report.claims.claim import Evidence
-from uscl_med3d.report.claims.cost import COST_CLAIMS
+from uscl_med3d.report.claims.cost import MEASURED_CLAIMS
 from uscl_med3d.report.tables.context import Context
 from uscl_med3d.report.tables.inference_cost import NO_CLICKS, NOT_TUNED, build_inference_cost
 
-CLAIM = next(claim for claim in COST_CLAIMS if claim.id == "cost-fastsam3d")
+CLAIM = next(claim for claim in MEASURED_CLAIMS if claim.id == "cost-fastsam3d")
 
 
 def measured(run: str, **changes) -> dict:
@@ -73,13 +73,13 @@ def test_markdown_and_latex_show_numbers_and_reasons(table):
 
 def test_claim_is_the_ratio_of_the_first_click(table):
     job, folder = table
-    decided = CLAIM.examine(Evidence(Context.empty(job), folder, None))
+    decided = CLAIM.examine(Evidence(Context.empty(job), tables_dir=folder))
     assert decided.estimate == 0.5 and decided.verdict == "undecided (one measurement)"
     assert "2.00 times as fast" in decided.why and "4.00 times fewer operations" in decided.why
 
 
 def test_claim_without_measurement_is_undecided(table, tmp_path):
     job, folder = table
-    assert CLAIM.examine(Evidence(Context.empty(job), folder / "nothing", None)).verdict == "undecided"
+    assert CLAIM.examine(Evidence(Context.empty(job), tables_dir=folder / "nothing")).verdict == "undecided"
     build_inference_cost(job, [], tmp_path / "none" / "inference_cost.csv")
-    assert CLAIM.examine(Evidence(Context.empty(job), tmp_path / "none", None)).verdict == "undecided"
+    assert CLAIM.examine(Evidence(Context.empty(job), tables_dir=tmp_path / "none")).verdict == "undecided"

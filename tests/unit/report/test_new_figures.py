@@ -60,7 +60,7 @@ def test_the_worst_case_is_shown_on_its_worst_frame(run, context):
     folder = run.inputs.predictions[0] / failures.FOLDER
     path = next(folder.glob("*_liver.nii.gz"))
     sweep = path.name.removesuffix("_liver.nii.gz")
-    case = load_case(run.job, run.inputs, sweep, "liver")
+    case = load_case(run.inputs, sweep, run.job.classes["liver"])
     predicted = load_volume(path)[0].astype(bool)
     wrong = (case.truth != predicted).sum((1, 2))
     assert wrong[failures.worst_frame(case, predicted)] == wrong.max()

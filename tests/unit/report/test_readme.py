@@ -16,7 +16,6 @@ from uscl_med3d.report.readme import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
-HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
 
 def test_section_is_replaced_and_the_rest_kept():
@@ -30,12 +29,13 @@ def test_section_is_replaced_and_the_rest_kept():
 
 
 def test_cost_adds_up_per_stage(tmp_path):
-    (tmp_path / "finetune").mkdir()
-    for name, seconds in (("a", 10), ("b", 30)):
-        row = f"{seconds}\t0:00:10\t{seconds * 100}\t1\t1\t1\t1\t1\t1\t{seconds * 2}\n"
-        (tmp_path / f"finetune/{name}.tsv").write_text(HEADER + row)
-    (tmp_path / "ingest.tsv").write_text(HEADER + "5\t0:00:05\t1024\t1\t1\t1\t1\t1\t1\t9\n")
-    lines = cost_table(tmp_path).splitlines()
+    rows = [
+        "stage,job,wall_seconds,cpu_seconds,peak_memory_mb",
+        "finetune,a,10,20,1000",
+        "finetune,b,30,60,3000",
+    ]
+    (tmp_path / "run.csv").write_text("\n".join([*rows, "ingest,ingest,5,9,1024", ""]))
+    lines = cost_table(tmp_path / "run.csv").splitlines()
     assert "| finetune | 2 | 40 | 30 | 80 | 2.93 |" in lines
     assert "| ingest | 1 | 5 | 5 | 9 | 1.00 |" in lines
     assert lines[-1] == "| all | 3 | 45 | | 89 | 2.93 |"

@@ -17,7 +17,6 @@ import yaml
 from checkout import ROOT, Checkout
 
 from uscl_med3d.core.params.report import SHOWN_IN
-from uscl_med3d.report.claims import COST_CLAIMS
 
 RESULTS = "results/phantom"
 MEASURED = (
@@ -25,17 +24,16 @@ MEASURED = (
     "logs/",
     "training_cost.",
     "inference_cost.",
-    "claims.",
-    "report.html",
-    "report/html.json",
+    "cost_claims.",
 )
-"""Parts of results that hold measured seconds, or the hash of a file that does. Of the claims only those about cost do."""
+"""Names of files that hold measured seconds, and of their receipts."""
 
-TEXTS = {"tables": 1, "training_cost": 1, "inference_cost": 1, "claims": 1, "html": 1, "complete": 1}
+COST = {"training_cost": 1, "inference_cost": 1, "cost_claims": 1}
+TEXTS = COST | {"tables": 1, "figure_inputs": 1, "claims": 1, "html": 1, "complete": 1, "run_cost": 1}
 DRAWN = yaml.safe_load((ROOT / "workflow/scales/contract.yaml").read_text())["figures"]["drawn"]
 """Figures of the small scale."""
 
-COLOURED = {"figure": len(set(DRAWN) & set(SHOWN_IN["colours"])), "html": 1, "complete": 1}
+COLOURED = {"figure": len(set(DRAWN) & set(SHOWN_IN["colours"])), "html": 1, "complete": 1, "run_cost": 1}
 """Jobs after a changed colour: rule -> count."""
 
 REPORT = TEXTS | {"figure": len(DRAWN)}
@@ -119,10 +117,6 @@ class Repository(Checkout):
             for name, path in names.items()
             if not any(word in name for word in MEASURED) and "/." not in f"/{name}"
         }
-        if "claims.csv" in names:
-            cost = tuple(f"{claim.id}," for claim in COST_CLAIMS)
-            lines = names["claims.csv"].read_text().splitlines()
-            found["claims.csv"] = "\n".join(line for line in lines if not line.startswith(cost)).encode()
         return found
 
     def processes(self) -> list[psutil.Process]:
@@ -153,7 +147,8 @@ def count_started(output: str) -> dict[str, int]:
     messages = {
         "simulate: ultrasound": "simulate", "simulate: general": "simulate_general", "evaluate: gate": "gate",
         "evaluate: cost of": "measure", "report: tables": "tables", "report: training cost": "training_cost",
-        "report: inference cost": "inference_cost", "report: claims": "claims", "report: page": "html",
+        "report: inference cost": "inference_cost", "report: inputs of figures": "figure_inputs",
+        "report: claims about cost": "cost_claims", "report: cost of the run": "run_cost", "report: claims": "claims", "report: page": "html",
         "report: complete": "complete",
         "report: ": "figure",
     }  # fmt: skip

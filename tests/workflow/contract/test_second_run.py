@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from repository import COLOURED, REPORT, count_started, measure
+from repository import COLOURED, COST, REPORT, count_started, measure
 
 CHANGES = {
     "a rank added": (
@@ -59,13 +59,13 @@ def test_change_of_a_parameter_runs_exactly_what_depends_on_it(copy, name):
     assert "agree" in copy.run("uscl-med3d", "audit")
 
 
-UNCHANGED = {rule: count for rule, count in REPORT.items() if rule not in ("training_cost", "inference_cost")}
+UNCHANGED = {rule: count for rule, count in REPORT.items() if rule not in (*COST, "figure_inputs")}
 """Jobs of the stage `report` after a change of scores alone."""
 
 
 @pytest.mark.parametrize(("module", "expected"), [
-    ("report/claims/cost.py", {"claims": 1, "html": 1, "complete": 1}),
-    ("report/figures/fig4.py", {"figure": 1, "html": 1, "complete": 1}),
+    ("report/claims/cost.py", {"claims": 1, "cost_claims": 1, "html": 1, "complete": 1, "run_cost": 1}),
+    ("report/figures/fig4.py", {"figure": 1, "html": 1, "complete": 1, "run_cost": 1}),
     ("pseudolabel/quality.py", {"pseudolabel": 1, "finetune": 2, "evaluate": 4, "measure": 1, "gate": 1} | REPORT),
     ("methods/nearest_key_frame.py", {"evaluate": 1} | UNCHANGED),
     ("provenance/trace.py", {}),

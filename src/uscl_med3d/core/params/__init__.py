@@ -112,6 +112,7 @@ SLICES: dict[str, tuple[str, ...]] = {
     "search": ("methods", "finetune", "search"),
     "report": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
                "report", "methods"),
+    "figure_inputs": ("classes", "figures.example_sweeps"),
     "figure": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
                "report", "figures", "methods"),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Comparisons that several claims share. A method is named by its label in the paper's tables."""
+"""Comparisons that several claims share. A method is named by its key in the registry."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Sequence
 
 from uscl_med3d.core.params.methods import Run
 from uscl_med3d.report.contrasts import Contrast, Level
+from uscl_med3d.report.reported import PAPER_METHODS
 from uscl_med3d.report.tables.context import MODULES, Context, source_of_cell
 from uscl_med3d.report.tables.table4 import registry_key
 
-REGISTRY_SAM, REGISTRY_USCL = "SAM-Med3D", "USCL-Med3D"
+REGISTRY_SAM, REGISTRY_USCL, FASTSAM3D = "sam_med3d", "uscl_med3d", "fastsam3d"
 FULL, ADAPTFORMER = "full_tuning", "adaptformer"
 GENERAL = ("amos", "totalsegmentator", "brats")
 
 
 def runs_of(context: Context, name: str) -> tuple[tuple[Run, ...], str]:
-    """Runs of a method given by label or by its row in Table 4, and the reason where there are none."""
-    key = context.method_with_label(name) or registry_key(context, name)
+    """Runs of a method given by its key or by its name in the paper's tables, and the reason where there are none."""
+    name_here = PAPER_METHODS.get(name, name)
+    key = name_here if name_here in context.job.methods else registry_key(context, name)
     if key is None:
         return (), f"no method {name} in params.yaml: methods"
     return tuple(context.main_runs(key)), ""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -29,11 +29,21 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that a claim may be tested on."""
+    """Everything that a claim may be tested on.
+
+    Attributes:
+        context: scores and registry.
+        pseudolabels_dir: folder with `quality.csv`, or None.
+        sizes: run -> number of parameters that it trains.
+        blind: runs that ignore the image, by the gate.
+        tables_dir: folder of the cost tables, for claims about measured cost alone.
+    """
 
     context: Context
-    tables_dir: Path
-    pseudolabels_dir: Path | None
+    pseudolabels_dir: Path | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    blind: frozenset[str] = frozenset()
+    tables_dir: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -1,35 +1,42 @@
-"""Claims about the cost of training and of inference, from the measured tables."""
+"""Claims about cost: sizes are counted; seconds and memory are measured, and stand in a file of their own."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from uscl_med3d.report.claims.build import ADAPTFORMER, FULL, REGISTRY_SAM, REGISTRY_USCL, runs_of
+from uscl_med3d.report.claims.build import ADAPTFORMER, FASTSAM3D, FULL, REGISTRY_SAM, REGISTRY_USCL, runs_of
 from uscl_med3d.report.claims.claim import Claim, Decided, Evidence, bears_out
 from uscl_med3d.report.reported import load_reported_cost
 
-FASTSAM3D = "FastSAM3D"
+MEASURED_NOTE = (
+    "Ratios of what was measured once on one machine, other in every run; so they stand apart from the other claims. "
+    "Such a claim stays undecided, and only the direction is given."
+)
 DIRECTION = "Ratio below 1 in this run speaks for it; one measurement on one machine has no interval."
 
 
 def _values(evidence: Evidence, column: str, first: str, second: str) -> tuple[float, float] | str:
-    path = evidence.tables_dir / "training_cost.csv"
-    if not path.is_file():
+    """Measured values of the main runs of two methods, or why there are none."""
+    path = None if evidence.tables_dir is None else evidence.tables_dir / "training_cost.csv"
+    if path is None or not path.is_file():
         return "no tables/training_cost.csv"
-    table = pd.read_csv(path).set_index("run")
+    measured = pd.read_csv(path).set_index("run")[column].dropna().to_dict()
+    return _of_both(evidence, measured, first, second, f"{column} of run {{}} was not measured")
+
+
+def _of_both(
+    evidence: Evidence, values: Mapping[Any, float], first: str, second: str, missing: str
+) -> tuple[float, float] | str:
     found = []
     for name in (first, second):
-        runs, missing = runs_of(evidence.context, name)
-        if missing:
-            return missing
-        value = table[column].get(runs[0].id, math.nan)
-        if pd.isna(value):
-            return f"{column} of run {runs[0].id} was not measured"
-        found.append(float(value))
+        runs, reason = runs_of(evidence.context, name)
+        if reason or runs[0].id not in values:
+            return reason or missing.format(runs[0].id)
+        found.append(float(values[runs[0].id]))
     return found[0], found[1]
 
 
@@ -46,29 +53,24 @@ def _measured(column: str, unit: str) -> Callable[[Evidence], Decided]:
     return examine
 
 
-def _counted(evidence: Evidence) -> Decided:
-    values = _values(evidence, "trainable_parameters", REGISTRY_USCL, ADAPTFORMER)
-    if isinstance(values, str):
-        return Decided(math.nan, "undecided", values)
-    verdict = "supported" if values[0] < values[1] else "contradicted"
-    why = f"LoRA trains {values[0]:,.0f} parameters, AdaptFormer {values[1]:,.0f}: a count, without uncertainty."
-    return Decided(values[0] / values[1], verdict, why)
+def _fewer_than(other: str, label: str) -> Callable[[Evidence], Decided]:
+    def examine(evidence: Evidence) -> Decided:
+        missing = "no facts of run {}: how many parameters it trains"
+        values = _of_both(evidence, evidence.sizes, REGISTRY_USCL, other, missing)
+        if isinstance(values, str):
+            return Decided(math.nan, "undecided", values)
+        verdict = "supported" if values[0] < values[1] else "contradicted"
+        why = f"LoRA trains {values[0]:,.0f} parameters, {label} {values[1]:,.0f}: a count, without uncertainty."
+        return Decided(values[0] / values[1], verdict, why)
 
-
-def _fewer(evidence: Evidence) -> Decided:
-    values = _values(evidence, "trainable_parameters", REGISTRY_USCL, FULL)
-    if isinstance(values, str):
-        return Decided(math.nan, "undecided", values)
-    verdict = "supported" if values[0] < values[1] else "contradicted"
-    why = f"LoRA trains {values[0]:,.0f} parameters, full tuning {values[1]:,.0f}: a count, without uncertainty."
-    return Decided(values[0] / values[1], verdict, why)
+    return examine
 
 
 def _faster(evidence: Evidence) -> Decided:
-    path = evidence.tables_dir / "inference_cost.csv"
-    if not path.is_file():
+    path = None if evidence.tables_dir is None else evidence.tables_dir / "inference_cost.csv"
+    if path is None or not path.is_file():
         return Decided(math.nan, "undecided", "no tables/inference_cost.csv")
-    table = pd.read_csv(path).set_index("method")
+    table = pd.read_csv(path).set_index("run")
     seconds = [table["first_click_seconds"].get(name, math.nan) for name in (FASTSAM3D, REGISTRY_SAM)]
     if any(pd.isna(value) for value in seconds):
         return Decided(
@@ -92,14 +94,14 @@ def _paper(column: str, unit: str) -> str:
     )
 
 
-COST_CLAIMS = (
+SIZE_CLAIMS = (
     Claim(
         id="cost-parameters",
         claim="LoRA trains far fewer parameters than full tuning.",
         source="section 3.3",
         test="Ratio of trainable parameters; below 1 confirms.",
         paper_numbers=lambda: "no count is given",
-        examine=_fewer,
+        examine=_fewer_than(FULL, "full tuning"),
     ),
     Claim(
         id="cost-adaptformer",
@@ -107,8 +109,11 @@ COST_CLAIMS = (
         source="section 3.3",
         test="Ratio of trainable parameters, LoRA to AdaptFormer; below 1 confirms.",
         paper_numbers=lambda: "no count is given",
-        examine=_counted,
+        examine=_fewer_than(ADAPTFORMER, "AdaptFormer"),
     ),
+)
+
+MEASURED_CLAIMS = (
     Claim(
         id="cost-time",
         claim="LoRA trains faster than full tuning.",

@@ -9,6 +9,7 @@ from typing import Any
 
 from uscl_med3d.report.claims.claim import Claim, Decided, Evidence, Finding
 from uscl_med3d.report.contrasts import measure
+from uscl_med3d.report.gate import NOT_TESTABLE
 from uscl_med3d.report.statistics import Difference, holm
 
 
@@ -22,6 +23,7 @@ class _Case:
     decided: Decided | None = None
     p: float = math.nan
     trained: bool = False
+    runs: frozenset[str] = frozenset()
 
 
 def decide(claims: Sequence[Claim], evidence: Evidence) -> list[dict[str, Any]]:
@@ -42,7 +44,8 @@ def _examine(claim: Claim, evidence: Evidence) -> _Case:
         findings: Sequence[Finding] = [
             Finding(one.label, measure(evidence.context, one)) for one in contrasts
         ]
-        methods = {run.method for one in contrasts for level in one.levels for run in level.runs}
+        compared = [run for one in contrasts for level in one.levels for run in level.runs]
+        methods, case.runs = {run.method for run in compared}, frozenset(run.id for run in compared)
         case.trained = any(evidence.context.job.methods[name].trained for name in methods)
     else:
         assert claim.examine is not None  # where there are no contrasts
@@ -94,6 +97,10 @@ def _row(case: _Case, evidence: Evidence) -> dict[str, Any]:
 
 
 def _judge(case: _Case, evidence: Evidence) -> tuple[str, str]:
+    blind = sorted(case.runs & evidence.blind)
+    if case.claim.about_training and blind:
+        names = f"{', '.join(blind)} {'has' if len(blind) == 1 else 'have'}"
+        return NOT_TESTABLE, f"{names} not passed the gate: Dice hardly changes with another patient's image"
     if case.missing:
         reasons = "; ".join(dict.fromkeys(case.missing))
         tail = (

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from uscl_med3d.core.reporting import SHOWN
 from uscl_med3d.report.figures.inputs import UNLABELLED, FigureInputs, Sweep, load_sweep
 from uscl_med3d.report.style import EXTRA, MISSED, halo
 from uscl_med3d.report.tables.context import Context
@@ -32,16 +33,12 @@ class Case:
 
 def shown_runs(context: Context) -> list[tuple[str, str]]:
     """(label, run id) of the base model and of the paper's model, as far as the registry has them."""
-    found = []
-    for label in ("SAM-Med3D", "USCL-Med3D"):
-        name = context.method_with_label(label)
-        if name is not None:
-            found.append((label, context.main_runs(name)[0].id))
-    return found
+    methods = context.job.methods
+    return [(methods[name].label, context.main_runs(name)[0].id) for name in SHOWN if name in methods]
 
 
-def load_case(job: Any, inputs: FigureInputs, sweep: str, name: str) -> Case | None:
-    """A case on the frame with the largest reference area; None where its volume is not there.
+def load_case(inputs: FigureInputs, sweep: str, value: int) -> Case | None:
+    """A case of the class with this label value, on the frame with the largest reference area; None without its volume.
 
     Without complete reference masks, the annotated key frames are the reference and other frames are unknown.
     """
@@ -50,7 +47,7 @@ def load_case(job: Any, inputs: FigureInputs, sweep: str, name: str) -> Case | N
         return None
     labels = loaded.reference()
     labels = loaded.key_frames if labels is None else labels
-    truth, known = labels == job.classes[name], labels != UNLABELLED
+    truth, known = labels == value, labels != UNLABELLED
     return Case(loaded, truth, known, int(truth.sum((1, 2)).argmax()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from uscl_med3d.report.figures.errors import (
     shown_runs,
 )
 from uscl_med3d.report.figures.images import outline, show_frame
-from uscl_med3d.report.figures.inputs import FigureInputs
+from uscl_med3d.report.figures.inputs import FigureInputs, Needed
 from uscl_med3d.report.scores import read_scores
 from uscl_med3d.report.style import class_title, new_figure, say
 from uscl_med3d.report.tables.context import Context
@@ -56,18 +57,37 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     return figure
 
 
+def needed(classes: Mapping[str, int], limit: int, inputs: FigureInputs) -> Needed:
+    """One frame of the worst case of each class and run."""
+    for folder in inputs.predictions:
+        for name, value in classes.items():
+            found = _find_worst(inputs, Path(folder) / FOLDER, name, value)
+            if found is not None:
+                yield found[0].sweep.name, [found[0].frame]
+
+
+def _find_worst(
+    inputs: FigureInputs, folder: Path | None, name: str, value: int
+) -> tuple[Case, np.ndarray] | None:
+    """The kept worst case of a class on its worst frame, and the prediction (d, h, w)."""
+    found = sorted(folder.glob(f"*_{name}.nii.gz")) if folder is not None else []
+    case = load_case(inputs, found[0].name.removesuffix(f"_{name}.nii.gz"), value) if found else None
+    if case is None:
+        return None
+    predicted = load_volume(found[0])[0].astype(bool)
+    return replace(case, frame=worst_frame(case, predicted)), predicted
+
+
 def _pair(
     axes: np.ndarray, job: Any, inputs: FigureInputs, context: Context, folder: Path | None, run: str, name: str
 ) -> None:  # fmt: skip
-    found = sorted(folder.glob(f"*_{name}.nii.gz")) if folder is not None else []
-    sweep = found[0].name.removesuffix(f"_{name}.nii.gz") if found else ""
-    case = load_case(job, inputs, sweep, name) if sweep else None
-    if case is None:
+    found = _find_worst(inputs, folder, name, job.classes[name])
+    if found is None:
         say(axes[0], f"no kept worst case of {class_title(name)}", 18)
         say(axes[1], "")
         return
-    predicted = load_volume(found[0])[0].astype(bool)
-    case = replace(case, frame=worst_frame(case, predicted))
+    case, predicted = found
+    sweep = case.sweep.name
     history = click_history(context, run, sweep, name)
     history = history[history["click"] <= context.last_point]
     for panel in axes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from uscl_med3d.report.figures.images import outline_labels, show_frame
-from uscl_med3d.report.figures.inputs import FigureInputs, Sweep, largest_frame, read_sweeps
+from uscl_med3d.report.figures.inputs import FigureInputs, Needed, Sweep, largest_frame, read_sweeps
 from uscl_med3d.report.style import class_title, halo, new_figure, say
 
 TITLE = "Figure 1. The six kinds of frames and their annotations"
@@ -32,7 +33,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     figure = new_figure(3.0)
     axes = figure.subplots(2, len(KINDS))
     for column, (title, name, views) in enumerate(KINDS):
-        found = find_example(job, inputs, name, views)
+        found = find_example(job.classes, job.figures.example_sweeps, inputs, name, views)
         axes[0, column].set_title(title)
         if found is None:
             say(axes[0, column], f"no annotated frame with {title} in this cohort", 16)
@@ -47,15 +48,23 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     return figure
 
 
+def needed(classes: Mapping[str, int], limit: int, inputs: FigureInputs) -> Needed:
+    """One frame of the sweep of each kind."""
+    for _, name, views in KINDS:
+        found = find_example(classes, limit, inputs, name, views)
+        if found is not None:
+            yield found[0].name, [found[1]]
+
+
 def find_example(
-    job: Any, inputs: FigureInputs, name: str, views: tuple[str, ...]
+    classes: Mapping[str, int], limit: int, inputs: FigureInputs, name: str, views: tuple[str, ...]
 ) -> tuple[Sweep, int] | None:
-    """The annotated frame with the largest area of a class among the first sweeps of some views."""
-    if name not in job.classes:
+    """The annotated frame with the largest area of a class among the first `limit` sweeps of some views."""
+    if name not in classes:
         return None
     best: tuple[int, Sweep, int] | None = None
-    for sweep in read_sweeps(inputs, views, job.figures.example_sweeps):
-        frame, area = largest_frame(sweep.key_frames, job.classes[name])
+    for sweep in read_sweeps(inputs, views, limit):
+        frame, area = largest_frame(sweep.key_frames, classes[name])
         if area and (best is None or area > best[0]):
             best = (area, sweep, frame)
     return (best[1], best[2]) if best else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from uscl_med3d.core.io import load_volume
 from uscl_med3d.report.figures.diagram import arrow, box, note, prepare
 from uscl_med3d.report.figures.images import outline_labels, show_frame
-from uscl_med3d.report.figures.inputs import UNLABELLED, FigureInputs, Sweep, list_sweeps, load_sweep
+from uscl_med3d.report.figures.inputs import UNLABELLED, FigureInputs, Needed, Sweep, list_sweeps, load_sweep
 from uscl_med3d.report.style import DASHES, INK, MUTED, class_title, new_figure, say
 
 TITLE = "Figure 2. From a few key frames to a pseudo-labelled sweep"
@@ -29,7 +30,7 @@ SHOWN_FRAMES = 4
 def build(job: Any, inputs: FigureInputs) -> Figure:
     """Key frames, SegGPT, labelled frames; confidence below."""
     figure = new_figure(3.1)
-    chosen = _choose(job, inputs)
+    chosen = _choose(job.figures.example_sweeps, inputs)
     if chosen is None:
         say(
             figure.subplots(),
@@ -37,8 +38,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
         )
         return figure
     sweep, labels = chosen
-    prompts = sweep.frames_with_role("prompt")
-    prompts = [prompts[0], prompts[-1]] if len(prompts) > 1 else prompts
+    prompts = _prompts(sweep)
     parts: Any = figure.subfigures(2, 1, height_ratios=[1.15, 1])
     top, bottom = parts
     widths = [1.0] * len(prompts) + [0.8] + [1.0] * SHOWN_FRAMES
@@ -56,18 +56,34 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     return figure
 
 
-def _choose(job: Any, inputs: FigureInputs) -> tuple[Sweep, np.ndarray] | None:
-    """The pseudo-labelled sweep with the most classes among the first, and its labels."""
+def needed(classes: Mapping[str, int], limit: int, inputs: FigureInputs) -> Needed:
+    """Key frames and some others of one pseudo-labelled sweep."""
+    chosen = _choose(limit, inputs)
+    if chosen is not None:
+        sweep, labels = chosen
+        yield sweep.name, [*_prompts(sweep), *_between(labels, sweep)]
+
+
+def _prompts(sweep: Sweep) -> list[int]:
+    """The first and the last key frame that prompts."""
+    frames = sweep.frames_with_role("prompt")
+    return [frames[0], frames[-1]] if len(frames) > 1 else frames
+
+
+def _choose(limit: int, inputs: FigureInputs) -> tuple[Sweep, np.ndarray] | None:
+    """The sweep with the most classes among the first that were given pseudo-labels, and its labels."""
     if inputs.pseudolabels_dir is None:
         return None
     best = None
-    known = {path.name.removesuffix(".nii.gz") for path in Path(inputs.pseudolabels_dir).glob("*.nii.gz")}
-    names = [name for name in list_sweeps(inputs)["sweep"] if name in known][: job.figures.example_sweeps]
-    for name in names:
+    folder = Path(inputs.pseudolabels_dir)
+    if not (folder / "sweeps.csv").is_file():
+        return None
+    known = set(pd.read_csv(folder / "sweeps.csv", dtype={"sweep": str})["sweep"])
+    for name in [name for name in list_sweeps(inputs)["sweep"] if name in known][:limit]:
         sweep = load_sweep(inputs, name)
-        if sweep is None or not sweep.frames_with_role("prompt"):
+        if sweep is None or not sweep.frames_with_role("prompt") or not (folder / f"{name}.nii.gz").is_file():
             continue
-        labels = load_volume(Path(inputs.pseudolabels_dir) / f"{name}.nii.gz")[0]
+        labels = load_volume(folder / f"{name}.nii.gz")[0]
         present = labels[(labels > 0) & (labels != UNLABELLED)]
         rank = (len(np.unique(present)), present.size)
         if best is None or rank > best[0]:

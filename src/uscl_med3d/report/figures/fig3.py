@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.transforms import Affine2D
 
 from uscl_med3d.core.io import load_volume
 from uscl_med3d.report.figures.images import clear, outline_labels, show_frame, tint
-from uscl_med3d.report.figures.inputs import UNLABELLED, FigureInputs, Sweep, read_sweeps
+from uscl_med3d.report.figures.inputs import UNLABELLED, FigureInputs, Needed, Sweep, read_sweeps
 from uscl_med3d.report.style import INK, new_figure, say
 
 TITLE = "Figure 3. Frames and masks stacked into a volume"
@@ -27,7 +28,7 @@ STACKED = 7
 def build(job: Any, inputs: FigureInputs) -> Figure:
     """Two stacks (image, label) and three cuts."""
     figure = new_figure(1.95)
-    chosen = choose_sweep(job, inputs)
+    chosen = choose_sweep(job.figures.example_sweeps, inputs)
     if chosen is None:
         say(figure.subplots(), "no ingested sweep to show")
         return figure
@@ -42,13 +43,20 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     return figure
 
 
-def choose_sweep(job: Any, inputs: FigureInputs) -> tuple[Sweep, np.ndarray, str] | None:
-    """The sweep with the most classes (then labelled voxels) among the first, its labels.
+def needed(classes: Mapping[str, int], limit: int, inputs: FigureInputs) -> Needed:
+    """One whole sweep."""
+    chosen = choose_sweep(limit, inputs)
+    if chosen is not None:
+        yield chosen[0].name, None
+
+
+def choose_sweep(limit: int, inputs: FigureInputs) -> tuple[Sweep, np.ndarray, str] | None:
+    """The sweep with the most classes (then labelled voxels) among the first `limit`, its labels.
 
     And what they are.
     """
     best = None
-    for sweep in read_sweeps(inputs, (), job.figures.example_sweeps):
+    for sweep in read_sweeps(inputs, (), limit):
         labels, source = _labels(inputs, sweep)
         present = labels[(labels > 0) & (labels != UNLABELLED)]
         rank = (len(np.unique(present)), present.size)

@@ -5,6 +5,7 @@ With the real base grid and random crops on a real sweep.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from matplotlib.patches import Rectangle
 from uscl_med3d.core import seeds
 from uscl_med3d.report.figures.diagram import DATA_FACE, arrow, box, note, prepare, trained_box
 from uscl_med3d.report.figures.images import show_frame
-from uscl_med3d.report.figures.inputs import FigureInputs, Sweep, read_sweeps
+from uscl_med3d.report.figures.inputs import FigureInputs, Needed, Sweep, read_sweeps
 from uscl_med3d.report.style import MUTED, halo, new_figure, say
 
 TITLE = "Figure 5. The VCL head: contextual-position pretraining of the encoder's LoRA layers"
@@ -52,6 +53,12 @@ def overlaps(crop: np.ndarray, base: np.ndarray) -> np.ndarray:
     high = np.minimum(crop[:, None, 3:], base[None, :, 3:])
     volume = (crop[:, 3:] - crop[:, :3]).prod(1)
     return np.clip(high - low, 0, None).prod(2) / volume[:, None]
+
+
+def needed(classes: Mapping[str, int], limit: int, inputs: FigureInputs) -> Needed:
+    """The middle frame of the first sweep."""
+    for sweep in read_sweeps(inputs, (), 1):
+        yield sweep.name, [len(sweep.image) // 2]
 
 
 def build(job: Any, inputs: FigureInputs) -> Figure:

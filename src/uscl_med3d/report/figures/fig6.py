@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from uscl_med3d.report.figures.errors import (
     shown_runs,
 )
 from uscl_med3d.report.figures.images import outline, show_frame
-from uscl_med3d.report.figures.inputs import FigureInputs
+from uscl_med3d.report.figures.inputs import FigureInputs, Needed
 from uscl_med3d.report.scores import read_scores
 from uscl_med3d.report.style import class_title, new_figure, say
 from uscl_med3d.report.tables.context import Context
@@ -43,7 +43,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     axes = figure.subplots(2 + len(runs), len(job.classes), squeeze=False)
     for column, name in enumerate(job.classes):
         axes[0, column].set_title(class_title(name))
-        case = _find_case(job, inputs, folders, name, [run for _, run in runs])
+        case = find_case(inputs, [folders[run] for _, run in runs if run in folders], name, job.classes[name])
         if case is None:
             for row in range(axes.shape[0]):
                 say(axes[row, column], f"no kept prediction of {class_title(name)}" if row == 1 else "", 18)
@@ -55,15 +55,21 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     return figure
 
 
-def _find_case(
-    job: Any, inputs: FigureInputs, folders: dict[str, Path], name: str, runs: Sequence[str]
-) -> Case | None:
-    """The first case of a class that every shown run kept a mask of."""
-    kept = [{path.name for path in folders[run].glob(f"*_{name}.nii.gz")} for run in runs if run in folders]
+def needed(classes: Mapping[str, int], limit: int, inputs: FigureInputs) -> Needed:
+    """One frame of one case of each class."""
+    for name, value in classes.items():
+        case = find_case(inputs, list(map(Path, inputs.predictions)), name, value)
+        if case is not None:
+            yield case.sweep.name, [case.frame]
+
+
+def find_case(inputs: FigureInputs, folders: Sequence[Path], name: str, value: int) -> Case | None:
+    """The first case of a class that every run kept a mask of."""
+    kept = [{path.name for path in folder.glob(f"*_{name}.nii.gz")} for folder in folders]
     if not kept:
         return None
     for file in sorted(set.intersection(*kept)):
-        case = load_case(job, inputs, file.removesuffix(f"_{name}.nii.gz"), name)
+        case = load_case(inputs, file.removesuffix(f"_{name}.nii.gz"), value)
         if case is not None:
             return case
     return None

@@ -15,6 +15,10 @@ UNLABELLED = 255
 """Value of frames without annotation, and of rejected pseudo-label frames."""
 
 
+Needed = Iterator[tuple[str, Sequence[int] | None]]
+"""Sweeps that a figure shows, each with the frames of its image; None: all of them."""
+
+
 @dataclass(frozen=True)
 class FigureInputs:
     """Paths of everything that any figure may show; what is None or empty is said to be missing.
@@ -34,6 +38,15 @@ class FigureInputs:
     scores: Sequence[Path] = ()
     curves: Sequence[Path] = ()
     predictions: Sequence[Path] = ()
+
+    @classmethod
+    def kept(
+        cls, folder: Path, splits_csv: Path, scores: Sequence[Path] = (), curves: Sequence[Path] = ()
+    ) -> FigureInputs:
+        """From the folder `figure_inputs`, which holds what figures show (`report.figure_inputs`)."""
+        runs = folder / "predictions"
+        predictions = sorted(runs.iterdir()) if runs.is_dir() else []
+        return cls(folder / "volumes", splits_csv, folder / "pseudolabels", scores, curves, predictions)
 
 
 @dataclass(frozen=True)

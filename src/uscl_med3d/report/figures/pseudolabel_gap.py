@@ -94,8 +94,8 @@ def compared_methods(context: Context) -> dict[str, tuple[list[Run], int]]:
 
 def shown_methods(context: Context) -> list[tuple[str, str]]:
     """(label, registry key) of the paper's model and of full tuning, as far as the registry has them."""
-    found = [(label, context.method_with_label(label)) for label in ("USCL-Med3D", "full tuning")]
-    return [(label, name) for label, name in found if name is not None]
+    methods = context.job.methods
+    return [(methods[name].label, name) for name in ("uscl_med3d", "full_tuning") if name in methods]
 
 
 def judge_labels(context: Context, quality: pd.DataFrame) -> dict[tuple[str, str], Estimate]:

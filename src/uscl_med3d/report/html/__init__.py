@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,42 +16,40 @@ __all__ = ["ReportInputs", "build_report"]
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """What the page is made of; what does not exist is said to be missing."""
+    """What the page is made of; what does not exist is said to be missing. Nothing in it was measured with a clock.
 
-    tables_dir: Path
-    figures_dir: Path
-    claims_csv: Path
-    pseudolabels_dir: Path | None
-    gate_json: Path | None
-    splits_csv: Path | None
-    params_dir: Path | None
-    receipts_dir: Path | None
-    failures_csv: Path | None
-
-
-def build_report(
-    job: Any, tables_dir: Path, figures_dir: Path, claims_csv: Path, pseudolabels_dir: Path | None,
-    gate_json: Path | None, splits_csv: Path | None, params_dir: Path | None, receipts_dir: Path | None,
-    out_html: Path, failures_csv: Path | None = None,
-) -> None:  # fmt: skip
-    """Write the report.
-
-    Args:
-        job: parameters of the stage `report`.
-        tables_dir: `table1` ... and `training_cost`, `inference_cost`, as CSV.
+    Attributes:
+        tables_dir: `table1` ... as CSV and Markdown.
         figures_dir: the figures as PNG.
         claims_csv: the claims table.
-        pseudolabels_dir: `quality.csv`, `sweeps.csv`, `summary.json`.
+        pseudolabels_dir: `quality.csv`, `sweeps.csv`.
         gate_json: result of the gate on validation patients.
         splits_csv: patient, sweep, group, view, split.
         params_dir: the job files of this run.
         receipts_dir: the receipts of `evaluate`; weights and parameters of every run, the provenance of its numbers.
-        out_html: the page.
         failures_csv: what was wrong with the sweeps that were left out.
+        info_files: facts about each fine-tune, `<run>.json`.
     """
-    inputs = ReportInputs(
-        Path(tables_dir), Path(figures_dir), Path(claims_csv), pseudolabels_dir, gate_json, splits_csv, params_dir,
-        receipts_dir, failures_csv,
-    )  # fmt: skip
+
+    tables_dir: Path
+    figures_dir: Path
+    claims_csv: Path
+    pseudolabels_dir: Path | None = None
+    gate_json: Path | None = None
+    splits_csv: Path | None = None
+    params_dir: Path | None = None
+    receipts_dir: Path | None = None
+    failures_csv: Path | None = None
+    info_files: Sequence[Path] = ()
+
+
+def build_report(job: Any, inputs: ReportInputs, out_html: Path) -> None:
+    """Write the report, one page.
+
+    Args:
+        job: parameters of the stage `report`.
+        inputs: files of the run.
+        out_html: the page.
+    """
     parts = [(name, title, build(job, inputs)) for name, title, build in sections.SECTIONS]
     write_text(out_html, page(f"USCL-Med3D: report of the run “{job.scale}”", parts))

@@ -12,7 +12,7 @@ import pandas as pd
 from uscl_med3d.core import seeds
 from uscl_med3d.core.params.methods import Grid, MethodEntry, Run
 from uscl_med3d.core.runs import list_runs, main_run
-from uscl_med3d.report.reported import load_reported, reported_value
+from uscl_med3d.report.reported import PAPER_METHODS, load_reported, reported_value
 from uscl_med3d.report.scores import choose_protocol, choose_reference, explain_missing, read_scores
 from uscl_med3d.report.statistics import AVERAGED, average_seeds, estimate
 
@@ -110,7 +110,9 @@ class Context:
         return self._classes[dataset]
 
     def method_with_label(self, label: str) -> str | None:
-        """Registry key of the method that a row of the paper names, or None."""
+        """Registry key of a row's method, or None; a row of the paper's tables has the paper's name."""
+        if label in PAPER_METHODS:
+            return PAPER_METHODS[label] if PAPER_METHODS[label] in self.job.methods else None
         return next((name for name, entry in self.job.methods.items() if entry.label == label), None)
 
     def main_runs(self, method: str) -> list[Run]:

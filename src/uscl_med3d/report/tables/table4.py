@@ -13,14 +13,15 @@ TITLE = "Ways of tuning: Dice on ultrasound and on the general-domain sets"
 KEYS = ("method", "dataset")
 INDEX, COLUMNS = ("method",), ("dataset",)
 
-BASELINE = "baseline"
+BASELINE, BASE = "baseline", "sam_med3d"
+"""The row of the untuned base model, and its key in the registry."""
 LORA = "lora(image_encoder+mask_decoder)"
 
 
 def registry_key(context: Context, row: str) -> str | None:
     """Registry key of a row: the untrained SAM-Med3D, the LoRA sweep's main cell, or the key itself."""
     if row == BASELINE:
-        return context.method_with_label("SAM-Med3D")
+        return BASE if BASE in context.job.methods else None
     if row == LORA:
         sweep = context.sweep()
         return sweep[0] if sweep else None
