@@ -148,7 +148,8 @@ def count_started(output: str) -> dict[str, int]:
         "simulate: ultrasound": "simulate", "simulate: general": "simulate_general", "evaluate: gate": "gate",
         "evaluate: cost of": "measure", "report: tables": "tables", "report: training cost": "training_cost",
         "report: inference cost": "inference_cost", "report: inputs of figures": "figure_inputs",
-        "report: claims about cost": "cost_claims", "report: cost of the run": "run_cost", "report: claims": "claims", "report: page": "html",
+        "report: claims about cost": "cost_claims", "report: cost of the run": "run_cost",
+        "report: claims": "claims", "report: page": "html",
         "report: complete": "complete",
         "report: ": "figure",
     }  # fmt: skip
