@@ -88,9 +88,9 @@ pull: env
 docs: env
 	$(BIN)/mkdocs build --strict --quiet
 
-# The lock again after a change of dependencies; versions already in it stay (uv reads the rest from pyproject.toml).
+# The lock again after a change of dependencies; versions already in it stay (lock.toml says how).
 lock:
-	uv pip compile pyproject.toml --all-extras --quiet --output-file requirements.lock
+	uv pip compile pyproject.toml --config-file lock.toml --all-extras --quiet --output-file requirements.lock
 
 lint: env
 	$(BIN)/ruff check src tests && $(BIN)/ruff format --check src tests && $(BIN)/snakefmt --check Snakefile workflow
