@@ -18,6 +18,11 @@ from uscl_med3d.core.store import list_parts
 COLUMNS = ("video", "key_frames", "reference", "corrections")
 
 
+def choose_delimiter(header: str) -> str:
+    """What separates the columns of a table's first line: a comma, or what spreadsheets of other countries write."""
+    return max(",;\t", key=lambda mark: (header.count(mark), mark == ","))
+
+
 def list_cohort(cohort_csv: str | Path) -> list[Path]:
     """The table of a cohort, and every file or folder that it names and that is there.
 
@@ -28,7 +33,9 @@ def list_cohort(cohort_csv: str | Path) -> list[Path]:
     if table.is_file():
         # utf-8-sig: spreadsheet programs put a byte-order mark in front.
         with open(table, newline="", encoding="utf-8-sig", errors="replace") as stream:
-            for row in csv.DictReader(stream, skipinitialspace=True):
+            delimiter = choose_delimiter(stream.readline())
+            stream.seek(0)
+            for row in csv.DictReader(stream, skipinitialspace=True, delimiter=delimiter):
                 cells = [(row.get(column) or "").strip() for column in COLUMNS]
                 found += [table.parent / cell for cell in cells if cell]
     return list(dict.fromkeys(path for path in found if path.exists()))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from uscl_med3d.core.errors import InputError, InputErrors
+from uscl_med3d.core.listing import choose_delimiter
 from uscl_med3d.data.splits import SPLITS
 
 REQUIRED = ("patient", "sweep", "group", "view", "video")
@@ -88,10 +89,11 @@ def raise_all(path: str | Path, errors: list[InputError]) -> None:
 def _read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
     expected = f"a CSV table with the columns {', '.join(REQUIRED)} (optional: {', '.join(OPTIONAL)})"
     remedy = "see docs/own_cohort.md for a template"
+    _refuse_workbook(path, expected)
     try:
         # utf-8-sig: spreadsheets put a byte order mark in front of the first column's name.
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-        reader = csv.DictReader(lines, strict=True)
+        reader = csv.DictReader(lines, strict=True, delimiter=choose_delimiter(lines[0] if lines else ""))
         records = [(reader.line_num, record) for record in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(file=path, found=str(error), expected=expected, remedy=remedy) from error
@@ -114,6 +116,17 @@ def _read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
     if not records:
         raise InputError(file=path, found="a table without rows", expected="one row per sweep", remedy=remedy)
     return [(line, {key: (value or "").strip() for key, value in record.items()}) for line, record in records]
+
+
+def _refuse_workbook(path: Path, expected: str) -> None:
+    """Raise `InputError` for a spreadsheet's own file, whatever its suffix."""
+    if not path.is_file():
+        return
+    with open(path, "rb") as stream:
+        head = stream.read(8)
+    if head[:4] == b"PK\x03\x04" or head == bytes.fromhex("d0cf11e0a1b11ae1"):
+        raise InputError(file=path, found="a workbook of Excel or LibreOffice", expected=expected,
+                         remedy="save the sheet as CSV (UTF-8) and name that file")  # fmt: skip
 
 
 def _parse_row(path: Path, line: int, record: dict[str, str]) -> tuple[CohortRow | None, list[InputError]]:

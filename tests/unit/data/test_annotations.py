@@ -262,3 +262,45 @@ def test_ingest_takes_the_same_volume_from_every_format(
     )
     np.testing.assert_array_equal(other, expected)
     assert (other == 3).any()
+
+
+@pytest.mark.parametrize(
+    "name", ["frame_0002.png", "Frame_2.PNG", "0002.png", "2.png", "S001_frame_0002.png", "S 1 frame0002.Png"]
+)
+def test_names_of_label_images_as_tools_write_them(name: str, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from uscl_med3d.data.annotations import file_of
+
+    Image.fromarray(BOX).save(tmp_path / name, format="PNG")
+    check(tmp_path, {2: BOX})
+    assert file_of(tmp_path, 2).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("S001_0012.jpg", "lossy"),
+        ("frame_0012.JPEG", "lossy"),
+        ("S001_0012.png", "S001_frame_0012.png"),  # may be the twelfth picture of anything
+        ("liver.png", "'liver.png'"),
+        ("frame_0002.tif", "'frame_0002.tif'"),
+    ],
+)
+def test_other_names_of_label_images_are_refused(name: str, complaint: str, tmp_path: Path) -> None:
+    from uscl_med3d.core.errors import InputError
+
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match=complaint):
+        read_annotations(tmp_path, CANVAS)
+
+
+def test_two_names_of_one_frame_are_refused(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from uscl_med3d.core.errors import InputError
+
+    for name in ("frame_0002.png", "2.png"):
+        Image.fromarray(BOX).save(tmp_path / name)
+    with pytest.raises(InputError, match="second mask of frame 2"):
+        read_annotations(tmp_path, CANVAS)

@@ -107,3 +107,22 @@ def test_optional_columns_may_be_absent_and_spreadsheets_may_mark_byte_order(tmp
     path.write_text("\ufeffpatient,sweep,group,view,video\np, s ,chest,chest,a.mp4\n", encoding="utf-8")
     (row,), errors = read_cohort(path)
     assert not errors and row.sweep == "s" and row.key_frames is None and row.split == ""
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_tables_of_other_countries_spreadsheets_are_read(mark: str, tmp_path: Path) -> None:
+    from uscl_med3d.core.listing import list_cohort
+
+    table = write(tmp_path / "cohort.csv", GOOD)
+    table.write_text("\ufeff" + table.read_text().replace(",", mark), encoding="utf-8")
+    (row,), errors = read_cohort(table)
+    assert errors == [] and row.video == tmp_path / "a.mp4" and row.spacing_mm == (0.3, 0.3)
+    (tmp_path / "a.mp4").write_bytes(b"clip")
+    assert [path.name for path in list_cohort(table)] == ["cohort.csv", "a.mp4"]
+
+
+@pytest.mark.parametrize("head", [b"PK\x03\x04", bytes.fromhex("d0cf11e0a1b11ae1")])
+def test_a_workbook_is_named_as_such(head: bytes, tmp_path: Path) -> None:
+    (tmp_path / "cohort.csv").write_bytes(head + b"\0" * 500)
+    with pytest.raises(InputError, match=r"(?s)workbook of Excel.*save the sheet as CSV"):
+        read_cohort(tmp_path / "cohort.csv")
