@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from uscl_med3d.core.params.foundation.mobile_sam import EncoderDistillation
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.foundation import sam
 from uscl_med3d.foundation.slice_clicks import SliceBatch, score_held_out
@@ -44,11 +43,12 @@ class DistillationScenes:
     """The scenes that the teacher was trained on, and the held-out ones of its learning curve.
 
     Args:
-        job: with `seed`, `device` and the teacher's section `sam`. training: numbers of the student's training.
+        job: with `seed`, `device` and the teacher's section `sam`.
+        training: numbers of the student's training (`EncoderDistillation`).
         name: of the student, for its random streams. teacher: frozen.
     """
 
-    def __init__(self, job: Any, training: EncoderDistillation, name: str, teacher: Sam) -> None:
+    def __init__(self, job: Any, training: Any, name: str, teacher: Sam) -> None:
         self.seed, self.name, self.training = job.seed, name, training
         self.source, self.targets = sam.SceneSource(job), job.sam.training.images
         self.device = torch_device(job.device)

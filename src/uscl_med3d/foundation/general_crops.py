@@ -110,7 +110,7 @@ def flip_labels(
     image: np.ndarray, label: np.ndarray, probability: float, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mirror an image and its label map (d, h, w) along each axis with `probability`."""
-    axes = [axis for axis in range(3) if random.random() < probability]
+    axes = tuple(axis for axis in range(3) if random.random() < probability)
     return np.flip(image, axes).copy(), np.flip(label, axes).copy()
 
 

@@ -6,7 +6,7 @@ Trained in two stages, as the base SAM-Med3D: first the encoder learns which pix
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ import torch
 
 from uscl_med3d.core.seeds import prepare_torch, rng, torch_generator
 from uscl_med3d.foundation.official import check_file
-from uscl_med3d.foundation.sam_med3d.clicks import scale_positions, start_attention
 from uscl_med3d.foundation.scenes import Pictures, draw_pictures
 from uscl_med3d.foundation.similarity import ObjectSimilarity
 from uscl_med3d.foundation.slice_clicks import SliceBatch, SliceClicks
 from uscl_med3d.foundation.stages import DICE_COLUMNS, Stages, write_description
+from uscl_med3d.foundation.start import scale_positions, start_attention
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.sam import SamMethod
 from uscl_med3d.nets.sam import Sam, build_sam
@@ -47,7 +47,8 @@ def train(
     network = build_sam(architecture)
     stages = Stages(job, NAME, "base SAM", weights_out, engine.fingerprint(job))
     if settings.weights == "train":
-        _train(job, network, stages)
+        for stage, make_task in make_tasks(job, network).items():
+            stages.run(stage, make_task, getattr(settings.training, stage))
     else:
         check_file(Path(settings.weights), settings.sha256, settings.source)
         load_official(network, settings.weights, None, settings.source)
@@ -56,12 +57,13 @@ def train(
     stages.finish()
 
 
-def _train(job: Any, network: Sam, stages: Stages) -> None:
+def make_tasks(job: Any, network: Sam) -> dict[str, Callable[[], engine.Task]]:
+    """What makes the task of each stage; the second one starts where the first one ended."""
     training, scenes = job.sam.training, SceneSource(job)
     method = SamMethod(network, {}, (0.0, 100.0), torch_device(job.device))
     held_out = scenes.draw_held_out(training.images.held_out_images)
 
-    def make_similarity() -> ObjectSimilarity:
+    def make_dense() -> engine.Task:
         dense, encoder = training.dense, list(network.image_encoder.parameters())
         seeds = (job.seed, NAME, "dense")
 
@@ -70,7 +72,7 @@ def _train(job: Any, network: Sam, stages: Stages) -> None:
 
         return ObjectSimilarity(method, draw, held_out, dense, seeds, encoder)
 
-    def make_clicks() -> SliceClicks:
+    def make_clicks() -> engine.Task:
         clicks = training.clicks
         scale_positions(network, clicks.position_scale)
         start_attention(network, clicks.query_scale)
@@ -80,8 +82,7 @@ def _train(job: Any, network: Sam, stages: Stages) -> None:
 
         return SliceClicks(method, draw, held_out, clicks, training.images, (job.seed, NAME))
 
-    stages.run("dense", make_similarity, training.dense)
-    stages.run("clicks", make_clicks, training.clicks)
+    return {"dense": make_dense, "clicks": make_clicks}
 
 
 class SceneSource:

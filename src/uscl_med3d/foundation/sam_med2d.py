@@ -7,7 +7,7 @@ of several masks is learned from, not the one whose IoU is predicted highest (do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,8 @@ def train(
         belongs = engine.fingerprint(job, sha256(teacher), slices.files)
         stages = Stages(job, NAME, "base SAM-Med2D", weights_out, belongs)
         method = SamMed2DMethod(network, architecture, sampling.percentiles, torch_device(job.device))
-        _train(job, method, slices, stages)
+        for stage, make_task in make_tasks(job, method, slices).items():
+            stages.run(stage, make_task, getattr(settings.training, stage))
         curve = stages.curve
     else:
         check_file(Path(settings.weights), settings.sha256, settings.source)
@@ -71,11 +72,14 @@ def train(
         stages.finish()
 
 
-def _train(job: Any, method: SamMed2DMethod, slices: GeneralSlices, stages: Stages) -> None:
+def make_tasks(
+    job: Any, method: SamMed2DMethod, slices: GeneralSlices
+) -> dict[str, Callable[[], engine.Task]]:
+    """What makes the task of each stage; the second one starts where the first one ended."""
     training = job.sam_med2d.training
     held_out = slices.draw_held_out(training.images.held_out_images, 3)
 
-    def make_similarity() -> ObjectSimilarity:
+    def make_dense() -> engine.Task:
         dense, seeds = training.dense, (job.seed, NAME, "dense")
 
         def draw(step: int) -> SliceBatch:
@@ -83,7 +87,7 @@ def _train(job: Any, method: SamMed2DMethod, slices: GeneralSlices, stages: Stag
 
         return ObjectSimilarity(method, draw, held_out, dense, seeds, train_adapters_only(method.network))
 
-    def make_clicks() -> SliceClicks:
+    def make_clicks() -> engine.Task:
         clicks = training.clicks
 
         def draw(step: int) -> SliceBatch:
@@ -91,8 +95,7 @@ def _train(job: Any, method: SamMed2DMethod, slices: GeneralSlices, stages: Stag
 
         return SliceClicks(method, draw, held_out, clicks, training.images, (job.seed, NAME))
 
-    stages.run("dense", make_similarity, training.dense)
-    stages.run("clicks", make_clicks, training.clicks)
+    return {"dense": make_dense, "clicks": make_clicks}
 
 
 def start_from_sam(network: Sam, architecture: Mapping[str, Any], teacher: Path | None) -> None:

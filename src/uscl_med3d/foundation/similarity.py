@@ -8,6 +8,7 @@ any click is encoded: a network that learns from clicks alone learns where click
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +49,7 @@ class ObjectSimilarity(Task):
         network = method.network
         width = network.config.prompt_dim // 8
         self.head = nn.Conv2d(width, settings.channels + 1 + COLOURS, 1)
+        assert self.head.bias is not None
         with torch.no_grad():
             self.head.bias[settings.channels] = 1.0
         self.network = nn.ModuleList(
@@ -59,8 +61,9 @@ class ObjectSimilarity(Task):
     def groups(self) -> list[Group]:
         """Patch embedding, upscaling and head learn faster, the neck's last convolution slower than the rest."""
         settings, network = self.settings, self.method.network
-        slow_ids = {id(value) for value in _neck_convolution(network.image_encoder).parameters()}
-        fast_ids = {id(value) for value in network.image_encoder.patch_embed.parameters()}
+        encoder: Any = network.image_encoder
+        slow_ids = {id(value) for value in _neck_convolution(encoder).parameters()}
+        fast_ids = {id(value) for value in encoder.patch_embed.parameters()}
         slow = [value for value in self.parameters if id(value) in slow_ids]
         fast = [value for value in self.parameters if id(value) in fast_ids]
         fast += [*network.mask_decoder.output_upscaling.parameters(), *self.head.parameters()]
@@ -104,6 +107,7 @@ class ObjectSimilarity(Task):
         embedding = method.embed(images)
         tokens, grid = embedding.flatten(2).transpose(1, 2), embedding.shape[2:]
         weight = self.head.weight.flatten(1)[None].expand(len(tokens), -1, -1)
+        assert self.head.bias is not None
         low = network.mask_decoder.upscale(tokens, weight, grid) + self.head.bias[:, None, None]
         return method.make_frame((images.shape[-2], images.shape[-1])).restore_masks(low)
 
@@ -139,5 +143,5 @@ def start_neck(encoder: nn.Module, scale: float) -> None:
         weight[:, :, centre, centre] += torch.eye(weight.shape[0])
 
 
-def _neck_convolution(encoder: nn.Module) -> nn.Conv2d:
-    return encoder.neck[2]  # type: ignore[index, return-value]
+def _neck_convolution(encoder: Any) -> nn.Conv2d:
+    return encoder.neck[2]

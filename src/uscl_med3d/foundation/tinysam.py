@@ -21,7 +21,6 @@ from torch import Tensor
 
 from uscl_med3d.clicks.simulators import SIMULATORS, draw_first_click
 from uscl_med3d.core.io import sha256
-from uscl_med3d.core.params.foundation.tinysam import FullStageDistillation as Settings
 from uscl_med3d.core.seeds import prepare_torch, rng
 from uscl_med3d.foundation.distillation_scenes import DistillationScenes
 from uscl_med3d.foundation.slice_clicks import NO_CLICK
@@ -83,7 +82,6 @@ class FullStageDistillation(engine.Task):
     def __init__(self, scenes: DistillationScenes, student: TinySamMethod) -> None:
         self.scenes, self.student, self.network = scenes, student, student.network
         self.teacher, self.training = scenes.teacher, scenes.training
-        assert isinstance(self.training, Settings)
         self.simulate = SIMULATORS[scenes.targets.click_simulator]
         self.network.requires_grad_(False)
         for group in self.groups():
@@ -92,7 +90,7 @@ class FullStageDistillation(engine.Task):
 
     def groups(self) -> list[engine.Group]:
         """The encoder, and the decoder where it has a rate of its own."""
-        training, network = self.training, self.network
+        training, network = self.training, self.student.network
         groups = [engine.Group(list_encoder_parameters(network), training.learning_rate)]
         if training.decoder_learning_rate > 0:
             decoder = list(network.mask_decoder.parameters())

@@ -47,8 +47,10 @@ class DenseLabels(Task):
         ).to(next(network.parameters()).device)
 
     def _start(self) -> None:
-        settings, neck = self.settings, self.model.image_encoder.neck
+        settings = self.settings
+        neck: Any = self.model.image_encoder.neck
         with torch.no_grad():
+            head: Any
             for head in self.heads.values():
                 head.bias.fill_(settings.structure_bias)
                 head.bias[0] = settings.background_bias
@@ -126,7 +128,7 @@ class DenseLabels(Task):
         tokens, grid = embedding.flatten(2).transpose(1, 2), embedding.shape[2:]
         found = []
         for index, (reference, label) in enumerate(zip(references, labels, strict=True)):
-            head = self.heads[set_of(reference)]
+            head: Any = self.heads[set_of(reference)]
             weight = head.weight.flatten(1)[None]
             logits = self.model.mask_decoder.upscale(tokens[index : index + 1], weight, grid)[0]
             logits = logits + head.bias[:, None, None, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import create_model
 
@@ -17,6 +17,14 @@ BASE_MODELS: dict[str, BaseModel] = {
 }
 """Key of `foundation` -> declaration, sorted by key."""
 
-_FIELDS: dict[str, Any] = {name: (model.settings, ...) for name, model in BASE_MODELS.items()}
-Foundation: type[Section] = create_model("Foundation", __base__=Section, **_FIELDS)
-"""The section `foundation`: one key a base model."""
+if TYPE_CHECKING:
+
+    class Foundation(Section):
+        """The section `foundation`: one key a base model."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    Foundation = create_model(
+        "Foundation", __base__=Section, **{name: (model.settings, ...) for name, model in BASE_MODELS.items()}
+    )
