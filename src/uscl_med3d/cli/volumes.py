@@ -21,6 +21,8 @@ uscl-med3d review us_0007 --frames 12,31 --results results/phantom --out correct
 RECONSTRUCT_EXAMPLES = """Example
 
 uscl-med3d reconstruct sweep.igs.mha --spacing-mm 0.5 --calibration PlusConfig.xml -o volume.nii.gz
+
+uscl-med3d reconstruct tracker.igs.mha --video sweep.mp4 --spacing-mm 0.5 -o volume.nii.gz
 """
 
 
@@ -59,6 +61,9 @@ def reconstruct(
             show_default="NAME.calibration.xml or .txt beside the sweep",
         ),
     ] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="File of the frames, where the sequence holds the tracker alone.")
+    ] = None,
     axes: Annotated[
         Literal["sweep", "world"],
         typer.Option(help="sweep: slices are like frames; world: those of the poses."),
@@ -78,6 +83,6 @@ def reconstruct(
                          remedy="correct the command")  # fmt: skip
     made = reconstruct_file(
         sweep, output, spacing_mm=spacing_mm, calibration=calibration, axes=axes, interpolation=interpolation,
-        fill_mm=fill_mm, fan=None if whole_frame else read_fan(params_file),
+        fill_mm=fill_mm, fan=None if whole_frame else read_fan(params_file), video=video,
     )  # fmt: skip
     print(describe(output, made))

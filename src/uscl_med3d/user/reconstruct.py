@@ -16,10 +16,15 @@ from uscl_med3d.data.tracked import (
     Reconstruction,
     Track,
     VolumeGrid,
+    check_images,
+    check_sweep,
+    combine,
     find_calibration,
     frame_steps_mm,
+    is_tracked,
     plan_volume,
     read_calibration,
+    read_fields,
     read_track,
     reconstruct,
 )
@@ -47,6 +52,7 @@ def reconstruct_file(
     interpolation: str,
     fill_mm: float,
     fan: Fan | None,
+    video: Path | None = None,
 ) -> Made:
     """Write the volume of a tracked sweep with a header whose spacing, axes and origin are those of its poses.
 
@@ -59,6 +65,7 @@ def reconstruct_file(
         interpolation: `nearest` or `linear`.
         fill_mm: largest distance of a filled voxel from a seen one.
         fan: how the image region is found; None: the whole frame.
+        video: file of the frames, where `sweep` holds the tracker alone.
 
     Raises:
         InputError: for files that are not usable, and for a volume that is too large.
@@ -66,10 +73,16 @@ def reconstruct_file(
     if not out.name.lower().endswith(SUFFIXES):
         raise InputError(file=out, found=f"suffix {out.suffix!r}", expected=f"one of {', '.join(SUFFIXES)}",
                          remedy="give the volume another name")  # fmt: skip
-    clip = open_clip(sweep)
+    if video is None and is_tracked(sweep):
+        columns, rows, *_ = read_fields(sweep)[1]
+        check_images((rows, columns), sweep)
+    frames = np.stack(list(open_clip(video or sweep).frames()))
     file = calibration or find_calibration(sweep)
-    track = read_track(sweep, {} if file is None else read_calibration(file), "Image")
-    frames = np.stack(list(clip.frames()))
+    known = {} if file is None else read_calibration(file)
+    track = read_track(sweep, known, "Image", (frames.shape[2], frames.shape[1]))
+    if video is not None:
+        track = combine(track, sweep, video, len(frames))
+    check_sweep(track, frames.shape[1:], video or sweep)
     region: np.ndarray = np.ones(frames.shape[1:], bool)
     if fan is not None:
         limits = fan.model_dump(exclude={"max_labels_outside"})

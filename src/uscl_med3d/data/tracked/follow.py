@@ -15,6 +15,7 @@ from uscl_med3d.data.clips.base import ClipInfo, Note
 from uscl_med3d.data.inspect import Inspection
 from uscl_med3d.data.timing import FrameTimes
 from uscl_med3d.data.tracked.calibration import Transforms, find_calibration, read_calibration
+from uscl_med3d.data.tracked.combine import check_sweep
 from uscl_med3d.data.tracked.grid import VolumeGrid, frame_steps_mm, plan_volume
 from uscl_med3d.data.tracked.poses import Track, is_tracked, read_track
 from uscl_med3d.data.tracked.reconstruct import reconstruct
@@ -98,6 +99,7 @@ def _reconstruct(inspection: Inspection, settings: Ingest) -> Inspection:
             remedy="leave reference empty in cohort.csv, or set ingest.tracked: stack",
         )
     track = read_calibrated_track(row.video, "Image")
+    check_sweep(track, (region.shape[0], region.shape[1]), row.video)
     grid = plan_volume(track, region, chosen.spacing_mm, "sweep", row.video)
     made = reconstruct(clip.frames(), track, grid, region, chosen.interpolation, chosen.fill_mm)
     masks, unused = map_key_frames(inspection.masks, track, grid, chosen.max_off_plane_mm)

@@ -37,12 +37,14 @@ class Track:
         world: coordinate system of the poses.
         poses: frame -> (4, 4), stored pixel (column, row, 0, 1) -> millimetres; only frames with a valid pose.
         lost: frame -> why it has no pose.
+        unnamed: frames of the file that no field of the header speaks of.
     """
 
     frames: int
     world: str
     poses: Mapping[int, np.ndarray]
     lost: Mapping[int, str]
+    unnamed: tuple[int, ...] = ()
 
 
 def read_fields(path: Path) -> tuple[dict[str, str], tuple[int, ...]]:
@@ -59,22 +61,32 @@ def is_tracked(path: Path) -> bool:
     return any(FIELD.fullmatch(key) for key in read_fields(path)[0])
 
 
-def read_track(path: Path, calibration: Transforms, source: str) -> Track:
-    """Poses of every frame.
+def read_track(
+    path: Path, calibration: Transforms, source: str, image: tuple[int, int] | None = None
+) -> Track:
+    """Poses of every frame. A matrix that is the identity in some frames only says that nothing was measured there.
 
     Args:
         path: sequence file.
         calibration: fixed transforms beside those of the header, which they replace.
         source: `Image`, or `Probe` where only the way of the probe is wanted.
+        image: (columns, rows) of the frames, where they are in another file.
 
     Raises:
-        InputError: no transforms, no chain from `source` to a world in any frame, or an orientation that is unknown.
+        InputError: no transforms, transforms of frames that the file does not have, no chain from `source` to a world in
+            any frame, or an orientation that is unknown.
     """
     fields, size = read_fields(path)
     columns, rows, frames = size if len(size) == 3 else (*size, 1)[:3]
+    columns, rows = image or (columns, rows)
     fixed, moving, problems = _sort_fields(fields, calibration)
+    _drop_lonely_identities(moving, problems)
     if not moving:
         raise _error(path, "no transform of any frame (Seq_Frame0000_...Transform)", "a tracked sweep")
+    if max(moving) >= frames:
+        raise _error(
+            path, f"transforms of {max(moving) + 1} frames, and {frames} frames", "a transform for each frame"
+        )
     known = sorted({f"{a}To{b}" for edges in (fixed, *moving.values()) for a, b in edges})
     world, chains = _choose_world(source, fixed, moving)
     if world is None:
@@ -96,7 +108,8 @@ def read_track(path: Path, calibration: Transforms, source: str) -> Track:
             poses[frame] = chain @ flip
     if not poses:
         raise _error(path, f"none of {frames} frames has a valid pose", "a tracked sweep")
-    return Track(frames, world, poses, lost)
+    unnamed = tuple(frame for frame in range(frames) if frame not in moving)
+    return Track(frames, world, poses, lost, unnamed)
 
 
 def _sort_fields(
@@ -127,6 +140,22 @@ def _sort_fields(
         for frame, edges in moving.items()
     }
     return fixed, moving, problems
+
+
+def _drop_lonely_identities(moving: dict[int, Transforms], problems: dict[int, str]) -> None:
+    """Take out, in place, identity matrices of a transform that is something else in most frames."""
+    names = {name for edges in moving.values() for name in edges}
+    for name in sorted(names):
+        still = [
+            frame
+            for frame, edges in moving.items()
+            if name in edges and np.array_equal(edges[name], np.eye(4))
+        ]
+        if 2 * len(still) >= sum(name in edges for edges in moving.values()):
+            continue
+        for frame in still:
+            del moving[frame][name]
+            problems.setdefault(frame, f"{name[0]}To{name[1]} is the identity: nothing was measured")
 
 
 def _matrix(text: str) -> np.ndarray | None:
