@@ -294,6 +294,30 @@ def complete(params: Job, failures: Input, splits: Input, out: Output) -> None:
     confirm_complete(failures, splits, out)
 
 
+@stage()
+def still_fold(
+    params: Job,
+    name: Annotated[str, typer.Option(help="Key of `stills.methods` in params.yaml.")],
+    fold: Annotated[int, typer.Option()],
+    images: Input,
+    scores: Output,
+    curve: Output,
+    base: OptionalInput = None,
+) -> None:
+    """One method on one fold of single images: trained on the others, scored on its own."""
+    from uscl_med3d.stills.fold import run_fold
+
+    run_fold(load_job("stills", params), name, fold, images, base, scores, curve)
+
+
+@stage()
+def still_table(params: Job, table: Output, all_scores: Output, scores: Inputs = NONE) -> None:
+    """The table of all methods on single images."""
+    from uscl_med3d.stills.table import build_table
+
+    build_table(load_job("stills", params), scores, table, all_scores)
+
+
 def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
     """General-domain folders by their set's name, which is the folder's name."""
     return {folder.name: folder for folder in folders}

@@ -115,6 +115,8 @@ class Plan:
             if weights != "train" and Path(weights).exists():
                 beside = Path(weights).parent / "config.json"
                 named[f"foundation_{model}"] = [Path(weights), *([beside] if beside.is_file() else [])]
+        if Path(self.params.stills.folder).is_dir():
+            named["stills"] = [Path(self.params.stills.folder)]
         for name, places in named.items():
             write_listing(
                 Path(self._listing(name)), places, Path(self.results, ".store/hashes", f"{name}.json")
@@ -191,6 +193,21 @@ class Plan:
         """Weights of the base model of a run's method; nothing for methods that start from none."""
         base = self.params.methods[self.runs[run].method].base
         return [self.foundation_weights(base)] if base else []
+
+    # ------------------------------------------------------------------------------------------ single images
+    @property
+    def still_files(self) -> list[str]:
+        """Listing of the image set of `stills`, if it is there; a job says what is missing."""
+        return [self._listing("stills")] if Path(self.params.stills.folder).is_dir() else []
+
+    def still_code(self, name: str) -> list[str]:
+        """Source files of a job of one method on single images."""
+        module = self.params.stills.methods[name].module
+        return list_sources("uscl_med3d.stills.fold", f"uscl_med3d.methods.stills.{module}")
+
+    def still_base(self, name: str) -> list[str]:
+        """Weights of the base SAM, where a method on single images starts from them."""
+        return [self.foundation_weights("sam")] if self.params.stills.methods[name].base else []
 
     def _trains(self, model: str) -> bool:
         return getattr(self.params.foundation, model).weights == "train"

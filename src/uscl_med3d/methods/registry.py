@@ -9,7 +9,7 @@ from uscl_med3d import methods
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.methods.base import Method
 
-_NO_METHODS = {"base", "registry", "slicewise"}
+_NO_METHODS = {"base", "registry", "slicewise", "stills"}
 
 
 def list_methods() -> list[str]:

@@ -30,6 +30,7 @@ from uscl_med3d.core.params.pseudolabel import Pseudolabel
 from uscl_med3d.core.params.report import SHOWN_IN, Figures, Report
 from uscl_med3d.core.params.search import Search
 from uscl_med3d.core.params.simulate import Simulate
+from uscl_med3d.core.params.stills import Stills
 
 
 class Params(Section):
@@ -61,6 +62,7 @@ class Params(Section):
     report: Report
     figures: Figures
     methods: dict[str, MethodEntry]
+    stills: Stills
 
     @model_validator(mode="after")
     def _refer_to_what_exists(self) -> Params:
@@ -110,6 +112,7 @@ SLICES: dict[str, tuple[str, ...]] = {
     "gate": ("classes", "evaluate", "gate"),
     "annotation": ("scale", "seed", "training_seeds", "classes", "evaluate", "report", "figures", "methods", "annotation"),
     "search": ("methods", "finetune", "search"),
+    "stills": ("seed", "threads", "device", "precision", "stills"),
     "report": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
                "report", "methods"),
     "figure_inputs": ("classes", "figures.example_sweeps"),

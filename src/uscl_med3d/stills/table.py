@@ -1,0 +1,110 @@
+"""The table of a comparison on single images: mean Dice per method and structure, with intervals over groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import write_csv
+from uscl_med3d.core.seeds import rng
+from uscl_med3d.stills.fold import COLUMNS
+
+ALL = "all"
+TABLE_COLUMNS = [
+    "method",
+    "class",
+    "points",
+    "dice",
+    "ci_low",
+    "ci_high",
+    "hd95_px",
+    "empty",
+    "images",
+    "groups",
+]
+
+
+def build_table(job: Any, scores: Sequence[Path], table_csv: Path, all_scores_csv: Path) -> None:
+    """Write one row per method, structure and number of clicks; and the scores of all folds in one file.
+
+    `all` is the mean of the structures' means. Intervals come from resampling groups.
+
+    Raises:
+        InputError: for scores that lack a method, or have an image twice.
+    """
+    rows = pd.concat([pd.read_csv(file) for file in sorted(scores)], ignore_index=True)[COLUMNS]
+    check(rows, list(job.stills.methods), scores)
+    table = [row for name, entry in job.stills.methods.items() for row in _rows(rows, name, entry.label, job)]
+    write_csv(all_scores_csv, rows.sort_values(["method", "image", "class", "points"], kind="stable"))
+    write_csv(table_csv, pd.DataFrame(table, columns=TABLE_COLUMNS))
+
+
+def check(rows: pd.DataFrame, methods: Sequence[str], scores: Sequence[Path]) -> None:
+    """Every method is there, each image once, all methods on the same images."""
+    where = str(Path(scores[0]).parent) if scores else "scores"
+    missing = sorted(set(methods) - set(rows["method"]))
+    twice = rows.duplicated(["method", "image", "class", "points"])
+    names = [str(name) for name in rows["method"].unique()]
+    pairs = rows["image"].astype(str) + "/" + rows["class"].astype(str)
+    shown = {name: frozenset(pairs[rows["method"] == name]) for name in names}
+    differing = sorted(name for name, found in shown.items() if found != next(iter(shown.values())))
+    if missing or twice.any() or differing:
+        found = [f"no scores of {', '.join(missing)}"] if missing else []
+        found += [f"{int(twice.sum())} scores twice"] if twice.any() else []
+        found += [f"other images for {', '.join(differing)}"] if differing else []
+        raise InputError(
+            file=where, found="; ".join(found), expected="every method once on every image",
+            remedy="delete the scores, so that the folds are run again",
+        )  # fmt: skip
+
+
+def _rows(rows: pd.DataFrame, name: str, label: str, job: Any) -> list[tuple[Any, ...]]:
+    own = rows[rows["method"] == name]
+    result = []
+    for points in sorted(own["points"].unique()):
+        at = own[own["points"] == points]
+        classes = sorted(at["class"].unique())
+        for wanted in ([part] for part in classes):
+            result.append(_row(at[at["class"].isin(wanted)], label, wanted[0], int(points), job))
+        if len(classes) > 1:
+            result.append(_row(at, label, ALL, int(points), job))
+    return result
+
+
+def _row(at: pd.DataFrame, label: str, structure: str, points: int, job: Any) -> tuple[Any, ...]:
+    settings = job.stills
+    low, high = interval(at, settings.n_boot, settings.confidence, job.seed)
+    return (
+        label, structure, points, round(macro_mean(at), 2), round(low, 2), round(high, 2),
+        round(float(at["hd95_px"].mean()), 2), int(at["hd95_px"].isna().sum()), at["image"].nunique(),
+        at["group"].nunique(),
+    )  # fmt: skip
+
+
+def macro_mean(rows: pd.DataFrame) -> float:
+    """Mean over structures of the mean Dice over images."""
+    return float(rows.groupby("class")["dice"].mean().mean())
+
+
+def interval(rows: pd.DataFrame, n_boot: int, confidence: float, seed: int) -> tuple[float, float]:
+    """Percentile interval of `macro_mean` when whole groups are drawn with replacement.
+
+    The same groups are drawn for all methods. A draw without any image of a structure does not count it.
+    """
+    groups = sorted(rows["group"].unique())
+    sums = rows.pivot_table(index="group", columns="class", values="dice", aggfunc="sum", fill_value=0.0)
+    counts = rows.pivot_table(index="group", columns="class", values="dice", aggfunc="count", fill_value=0)
+    random = rng(seed, "stills", "intervals", len(groups))
+    drawn = random.integers(0, len(groups), (n_boot, len(groups)))
+    total = sums.loc[groups].to_numpy()[drawn].sum(1)
+    number = counts.loc[groups].to_numpy()[drawn].sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.nanmean(total / number, axis=1)
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(means, [tail, 100 - tail])
+    return float(low), float(high)
