@@ -4,8 +4,9 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# Which torch: a CPU build by default; for a GPU give e.g. TORCH_ARGS="torch==2.13.0 --index-url <your CUDA index>".
-TORCH_ARGS ?= torch==2.13.0
+# Which torch: the CPU build of PyTorch's own index, or pip's own index where that cannot be reached. For a GPU give
+# e.g. TORCH_ARGS="torch==2.13.0 --index-url <your CUDA index>".
+TORCH_ARGS ?= torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu --timeout 30 --retries 1
 CORES ?= all
 # Dice points by which a table made on another machine may differ (make verify); on the same machine 0 holds.
 TOLERANCE ?= 1.0
