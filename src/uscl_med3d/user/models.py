@@ -153,7 +153,8 @@ def choose(
 ) -> Choice | OfficialChoice:
     """The model that a user names: a file, the folder of an export, a run id, a shipped model, or nothing.
 
-    Nothing: the best run of results/<scale>, or the best shipped model where that scale has no trained run here.
+    Nothing: the best run of results/<scale>, or the best shipped model where that scale has no run with weights and
+    scores here: a clone has the scores alone.
 
     Raises:
         InputError: where there is none, or a file is something else.
@@ -161,7 +162,12 @@ def choose(
     from uscl_med3d.user import shipped
 
     if weights is None:
-        return choose_best(scale) if _has_weights(scale) else shipped.choose_shipped(None)
+        try:
+            return choose_best(scale)
+        except InputError:
+            if not any(map(shipped.can_segment, shipped.read_cards().values())):
+                raise
+            return shipped.choose_shipped(None)
     path, known = Path(weights), Path("results", scale, f"params/evaluate/{weights}.json").is_file()
     if path.is_dir() and not known:
         path = find_exported(path)
@@ -191,11 +197,6 @@ def find_exported(folder: Path) -> Path:
         file=folder, found=found, expected="an export of the format official or monai-bundle",
         remedy="export the model in one of these formats (uscl-med3d export), or name a weights file",
     )  # fmt: skip
-
-
-def _has_weights(scale: str) -> bool:
-    """Whether anything of this scale was trained here; its small results alone are in every clone."""
-    return any(Path("results", scale, "checkpoints").rglob("*.safetensors"))
 
 
 def load_method(choice: Choice) -> Any:
