@@ -9,10 +9,12 @@ from typing import Any
 from uscl_med3d.core.errors import InputError, InputErrors
 from uscl_med3d.core.foundations import list_needed
 from uscl_med3d.core.io import sha256
+from uscl_med3d.core.listing import list_cohort
 from uscl_med3d.core.params.base_model import Weights
 from uscl_med3d.data.cohort import CohortRow, read_cohort
 from uscl_med3d.data.failures import find_gaps, plan_splits
 from uscl_med3d.data.general import LAYOUTS, find_problems
+from uscl_med3d.data.privacy import warn as warn_of_git
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # names inside a folder in the layout of a model hub
 WITH_CONFIG = ("seggpt",)  # base models whose architecture is in a config.json beside the weights
@@ -32,6 +34,8 @@ def check(job: Any) -> None:
         errors += _check_weights(name, base_models[name])
     if job.cohort != "simulate":
         errors += _check_cohort(Path(job.cohort), job)
+        if told := warn_of_git(_list_own(Path(job.cohort), Path("results", job.scale))):
+            print(told, file=sys.stderr)
     for name, folder in job.general.items():
         if folder != "simulate":
             errors += _check_general(name, Path(folder))
@@ -41,6 +45,13 @@ def check(job: Any) -> None:
             file=f"scale {job.scale!r}",
             remedy="put everything listed above in place, then run the same command; nothing was started",
         )
+
+
+def _list_own(cohort: Path, results: Path) -> list[Path]:
+    """The table, the clips and masks beside it, and the results: what says something about patients."""
+    named = [path for path in list_cohort(cohort) if path != cohort]
+    beside = [path for path in named if cohort.parent.resolve() in path.resolve().parents]
+    return [cohort, *beside, results]
 
 
 def _check_device(device: str) -> list[InputError]:
