@@ -113,11 +113,17 @@ def choose_subject(job: Any, volumes_dir: Path, splits_csv: Path) -> Subject:
 
 
 def make_clicks(subject: Subject, job: Any) -> list[tuple[int, int, int, int]]:
-    """As many clicks as the evaluation gives, drawn from the target, the first one in the middle of the list."""
+    """As many clicks as the evaluation gives, drawn from the target, the first one in the middle of the list.
+
+    Further ones lie within the crop around the first, which is all that a method of crops sees of a larger target.
+    """
     voxels = np.argwhere(subject.target)
     random = rng(job.seed, "cost", subject.case, subject.name)
-    chosen = [voxels[len(voxels) // 2], *voxels[random.integers(len(voxels), size=job.evaluate.clicks - 1)]]
-    return [(int(d), int(h), int(w), 1) for d, h, w in chosen]
+    d, h, w = (int(at) for at in voxels[len(voxels) // 2])
+    origin = np.array(centre_crop_on((d, h, w), subject.volume.shape, job.model.image_size))
+    seen = voxels[((voxels >= origin) & (voxels < origin + job.model.image_size)).all(1)]
+    further = seen[random.integers(len(seen), size=job.evaluate.clicks - 1)]
+    return [(d, h, w, 1), *((int(d), int(h), int(w), 1) for d, h, w in further)]
 
 
 def repeat(run: Callable[[], Pass], settings: Measure) -> Iterator[int]:
@@ -228,8 +234,9 @@ def _count_trainable(method: Method) -> int:
 
 
 def _ball(shape: tuple[int, int, int]) -> np.ndarray:
+    """A ball in the middle of a volume, at least a voxel of it however thin the volume is."""
     grid = np.stack([*np.indices(shape)], -1) - (np.array(shape) - 1) / 2
-    return (grid**2).sum(-1) <= (min(shape) / 4) ** 2
+    return (grid**2).sum(-1) <= max(min(shape) / 4, 1) ** 2
 
 
 def _median(values: list[float]) -> float | None:

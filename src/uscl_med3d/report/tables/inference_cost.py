@@ -89,6 +89,8 @@ def _row(job: Any, name: str, measured: Mapping[str, Any] | None) -> dict[str, A
     made = {"method": entry.label, "run": main_run(name, entry), "prompt": PROMPTS[entry.prompt]}
     if measured is None:
         return made | {"reason": f"no measurement of run {made['run']}"}
+    if "failed" in measured:
+        return made | {"reason": f"not measured: {measured['failed']}"}
     reasons = [NO_CLICKS] * (measured["further_click_seconds"] is None)
     reasons += [NOT_TUNED] * (measured["trainable_parameters"] is None)
     same = (
