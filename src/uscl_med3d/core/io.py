@@ -126,16 +126,22 @@ def packed(path: str | Path, level: int) -> Iterator[gzip.GzipFile]:
         yield made
 
 
-def save_volume(path: str | Path, array_dhw: np.ndarray, spacing_dhw: tuple[float, float, float]) -> None:
+def save_volume(
+    path: str | Path,
+    array_dhw: np.ndarray,
+    spacing_dhw: tuple[float, float, float],
+    affine: np.ndarray | None = None,
+) -> None:
     """Write a (d, h, w) array as NIfTI (.nii.gz), atomically and without a time stamp.
 
-    `spacing_dhw` is in millimetres; an axis without millimetres gets 1.0 here and is named in the sidecar.
+    `spacing_dhw` is in millimetres; an axis without millimetres gets 1.0 here and is named in the sidecar. `affine`, (4, 4)
+    voxel (w, h, d) -> RAS millimetres, takes its place where the array has a place in a patient.
     """
     import nibabel
     import numpy as np
 
     spacing_w, spacing_h, spacing_d = spacing_dhw[2], spacing_dhw[1], spacing_dhw[0]
-    affine = np.diag([spacing_w, spacing_h, spacing_d, 1.0])
+    affine = np.diag([spacing_w, spacing_h, spacing_d, 1.0]) if affine is None else affine
     image = nibabel.Nifti1Image(np.ascontiguousarray(array_dhw.transpose(2, 1, 0)), affine)
     image.header.set_xyzt_units("mm")
     with packed(path, 4) as stream:

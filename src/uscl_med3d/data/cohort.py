@@ -11,6 +11,7 @@ from typing import cast
 
 from uscl_med3d.core.errors import InputError, InputErrors
 from uscl_med3d.core.listing import choose_delimiter
+from uscl_med3d.data.annotations.naming import ClipNames, name_clip
 from uscl_med3d.data.splits import SPLITS
 
 REQUIRED = ("patient", "sweep", "group", "view", "video")
@@ -73,6 +74,25 @@ def read_cohort(path: str | Path) -> tuple[list[CohortRow], list[InputError]]:
     errors += _check_unique(path, [(line, record["sweep"]) for line, record in records])
     errors += _check_patients(path, rows)
     return rows, errors
+
+
+def name_clips(rows: list[CohortRow]) -> dict[str, ClipNames]:
+    """Sweep -> names of its clip and of the cohort's others, by which annotations say what they belong to."""
+    ids = {row.sweep: (row.sweep, row.patient, row.source) for row in rows}
+    return {
+        sweep: name_clip(*own, [other for name, other in ids.items() if name != sweep])
+        for sweep, own in ids.items()
+    }
+
+
+def list_shared(rows: list[CohortRow]) -> dict[Path, list[str]]:
+    """Paths of annotations that rows of different clips name, with their sweeps."""
+    found: dict[Path, dict[str, Path]] = {}
+    for row in rows:
+        for path in (row.key_frames, row.corrections, row.reference):
+            if path is not None:
+                found.setdefault(path, {})[row.sweep] = row.video
+    return {path: sorted(users) for path, users in found.items() if len(set(users.values())) > 1}
 
 
 def raise_all(path: str | Path, errors: list[InputError]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from uscl_med3d.core.io import load_volume, save_volume, write_json
+from uscl_med3d.core.io import save_volume, write_json
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.data.annotations import IGNORE
 from uscl_med3d.data.clips.base import FrameSource
@@ -53,9 +53,9 @@ def convert_sweep(inspection: Inspection, split: str, settings: Ingest, seed: in
     for frame, mask in masks.items():
         key_frames[grid.index_of(frame)] = resampler.label_map([mask], [1.0])
     save_volume(folder / "key_frames.nii.gz", key_frames, stored)
-    if row.reference is not None:
-        reference = load_volume(row.reference)[0].astype(np.uint8)
-        save_volume(folder / "reference.nii.gz", resample_labels(reference, resampler, weights), stored)
+    if inspection.reference is not None:
+        reference = resample_labels(inspection.reference, resampler, weights)
+        save_volume(folder / "reference.nii.gz", reference, stored)
     sidecar = describe_sweep(inspection, split, grid, source_mm, spacing_mm)
     sidecar["key_frames"] = [
         {"frame": frame, "index": grid.index_of(frame), "role": roles[frame]} for frame in masks

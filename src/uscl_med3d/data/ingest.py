@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import atomic, write_csv
+from uscl_med3d.core.io import atomic, read_json, write_csv
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.core.store import Store, describe_code, fingerprint, hash_files
 from uscl_med3d.core.watchdog import watch_parent
-from uscl_med3d.data.cohort import CohortRow, raise_all, read_cohort
+from uscl_med3d.data.annotations import by_order
+from uscl_med3d.data.annotations.naming import ClipNames
+from uscl_med3d.data.cohort import CohortRow, list_shared, name_clips, raise_all, read_cohort
 from uscl_med3d.data.convert import convert_sweep
 from uscl_med3d.data.failures import find_gaps, plan_splits, write_failures
 from uscl_med3d.data.inspect import inspect_sweep
@@ -50,7 +52,18 @@ def ingest(
         folder.mkdir()
         # With errors in the table the sweeps are still inspected, so that all problems come in one message.
         splits = {} if manifest is None else dict(zip(manifest["sweep"], manifest["split"], strict=True))
-        common = _Common(job.seed, job.classes, job.ingest, splits, folder, store, describe_code(__name__))
+        names = name_clips(rows)
+        common = _Common(
+            job.seed,
+            job.classes,
+            job.ingest,
+            splits,
+            folder,
+            store,
+            describe_code(__name__),
+            names,
+            list_shared(rows),
+        )
         outcomes = list(run(partial(_ingest_sweep, common=common), rows))
         failed = {row.sweep: out.errors for row, out in zip(rows, outcomes, strict=True) if out.errors}
         if manifest is not None and job.ingest.bad_sweeps == "leave_out":
@@ -62,7 +75,7 @@ def ingest(
     if failures_csv is not None:
         write_failures(failures_csv, manifest, failed)
     store.keep_only({out.fingerprint for out in outcomes})
-    _report(outcomes, failed)
+    _report(rows, outcomes, failed)
 
 
 @dataclass(frozen=True)
@@ -76,15 +89,19 @@ class _Common:
     folder: Path
     store: Store
     code: dict[str, Any]
+    names: dict[str, ClipNames]
+    shared: dict[Path, list[str]]
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """Of one sweep: its problems, the name of its entry in the store, and whether it was there already."""
+    """Of one sweep: its problems, the name of its entry in the store, whether it was there already, and what was assumed
+    that can change a label or a millimetre."""
 
     errors: tuple[InputError, ...]
     fingerprint: str = ""
     unchanged: bool = False
+    assumed: tuple[str, ...] = ()
 
 
 class _Unusable(Exception):
@@ -99,7 +116,8 @@ def _ingest_sweep(row: CohortRow, *, common: _Common) -> _Outcome:
     """Inspect one sweep, and convert it if it is in order and has a split."""
 
     def make(folder: Path) -> None:
-        inspection = inspect_sweep(row, common.ingest.fan, common.classes)
+        _refuse_shared(row, common.shared)
+        inspection = inspect_sweep(row, common.ingest.fan, common.classes, common.names.get(row.sweep))
         inspection = follow_poses(inspection, common.ingest)
         if inspection.errors:
             raise _Unusable(inspection.errors)
@@ -109,7 +127,8 @@ def _ingest_sweep(row: CohortRow, *, common: _Common) -> _Outcome:
     store = common.store if common.splits else Store(None)
     try:
         key = _fingerprint(row, common)
-        return _Outcome((), key, store.fill(common.folder / row.sweep, key, make))
+        unchanged = store.fill(common.folder / row.sweep, key, make)
+        return _Outcome((), key, unchanged, _list_assumed(common.folder / row.sweep / "sidecar.json"))
     except _Unusable as unusable:
         return _Outcome(unusable.errors)
     except InputError as error:
@@ -118,6 +137,18 @@ def _ingest_sweep(row: CohortRow, *, common: _Common) -> _Outcome:
         file, expected = error.filename or row.video, "a file that this user may read"
         remedy = "change the file's permissions"
         return _Outcome((InputError(file=file, found=str(error.strerror), expected=expected, remedy=remedy),))
+
+
+def _refuse_shared(row: CohortRow, shared: dict[Path, list[str]]) -> None:
+    """Masks that name no clip cannot be those of several."""
+    for path in (row.key_frames, row.corrections, row.reference):
+        if path is not None and path in shared and by_order(path):
+            raise InputError(
+                file=path,
+                found=f"the labels of several clips: {', '.join(shared[path])}",
+                expected="label images and label maps of one clip each",
+                remedy="name the right file or folder for every sweep in cohort.csv",
+            )
 
 
 def _fingerprint(row: CohortRow, common: _Common) -> str:
@@ -132,15 +163,33 @@ def _fingerprint(row: CohortRow, common: _Common) -> str:
             "classes": common.classes,
             "ingest": common.ingest.model_dump(exclude={"split_fractions", "bad_sweeps", "workers"}),
             "code": common.code,
+            # Only where annotations are chosen by name: another row must not make every sweep anew.
+            "names": _names_that_count(row, common.names.get(row.sweep)),
         }
     )
 
 
-def _report(outcomes: list[_Outcome], failed: dict[str, tuple[InputError, ...]]) -> None:
-    """To the log: every problem, then how many sweeps were converted."""
+def _names_that_count(row: CohortRow, names: ClipNames | None) -> list[str]:
+    by_name = any(path is not None and not by_order(path) for path in (row.key_frames, row.corrections))
+    return sorted(names.own) if names is not None and by_name else []
+
+
+def _list_assumed(sidecar: Path) -> tuple[str, ...]:
+    if not sidecar.is_file():
+        return ()
+    return tuple(entry["text"] for entry in read_json(sidecar).get("assumed", []) if entry["changes_results"])
+
+
+def _report(
+    rows: list[CohortRow], outcomes: list[_Outcome], failed: dict[str, tuple[InputError, ...]]
+) -> None:
+    """To the log: every problem, what was assumed, then how many sweeps were converted."""
     for sweep, problems in failed.items():
         listing = "\n".join(f"- {error}" for error in problems)
         print(f"ingest: sweep {sweep} is left out\n{listing}", file=sys.stderr)
+    for row, outcome in zip(rows, outcomes, strict=True):
+        for text in outcome.assumed:
+            print(f"ingest: sweep {row.sweep}: {text}", file=sys.stderr)
     unchanged = sum(outcome.unchanged for outcome in outcomes)
     computed = len(outcomes) - len(failed) - unchanged
     out = f", {len(failed)} left out" if failed else ""

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import load_volume
 from uscl_med3d.core.params.ingest import Fan
 from uscl_med3d.data.annotations import (
     IGNORE,
@@ -20,11 +19,15 @@ from uscl_med3d.data.annotations import (
     file_of,
     label_values,
     read_annotations,
+    read_label_map,
 )
-from uscl_med3d.data.clips import Clip, hash_clip, open_clip
+from uscl_med3d.data.annotations.naming import ClipNames
+from uscl_med3d.data.clips import Clip, Note, hash_clip, open_clip
 from uscl_med3d.data.clips.cached import CachedClip
+from uscl_med3d.data.clips.volume import VolumeClip
 from uscl_med3d.data.cohort import CohortRow
 from uscl_med3d.data.fan import find_fan
+from uscl_med3d.data.spacing import check_aspect, compare
 from uscl_med3d.data.timing import find_irregular
 
 
@@ -35,6 +38,7 @@ class Inspection:
     fan: bool (h, w) on the clip's grid. labels_outside: share of the key frames' labelled pixels outside the
     fan. masks: key frame -> label map uint8 (h, w) on the clip's grid; corrections: the same of corrected frames.
     tracking: facts of a sweep with poses. irregular: repeated and dropped frames, None where there are none.
+    reference: label map uint8 (frames, h, w) on the clip's grid, for scoring only. assumed: what had to be assumed.
     """
 
     row: CohortRow
@@ -48,6 +52,8 @@ class Inspection:
     tracking: Mapping[str, Any] | None = None
     corrections: Mapping[int, np.ndarray] = field(default_factory=dict)
     irregular: Mapping[str, Any] | None = None
+    reference: np.ndarray | None = None
+    assumed: tuple[Note, ...] = ()
 
     def decoded(self) -> tuple[Clip, np.ndarray]:
         """Clip and fan of a sweep without errors."""
@@ -55,40 +61,89 @@ class Inspection:
         return self.clip, self.fan
 
 
-def inspect_sweep(row: CohortRow, fan: Fan, classes: dict[str, int]) -> Inspection:
-    """Decode the clip of a cohort row, find its fan, and check its key frames and reference mask."""
+def inspect_sweep(
+    row: CohortRow, fan: Fan, classes: dict[str, int], names: ClipNames | None = None
+) -> Inspection:
+    """Decode the clip of a cohort row, find its fan, and check its key frames and reference mask.
+
+    names: of the clip and the others of its cohort, by which annotations are told apart; None where nothing is known.
+    """
     try:
-        clip = CachedClip(open_clip(row.video))
+        opened = open_clip(row.video)
+        clip = CachedClip(opened)
         frames, brightest, darkest, repeated = _decode(clip)
         _check_depth(row, frames)
+        if row.spacing_mm is not None:
+            check_aspect(row.video, row.spacing_mm, clip.info.pixel_aspect)
         region = find_fan(brightest, darkest, **fan.model_dump(exclude={"max_labels_outside"}))
         digest = hash_clip(row.video)
     except InputError as error:
         return Inspection(row, None, 0, None, "", 0.0, (error, *_check_existence(row)))
-    errors: list[InputError] = []
-    masks: dict[int, np.ndarray] = {}
-    corrections: dict[int, np.ndarray] = {}
-    outside = 0.0
     height, width = region.shape
-    canvas = Canvas(frames, height, width, classes)
-    if row.key_frames is not None:
-        masks, errors = _read_masks(row, row.key_frames, canvas)
-        errors += _check_labelled(row.key_frames, masks) if masks else []
-        if not errors:
-            outside = _labels_outside(masks, region)
-            errors += _check_outside(row, row.key_frames, outside, fan.max_labels_outside)
+    canvas = Canvas(frames, height, width, classes, clip.affine, names)
+    masks, errors, outside = _inspect_key_frames(row, canvas, region, fan.max_labels_outside)
+    corrections: dict[int, np.ndarray] = {}
     if row.corrections is not None:
         corrections, problems = _read_masks(row, row.corrections, canvas)
         if not problems:
             share = _labels_outside(corrections, region)
             problems = _check_outside(row, row.corrections, share, fan.max_labels_outside)
         errors += problems
+    reference = None
     if row.reference is not None:
-        errors += _check_reference(row, row.reference, frames, region.shape, classes)
+        reference, problems = _read_reference(row.reference, canvas)
+        errors += problems
     irregular = find_irregular(repeated, clip.times_s)
+    assumed = (*clip.notes, *_note_spacing(row, opened), *canvas.notes, *_note_frames(irregular))
     return Inspection(
-        row, clip, frames, region, digest, outside, tuple(errors), masks, None, corrections, irregular
+        row,
+        clip,
+        frames,
+        region,
+        digest,
+        outside,
+        tuple(errors),
+        masks,
+        None,
+        corrections,
+        irregular,
+        reference,
+        assumed,
     )
+
+
+def _inspect_key_frames(
+    row: CohortRow, canvas: Canvas, region: np.ndarray, max_outside: float
+) -> tuple[dict[int, np.ndarray], list[InputError], float]:
+    """Key frames, what is wrong with them, and the share of their labelled pixels outside the image region."""
+    if row.key_frames is None:
+        return {}, [], 0.0
+    masks, errors = _read_masks(row, row.key_frames, canvas)
+    errors += _check_labelled(row.key_frames, masks) if masks else []
+    if errors:
+        return masks, errors, 0.0
+    outside = _labels_outside(masks, region)
+    return masks, _check_outside(row, row.key_frames, outside, max_outside), outside
+
+
+def _note_spacing(row: CohortRow, clip: Clip) -> list[Note]:
+    """Where the table and the file differ about the size of pixels, or the file's word is not taken."""
+    notes = compare(row.spacing_mm, clip.info)
+    stated = clip.header.spacing_mm if isinstance(clip, VolumeClip) else None
+    if stated is not None and row.spacing_mm is None:
+        column, line, _ = stated
+        notes.append(Note(f"the header states pixels of {line:.4g} x {column:.4g} mm, which stacks of frames often make up: "
+                          "not used; state spacing_mm in the table if it is real"))  # fmt: skip
+    return notes
+
+
+def _note_frames(irregular: Mapping[str, Any] | None) -> list[Note]:
+    words = ("damaged_frames", "dropped_frames")
+    return [
+        Note(f"{irregular[word]} {word.replace('_', ' ')}")
+        for word in words
+        if irregular and word in irregular
+    ]
 
 
 def _decode(clip: Clip) -> tuple[int, np.ndarray, np.ndarray, list[int]]:
@@ -196,20 +251,16 @@ def _check_outside(row: CohortRow, path: Path, outside: float, limit: float) -> 
     ]
 
 
-def _check_reference(
-    row: CohortRow, path: Path, frames: int, shape: tuple[int, ...], classes: dict[str, int]
-) -> list[InputError]:
+def _read_reference(path: Path, canvas: Canvas) -> tuple[np.ndarray | None, list[InputError]]:
+    """The label map of every frame on the clip's grid, and what is wrong with it."""
     if not path.is_file():
-        return [_reference_error(path, "no such file", "a NIfTI label map")]
+        return None, [_reference_error(path, "no such file", "a NIfTI label map")]
     try:
-        reference, _ = load_volume(path)
-        if reference.shape != (frames, *shape):
-            expected = f"{(frames, *shape)} (frames, rows, columns), the grid of {row.source}"
-            return [_reference_error(path, f"shape {reference.shape} (frames, rows, columns)", expected)]
-        check_labels(reference, classes, path)
+        reference = read_label_map(path, canvas)
+        check_labels(reference, canvas.classes, path)
     except InputError as error:
-        return [error]
-    return []
+        return None, [error]
+    return reference, []
 
 
 def _reference_error(path: Path, found: str, expected: str) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from uscl_med3d.data.fan import bounding_box
@@ -43,6 +44,10 @@ def describe_sweep(
         "source_frames_per_second": info.frames_per_second,
         "source_shape": [inspection.frames, *fan.shape],
         "source_spacing_mm": source_mm,
+        # Only where the file is believed; what the table states is the table's.
+        **(
+            {"source_spacing_from": info.spacing_from} if row.spacing_mm is None and info.spacing_from else {}
+        ),
         "shape_dhw": [grid.frame_size, grid.h_size, grid.w_size],
         "spacing_mm": spacing_mm,
         "axis_without_millimetres": None if spacing_mm["d"] else "d",
@@ -55,5 +60,6 @@ def describe_sweep(
         },
         "has_reference": row.reference is not None,
         **({} if inspection.irregular is None else {"irregular_frames": inspection.irregular}),
+        **({} if not inspection.assumed else {"assumed": [asdict(note) for note in inspection.assumed]}),
         **({} if inspection.tracking is None else {"tracking": inspection.tracking}),
     }

@@ -11,18 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from uscl_med3d.core.io import atomic
 from uscl_med3d.core.params.pseudolabel import Review
+from uscl_med3d.data.annotations.palette import COLOURS
 from uscl_med3d.pseudolabel.gate import Verdict
 
-# Okabe and Ito's palette, which people with colour vision deficiencies can tell apart; one colour per label.
-COLOURS = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (204, 121, 167),
-    (0, 114, 178),
-    (213, 94, 0),
-)
 KEY, REJECTED, PAPER, INK, PALE = (0, 150, 60), (200, 30, 30), (255, 255, 255), (30, 30, 30), (225, 225, 225)
 MARGIN, LINE, CURVE_HEIGHT, BORDER = 10, 14, 90, 3
 

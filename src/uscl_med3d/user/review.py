@@ -13,12 +13,13 @@ import pandas as pd
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic, load_volume, read_json
 from uscl_med3d.core.plan import Plan
+from uscl_med3d.data.annotations.palette import label_colours
 from uscl_med3d.data.clips import hash_clip, open_clip
 from uscl_med3d.data.cohort import CohortRow, read_cohort
 from uscl_med3d.data.resample import Grid
-from uscl_med3d.pseudolabel.review import COLOURS
 
 IGNORE = 255
+UNUSED = (128, 128, 128)
 FRAMES, LABELS = "frames", "labels"  # folders below the one that is asked for
 
 
@@ -152,8 +153,8 @@ def _read_sidecar(results: Path, sweep: str) -> dict[str, Any]:
 
 def _list_flagged(results: Path, sweep: str) -> list[int]:
     """Positions along d of the frames that the gate rejected."""
-    table = pd.read_csv(results / "pseudolabels/frames.csv")
-    rejected = table[(table["sweep"].astype(str) == sweep) & ~table["accepted"].astype(bool)]
+    table = pd.read_csv(results / "pseudolabels/frames.csv", dtype={"sweep": str, "patient": str})
+    rejected = table[(table["sweep"] == sweep) & ~table["accepted"].astype(bool)]
     return sorted({int(index) for index in rejected["frame"]})
 
 
@@ -220,8 +221,6 @@ def _write_images(
 
 
 def _palette(classes: Mapping[str, int]) -> list[int]:
-    """256 colours: black background, the review sheet's colours, white for "not annotated", grey for the rest."""
-    colours = [(0, 0, 0)] + [(128, 128, 128)] * 254 + [(255, 255, 255)]
-    for value in classes.values():
-        colours[value] = COLOURS[(value - 1) % len(COLOURS)]
-    return [part for colour in colours for part in colour]
+    """256 colours: those of labels (`data.annotations.palette`), grey for values that no class has."""
+    known = label_colours(classes)
+    return [part for value in range(256) for part in known.get(value, UNUSED)]

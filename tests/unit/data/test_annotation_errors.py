@@ -262,8 +262,8 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str]] = {
         "CVAT XML",
     ),
     # NIfTI
-    "NIfTI: no NIfTI": (text("keys.nii.gz", "hello"), "not readable as NIfTI", "label map"),
-    "NIfTI: cut": (truncated(nii(LIVER), 60), "not readable as NIfTI", "label map"),
+    "NIfTI: no NIfTI": (text("keys.nii.gz", "hello"), "not readable as an image volume", "label map"),
+    "NIfTI: cut": (truncated(nii(LIVER), 60), "not readable as an image volume", "label map"),
     "NIfTI: another grid": (nii(np.zeros((5, 4, 6), np.uint8)), "6 x 4 x 5", "6 x 5 x 4"),
     "NIfTI: fractions": (nii(LIVER * np.float32(0.5)), "no labels", "whole numbers"),
     "NIfTI: NaN": (nii(np.full((4, 5, 6), np.nan, np.float32)), "no labels", "whole numbers"),
@@ -271,8 +271,8 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "NIfTI: negative": (nii(-LIVER.astype(np.int16)), "-3 to 0", "0 to 255"),
     "NIfTI: empty": (nii(LIVER * 0), "no annotated frame", "NIfTI label map"),
     # 3D Slicer
-    "Slicer: no NRRD": (text("keys.seg.nrrd", "hello"), "not readable as NRRD", "seg.nrrd"),
-    "Slicer: cut": (truncated(slicer(LIVER), 305), "not readable as NRRD", "seg.nrrd"),
+    "Slicer: no NRRD": (text("keys.seg.nrrd", "hello"), "not readable as an image volume", "seg.nrrd"),
+    "Slicer: cut": (truncated(slicer(LIVER), 305), "header readable, pixel data not", "seg.nrrd"),
     "Slicer: huge": (text("keys.seg.nrrd", HUGE), "90000 x 90000 x 90000", "6 x 5 x 4"),
     "Slicer: another grid": (slicer(LIVER[:3]), "6 x 5 x 3", "6 x 5 x 4"),
     "Slicer: offset outside": (

@@ -99,8 +99,8 @@ CASES: dict[str, tuple[Callable[[Cohort], object], str, str, str]] = {
     "reference on another grid": (
         save_reference(np.zeros((9, 64, 80), np.uint8)),
         "truth.nii.gz",
-        "(9, 64, 80)",
-        "(10, 64, 80)",
+        "80 x 64 x 9",
+        "80 x 64 x 10",
     ),
     "reference with unknown labels": (
         save_reference(np.full((10, 64, 80), 77, np.uint8)),

@@ -16,13 +16,16 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
 from uscl_med3d.data.annotations import coco, cvat, labelme, nifti, png, seg_nrrd
 from uscl_med3d.data.annotations.base import IGNORE, Canvas
+from uscl_med3d.data.annotations.naming import split_name
+from uscl_med3d.data.annotations.nifti import read_label_map
 
 FORMATS: tuple[ModuleType, ...] = (png, nifti, coco, labelme, cvat, seg_nrrd)
-BY_SUFFIX = {".nii": nifti, ".nii.gz": nifti, ".seg.nrrd": seg_nrrd, ".xml": cvat}
+# In this order: a segmentation of 3D Slicer is an NRRD file, too.
+BY_SUFFIX = {".seg.nrrd": seg_nrrd, **dict.fromkeys(nifti.SUFFIXES, nifti), ".xml": cvat}
 
 __all__ = [
-    "FORMATS", "IGNORE", "Canvas", "check_labels", "choose_format", "file_of", "label_values",
-    "read_annotations",
+    "FORMATS", "IGNORE", "Canvas", "by_order", "check_labels", "choose_format", "file_of", "label_values",
+    "read_annotations", "read_label_map",
 ]  # fmt: skip
 
 
@@ -68,6 +71,14 @@ def read_annotations(path: str | Path, canvas: Canvas) -> dict[int, np.ndarray]:
             remedy="annotate a frame that shows a structure, or leave key_frames empty in cohort.csv",
         )
     return dict(sorted(masks.items()))
+
+
+def by_order(path: Path) -> bool:
+    """Whether a file or folder names no clip at all: label images and label maps belong to whatever names them."""
+    if path.is_dir():
+        prefixed = any(split_name(png.prefix_of_file(file)) for file in path.glob("*.png"))
+        return not labelme.list_files(path) and not prefixed
+    return path.name.lower().endswith((*nifti.SUFFIXES, ".png"))
 
 
 def file_of(path: Path, frame: int) -> Path:

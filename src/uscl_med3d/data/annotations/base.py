@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.data.annotations.naming import ClipNames, split_name
+from uscl_med3d.data.clips.base import Note
 
 IGNORE = 255  # "not annotated"
 # "frame_0012", "S01_frame_12", "frame000012", "0012"; nothing else says which number is the frame.
-FRAME_NAME = re.compile(r"(?:.*frame[_\- ]?)?(\d{1,9})", re.IGNORECASE)
+FRAME_NAME = re.compile(r"(?:(.*)frame[_\- ]?)?(\d{1,9})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """The clip that annotations belong to, and the classes they may show (name -> label value)."""
+    """The clip that annotations belong to, and the classes they may show (name -> label value).
+
+    Attributes:
+        affine: (4, 4) voxel (column, row, frame) -> RAS millimetres of the clip; None where it states no place.
+        clip: names of the clip; None where nothing is known of it.
+        notes: what the readers assumed is added here.
+    """
 
     frames: int
     height: int
     width: int
     classes: Mapping[str, int]
+    affine: np.ndarray | None = None
+    clip: ClipNames | None = None
+    notes: list[Note] = field(default_factory=list)
+
+    def say(self, text: str, changes_results: bool = True) -> None:
+        """Add a note, once."""
+        note = Note(text, changes_results)
+        if note not in self.notes:
+            self.notes.append(note)
 
 
 @dataclass(frozen=True)
@@ -62,8 +80,11 @@ def match_classes(names: Iterable[str], classes: Mapping[str, int], file: Path) 
     return {name: known[_plain(name)] for name in names}
 
 
-def frame_of(name: Any, canvas: Canvas, file: Path) -> int:
-    """The frame (from 0) that a file name stands for; folders in front are dropped, never opened."""
+def read_name(name: Any, file: Path) -> tuple[int, tuple[str, ...], str]:
+    """The frame (from 0) that a file name stands for, the names of its clip, and how to show those.
+
+    Folders in front of the name are never opened.
+    """
     text = str(name).replace("\\", "/")
     if ".." in text.split("/") or text.startswith("/") or ":" in text:
         raise InputError(
@@ -72,8 +93,8 @@ def frame_of(name: Any, canvas: Canvas, file: Path) -> int:
             expected="file names like frame_0012.png",
             remedy="export the annotations again with plain file names",
         )
-    stem = text.rsplit("/", 1)[-1].split(".")[0]
-    match = FRAME_NAME.fullmatch(stem)
+    folder, _, last = text.rpartition("/")
+    match = FRAME_NAME.fullmatch(last.split(".")[0])
     if match is None:
         raise InputError(
             file=file,
@@ -81,7 +102,9 @@ def frame_of(name: Any, canvas: Canvas, file: Path) -> int:
             expected="names like frame_0012.png (frame 12, from 0)",
             remedy="name the exported frames after their number before annotating them",
         )
-    return check_frame(int(match.group(1)), canvas, file)
+    prefix = match[1] or ""
+    shown = "/".join(part for part in (folder, prefix.strip("_- ")) if part)
+    return int(match[2]), (*split_name(folder), *split_name(prefix)), shown
 
 
 def check_frame(frame: int, canvas: Canvas, file: Path) -> int:
@@ -107,6 +130,22 @@ def check_size(height: Any, width: Any, canvas: Canvas, file: Path) -> None:
         )
 
 
+def read_binary(masks: dict[int, np.ndarray], canvas: Canvas, file: Path) -> dict[int, np.ndarray]:
+    """Masks of 0 and 255 alone as masks of the one class that there is.
+
+    Many tools write "object" as 255, which is "not annotated" here; with a single class and no frame of 255 throughout there
+    is nothing else that it can mean. Other masks are returned as they are.
+    """
+    if len(canvas.classes) != 1 or not masks:
+        return masks
+    values = set().union(*(np.unique(mask).tolist() for mask in masks.values()))
+    if values != {0, IGNORE} or any((mask == IGNORE).all() for mask in masks.values()):
+        return masks
+    ((name, value),) = canvas.classes.items()
+    canvas.say(f"{file.name} holds 0 and 255 alone: 255 is taken as {name}, the only class")
+    return {frame: np.where(mask == IGNORE, value, mask).astype(np.uint8) for frame, mask in masks.items()}
+
+
 def refuse_shape(kind: Any, known: str, file: Path) -> InputError:
     """The error for a kind of shape that has no outline of the structure."""
     return InputError(
@@ -115,6 +154,15 @@ def refuse_shape(kind: Any, known: str, file: Path) -> InputError:
         expected=f"{known}: an outline of the structure",
         remedy="draw the structure with one of these tools, or delete the shape",
     )
+
+
+@contextmanager
+def expecting(expected: str) -> Iterator[None]:
+    """What a reader of volumes refuses, as the error of an annotation: with what was expected of it."""
+    try:
+        yield
+    except InputError as error:
+        raise damaged(Path(error.file), error.found, expected) from error
 
 
 def damaged(file: Path, found: str, expected: str) -> InputError:

@@ -1,7 +1,7 @@
 """Key frames as LabelMe JSON: one file per frame, frame_0012.json, alone or in a folder.
 
-Every file is a key frame, also one without shapes: nothing of any class is seen there. Images beside the files are
-not looked at.
+Every file is a key frame, also one without shapes: nothing of any class is seen there. The prefix of a file, and the folder
+and prefix of its image, say the clip. Images beside the files are not looked at.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ from typing import Any
 import numpy as np
 
 from uscl_med3d.core.io import read_json
-from uscl_med3d.data.annotations.base import Canvas, Shape, check_size, damaged, frame_of, paint, refuse_shape
+from uscl_med3d.data.annotations.base import (
+    FRAME_NAME,
+    Canvas,
+    Shape,
+    check_frame,
+    check_size,
+    damaged,
+    paint,
+    read_name,
+    refuse_shape,
+)
+from uscl_med3d.data.annotations.naming import choose_group, split_name
 from uscl_med3d.data.annotations.raster import polygon_area
 
 EXPECTED = "LabelMe JSON files, one per frame (frame_0012.json, or a folder of them)"
@@ -24,12 +35,22 @@ KINDS = "polygon or mask"
 
 def read(path: Path, canvas: Canvas) -> dict[int, np.ndarray]:
     """Frame index -> label map uint8 (h, w). Raises `InputError`."""
-    masks: dict[int, np.ndarray] = {}
+    found: dict[tuple[str, ...], dict[int, tuple[Path, Any]]] = {}
+    shown: dict[tuple[str, ...], str] = {}
     for file in list_files(path):
-        frame = frame_of(file.name, canvas, file)
-        if frame in masks:
+        content = _read_content(file)
+        frame, names, text = _read_names(file, content)
+        group = found.setdefault(names, {})
+        if frame in group:
             raise damaged(file, f"a second file of frame {frame}", "one file per frame")
-        painted = paint(_read_shapes(file, frame, canvas), canvas, file)
+        group[frame] = file, content
+        shown[names] = text or "(no name)"
+    if not found:
+        return {}
+    masks: dict[int, np.ndarray] = {}
+    for frame, (file, content) in found[choose_group(shown, canvas.clip, path)].items():
+        check_frame(frame, canvas, file)
+        painted = paint(_read_shapes(file, content, frame, canvas), canvas, file)
         masks[frame] = painted.get(frame, np.zeros((canvas.height, canvas.width), np.uint8))
     return masks
 
@@ -50,10 +71,27 @@ def file_of(path: Path, frame: int) -> Path:
     return path
 
 
-def _read_shapes(file: Path, frame: int, canvas: Canvas) -> list[Shape]:
+def _read_content(file: Path) -> Any:
     content = read_json(file)
     if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
         raise damaged(file, "no list shapes", "a LabelMe file with imageHeight, imageWidth and shapes")
+    return content
+
+
+def _read_names(file: Path, content: Any) -> tuple[int, tuple[str, ...], str]:
+    """Frame and clip by the names of the file and of the image that was drawn on."""
+    frame, names, shown = read_name(file.name, file)
+    folder, _, last = str(content.get("imagePath") or "").replace("\\", "/").rpartition("/")
+    match = FRAME_NAME.fullmatch(last.split(".")[0])
+    if match is not None and int(match[2]) != frame:
+        raise damaged(file, f"a file of frame {frame} drawn on {last!r:.80}", "one number in both names")
+    # Of the folders only the last can name the clip; the others are those of somebody's disk.
+    image = (*split_name(folder.rpartition("/")[2]), *(split_name(match[1] or "") if match else ()))
+    more = tuple(name for name in image if name not in names)
+    return frame, (*names, *more), "/".join(dict.fromkeys(part for part in (*more, shown) if part))
+
+
+def _read_shapes(file: Path, content: Any, frame: int, canvas: Canvas) -> list[Shape]:
     check_size(content["imageHeight"], content["imageWidth"], canvas, file)
     shapes = []
     for shape in content["shapes"]:

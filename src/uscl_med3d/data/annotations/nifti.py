@@ -1,54 +1,70 @@
-"""Key frames as a NIfTI label map on the clip's grid: (x, y, z) = (column, row, frame), values as in `classes`.
+"""Key frames as a label map of the clip, values as in `classes`: NIfTI, NRRD or MetaImage.
 
-Frames with a labelled pixel are key frames. An empty frame says nothing, except in a map that uses 255 (not
+Where both have an affine, it says which voxel is which pixel of which frame; else (x, y, z) = (column, row, frame) as
+stored. Frames with a labelled pixel are key frames. An empty frame says nothing, except in a map that uses 255 (not
 annotated): there every frame that is not 255 throughout is a key frame, so that one without any structure can be told.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.annotations.base import IGNORE, Canvas, damaged
+from uscl_med3d.core.io import check_packing, list_data_files
+from uscl_med3d.data.annotations.base import IGNORE, Canvas, damaged, expecting, read_binary
+from uscl_med3d.data.annotations.geometry import place, put
+from uscl_med3d.data.volumes import NIFTI, read_header
 
-EXPECTED = "a NIfTI label map (*.nii.gz, *.nii)"
+EXPECTED = "a NIfTI label map (*.nii.gz, *.nii; also *.nrrd, *.mha)"
+SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
 def read(path: Path, canvas: Canvas) -> dict[int, np.ndarray]:
     """Frame index -> label map uint8 (h, w). Raises `InputError`."""
-    import nibabel
+    labels = read_label_map(path, canvas)
+    empty = IGNORE if (labels == IGNORE).any() else 0
+    annotated = (labels != empty).any(axis=(1, 2))
+    found = {int(frame): np.ascontiguousarray(labels[frame]) for frame in np.flatnonzero(annotated)}
+    return read_binary(found, canvas, path)
 
+
+def read_label_map(path: Path, canvas: Canvas) -> np.ndarray:
+    """Labels uint8 (frames, rows, columns) on the clip's grid. Raises `InputError`."""
+    if not path.name.lower().endswith(NIFTI):
+        for name in list_data_files(path):
+            if name != "LOCAL" and (".." in name or name.startswith(("/", "\\")) or ":" in name):
+                raise damaged(
+                    path, f"a header that names {name!r:.100}", "voxels in the file itself or beside it"
+                )
+    with expecting(EXPECTED):
+        header = read_header(path)
+    whole = (canvas.width, canvas.height, canvas.frames)
     expected = f"{canvas.width} x {canvas.height} x {canvas.frames} (columns, rows, frames), the clip's grid"
-    try:
-        volume: Any = nibabel.load(path)
-        shape = volume.shape
-        while len(shape) > 3 and shape[-1] == 1:
-            shape = shape[:-1]
-        if shape != (canvas.width, canvas.height, canvas.frames):  # before anything is unpacked
-            raise damaged(path, " x ".join(map(str, shape)), expected)
-        array = np.asanyarray(volume.dataobj).reshape(shape)
-    except InputError:
-        raise
-    except Exception as error:  # each damage has an exception of its own in nibabel, gzip and zlib
-        raise damaged(path, f"not readable as NIfTI ({type(error).__name__})", "a NIfTI label map") from error
-    return split_frames(array.transpose(2, 1, 0), path)
+    if len(header.shape) != 3 or header.components != 1:
+        found = f"{' x '.join(map(str, header.stored_shape))} voxels of {header.components} component(s)"
+        raise damaged(path, found, expected)
+    placement = place(header.affine, header.shape, canvas, path)
+    if placement is None and header.shape != whole:  # before anything is unpacked
+        raise damaged(path, " x ".join(map(str, header.shape)), expected)
+    check_packing(path, int(np.prod(header.shape, dtype=float)))
+    with expecting(EXPECTED):
+        array = header.read()
+    labels = _to_labels(array, path)
+    if placement is None:
+        return labels
+    return put(labels, placement, IGNORE if (labels == IGNORE).any() else 0, canvas, path)
 
 
-def split_frames(array: np.ndarray, path: Path) -> dict[int, np.ndarray]:
-    """Annotated frames of a label map (frames, rows, columns) of any type of number."""
-    if array.dtype.kind not in "iuf" or not np.isfinite(array).all() or (array != np.rint(array)).any():
+def _to_labels(array: np.ndarray, path: Path) -> np.ndarray:
+    """Numbers of any type as uint8. Raises `InputError` for what are no labels."""
+    if array.dtype.kind not in "iufb" or not np.isfinite(array).all() or (array != np.rint(array)).any():
         raise damaged(path, f"values that are no labels ({array.dtype})", "whole numbers")
     if array.min() < 0 or array.max() > 255:
         raise damaged(
             path, f"label values from {array.min():g} to {array.max():g}", "label values of 0 to 255"
         )
-    labels = array.astype(np.uint8)
-    empty = IGNORE if (labels == IGNORE).any() else 0
-    annotated = (labels != empty).any(axis=(1, 2))
-    return {int(frame): np.ascontiguousarray(labels[frame]) for frame in np.flatnonzero(annotated)}
+    return array.astype(np.uint8)
 
 
 def file_of(path: Path, frame: int) -> Path:

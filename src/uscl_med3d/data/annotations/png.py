@@ -1,5 +1,8 @@
-"""Key frames as a folder of 8-bit label images, named after their frames (counted from 0) as tools write them:
-frame_0012.png, Frame_12.PNG, 0012.png, S001_frame_0012.png.
+"""Key frames as a folder of label images, named after their frames (counted from 0) as tools write them:
+frame_0012.png, Frame_12.PNG, 0012.png, S001_frame_0012.png, whose prefix says the clip.
+
+Of a grey image the values are the labels. Of an indexed one the colours are, where they are those that `review` writes
+(`palette`): drawing programs renumber indices. Indices count where the palette says nothing, that is a ramp of greys.
 """
 
 from __future__ import annotations
@@ -9,37 +12,45 @@ from pathlib import Path
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.annotations.base import FRAME_NAME, Canvas
+from uscl_med3d.data.annotations.base import FRAME_NAME, Canvas, read_binary
+from uscl_med3d.data.annotations.naming import choose_group, split_name
+from uscl_med3d.data.annotations.palette import read_indexed
 
 EXPECTED = "a folder of label images frame_0012.png"
 LOSSY = (".jpg", ".jpeg", ".webp")
+BIT_DEPTH = 24  # byte of the header that says the bits of a sample
 
 
 def read(folder: Path, canvas: Canvas) -> dict[int, np.ndarray]:
     """Frame index -> label map uint8 (h, w), of the size it has. Raises `InputError`."""
-    masks: dict[int, np.ndarray] = {}
+    groups: dict[tuple[str, ...], dict[int, Path]] = {}
+    shown: dict[tuple[str, ...], str] = {}
     for file in sorted(folder.iterdir()):
         if file.name.startswith("."):
             continue
         frame = frame_of_file(file)
         if frame is None:
             raise _refuse_name(file)
-        if frame in masks:
+        names = split_name(prefix_of_file(file))
+        group = groups.setdefault(names, {})
+        shown[names] = prefix_of_file(file).strip("_- ") or "(no name)"
+        if frame in group:
             raise InputError(
                 file=file,
                 found=f"a second mask of frame {frame}",
                 expected="one mask per frame",
                 remedy="remove one of the two",
             )
-        masks[frame] = _read_mask(file)
-    if not masks:
+        group[frame] = file
+    if not groups:
         raise InputError(
             file=folder,
             found="an empty folder",
             expected="label images frame_0012.png",
             remedy="put the masks there, or leave key_frames empty in cohort.csv",
         )
-    return masks
+    own = groups[choose_group(shown, canvas.clip, folder)]
+    return read_binary({frame: _read_mask(file, canvas) for frame, file in own.items()}, canvas, folder)
 
 
 def file_of(folder: Path, frame: int) -> Path:
@@ -53,7 +64,13 @@ def file_of(folder: Path, frame: int) -> Path:
 def frame_of_file(file: Path) -> int | None:
     """The frame that a label image's name stands for; None for another name or kind of file."""
     match = FRAME_NAME.fullmatch(file.stem) if file.suffix.lower() == ".png" else None
-    return None if match is None else int(match.groups()[-1])
+    return None if match is None else int(match[2])
+
+
+def prefix_of_file(file: Path) -> str:
+    """What a label image's name has in front of its frame; it may name the clip."""
+    match = FRAME_NAME.fullmatch(file.stem)
+    return (match[1] or "") if match else ""
 
 
 def _refuse_name(file: Path) -> InputError:
@@ -72,12 +89,14 @@ def _refuse_name(file: Path) -> InputError:
     )
 
 
-def _read_mask(file: Path) -> np.ndarray:
+def _read_mask(file: Path, canvas: Canvas) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(file, formats=["PNG"]) as image:
             mode, mask = image.mode, np.array(image)
+            palette = image.getpalette("RGB") if mode == "P" else None
+        bits = file.read_bytes()[BIT_DEPTH]
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(
             file=file,
@@ -85,11 +104,16 @@ def _read_mask(file: Path) -> np.ndarray:
             expected="an 8-bit PNG label image",
             remedy="export the mask again",
         ) from error
-    if mode not in ("L", "P"):  # of a palette image the indices are the labels
+    if mode == "P":
+        return read_indexed(mask, palette or [], canvas.classes, file)
+    if mode == "1":
+        return np.where(mask, 255, 0).astype(np.uint8)
+    if mode != "L":
         raise InputError(
             file=file,
             found=f"a PNG of mode {mode}",
             expected="an 8-bit grey or palette PNG, pixel value = label",
             remedy="export label values, not colours or an overlay",
         )
-    return mask
+    # Grey values of 2 and 4 bits come spread over 0..255: 3 of 2 bits would read as 255.
+    return mask // (255 // (2**bits - 1)) if bits < 8 else mask

@@ -1,19 +1,24 @@
 """Key frames as a 3D Slicer segmentation (.seg.nrrd) of the clip: i, j, k = column, row, frame.
 
-Segments are matched to classes by their names; each has a layer and a value in it. A file may hold only the part of
-the clip that is segmented; its offset says where. Frames with a segment are key frames; an empty frame says nothing.
+Segments are matched to classes by their names; each has a layer and a value in it. Where the clip has an affine, that of
+the segmentation says which voxel is which; else a file may hold a part of the clip, and its offset says where. Frames
+with a segment are key frames; an empty frame says nothing.
 Source: Slicer's developer guide, modules/segmentations.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from uscl_med3d.data.annotations.base import Canvas, Shape, damaged, paint
+from uscl_med3d.data.annotations.base import Canvas, Shape, damaged, expecting, paint
+from uscl_med3d.data.annotations.geometry import AS_IT_IS, place, put
+from uscl_med3d.data.volumes import read_header
 
 EXPECTED = "a 3D Slicer segmentation (*.seg.nrrd)"
 SEGMENT = re.compile(r"Segment(\d{1,4})_(Name|LabelValue|Layer)")
@@ -22,28 +27,23 @@ OFFSET = "Segmentation_ReferenceImageExtentOffset"
 
 def read(path: Path, canvas: Canvas) -> dict[int, np.ndarray]:
     """Frame index -> label map uint8 (h, w). Raises `InputError`."""
-    import SimpleITK
-
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO("NrrdImageIO")
-    try:
-        reader.ReadImageInformation()
-        facts = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
-        _check_extent(reader.GetSize(), facts, canvas, path)  # before anything is unpacked
-        segments = _list_segments(facts, reader.GetNumberOfComponents(), path)
-        array = SimpleITK.GetArrayFromImage(reader.Execute())
-    except RuntimeError as error:
-        raise damaged(path, "not readable as NRRD", EXPECTED) from error
+    with expecting(EXPECTED):
+        header = read_header(path)
+    if len(header.shape) != 3:
+        raise damaged(path, f"{len(header.shape)} axes", "3 axes (columns, rows, frames)")
+    placement = place(header.affine, header.shape, canvas, path)
+    if placement is None:  # before anything is unpacked
+        _check_extent(header.shape, header.fields, canvas, path)
+        i, j, k = _read_offset(header.fields, path)
+        placement = replace(AS_IT_IS, start=(i, j, k))
+    segments = _list_segments(dict(header.fields), header.components, path)
+    with expecting(EXPECTED):
+        array = header.read()
     layers = array[..., None] if array.ndim == 3 else array
-    i, j, first = _read_offset(facts, path)
     shapes = []
     for name, layer, value in segments:
-        area = layers[..., layer] == value
-        for k in np.flatnonzero(area.any(axis=(1, 2))):
-            whole = np.zeros((canvas.height, canvas.width), bool)
-            whole[j : j + area.shape[1], i : i + area.shape[2]] = area[k]
-            shapes.append(Shape(int(k) + first, name, whole))
+        whole = put(layers[..., layer] == value, placement, 0, canvas, path)
+        shapes += [Shape(int(k), name, whole[k]) for k in np.flatnonzero(whole.any(axis=(1, 2)))]
     return paint(shapes, canvas, path)
 
 
@@ -52,7 +52,7 @@ def file_of(path: Path, frame: int) -> Path:
     return path
 
 
-def _read_offset(facts: dict[str, str], path: Path) -> tuple[int, int, int]:
+def _read_offset(facts: Mapping[str, str], path: Path) -> tuple[int, int, int]:
     try:
         i, j, k = (int(number) for number in facts.get(OFFSET, "0 0 0").split())
     except ValueError as error:
@@ -60,7 +60,7 @@ def _read_offset(facts: dict[str, str], path: Path) -> tuple[int, int, int]:
     return i, j, k
 
 
-def _check_extent(size: tuple[int, ...], facts: dict[str, str], canvas: Canvas, path: Path) -> None:
+def _check_extent(size: tuple[int, ...], facts: Mapping[str, str], canvas: Canvas, path: Path) -> None:
     whole = (canvas.width, canvas.height, canvas.frames)
     offset = _read_offset(facts, path)
     inside = len(size) == 3 and all(

@@ -17,6 +17,7 @@ from uscl_med3d.core.io import atomic, save_volume, write_csv
 from uscl_med3d.data.cohort import OPTIONAL, REQUIRED
 from uscl_med3d.data.public import camus, segthy, tdsc_abus
 from uscl_med3d.data.public.base import PublicSet, Recording
+from uscl_med3d.data.volumes import read_header
 
 LAYOUTS: dict[str, PublicSet] = {"tdsc_abus": tdsc_abus, "camus": camus, "segthy": segthy}
 NOT_ANNOTATED = 255
@@ -86,9 +87,11 @@ def _write_labels(
         chosen = np.unique(np.rint(np.linspace(shown[0], shown[-1], count)).astype(int))
     annotated = np.full(reference.shape, NOT_ANNOTATED, np.uint8)
     annotated[chosen] = reference[chosen]
-    save_volume(place / "reference" / f"{recording.sweep}.nii.gz", reference, spacing_mm)
+    # With the place that the published map has: ingest brings it to the clip by both.
+    affine = read_header(recording.label).affine
+    save_volume(place / "reference" / f"{recording.sweep}.nii.gz", reference, spacing_mm, affine)
     if shown.size:
-        save_volume(place / _key_frames_of(recording), annotated, spacing_mm)
+        save_volume(place / _key_frames_of(recording), annotated, spacing_mm, affine)
     return spacing_mm
 
 
