@@ -1,13 +1,17 @@
-"""`serve`: other viewers as clients."""
+"""`view`: a page to click in. `serve`: other viewers as clients."""
 
 from __future__ import annotations
 
+import copy
+import webbrowser
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import typer
 
-from uscl_med3d.cli.app import CLIPS, DEFAULT_SCALE, Base, Scale, Vcl, Weights, app
+from uscl_med3d.cli.app import CLIPS, DEFAULT_SCALE, Base, Scale, Vcl, Weights, WholeFrame, app
+from uscl_med3d.cli.words import parse_spacing
 from uscl_med3d.core.errors import InputError
 
 Host = Annotated[str, typer.Option(help="Address to listen on. Other than this computer's own: needs --key.")]
@@ -18,6 +22,14 @@ Device = Annotated[
     Literal["cpu", "cuda"] | None, typer.Option(help="Default: as the run's parameters, else cpu.")
 ]
 
+VIEW_EXAMPLES = """Examples
+
+uscl-med3d view sweep.mp4
+
+uscl-med3d view sweep.nii.gz -o liver.nii.gz --key-frames my_cohort/key_frames/sweep
+
+uscl-med3d view my_cohort/cohort.csv --scale mine
+"""
 SERVE_EXAMPLES = """Examples
 
 uscl-med3d serve
@@ -55,6 +67,76 @@ def serve(
             "In 3D Slicer or napari: nnInteractive, remote server, this address and key. Ctrl+C ends it.",
             flush=True,
         )
+
+    server.run(guarded, listener, say)
+
+
+@app.command(rich_help_panel=CLIPS, epilog=VIEW_EXAMPLES)
+def view(
+    input: Annotated[
+        Path, typer.Argument(help="Whatever `segment` takes; or a cohort table (.csv), to step through.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Mask; of a cohort: folder.", show_default="NAME_mask.nii.gz"),
+    ] = None,
+    session: Annotated[
+        Path | None, typer.Option(help="File that keeps the work.", show_default="beside the mask")
+    ] = None,
+    key_frames: Annotated[
+        Path | None,
+        typer.Option(help="Folder of key frames.", show_default="NAME_key_frames beside the mask"),
+    ] = None,
+    spacing_mm: Annotated[
+        str | None,
+        typer.Option(metavar="ROW,COL", parser=parse_spacing, help="Pixel size, where the file lacks it."),
+    ] = None,
+    whole_frame: WholeFrame = False,
+    weights: Weights = None,
+    base: Base = None,
+    vcl: Vcl = None,
+    scale: Scale = DEFAULT_SCALE,
+    device: Device = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
+    key: Key = None,
+    host: Host = "127.0.0.1",
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+) -> None:
+    """Open a page to click in: masks as `segment` writes them, key frames for a cohort, undo without limit."""
+    server = _need_view()
+    from uscl_med3d.user.model_list import list_models
+    from uscl_med3d.view import items
+    from uscl_med3d.view.desk import Desk
+
+    server.check_host(host, key)
+    is_cohort = input.suffix.lower() == ".csv"
+    spacing: Any = spacing_mm  # parse_spacing made it numbers
+    listed = (
+        items.of_cohort(input, output, scale)
+        if is_cohort
+        else items.one_file(input, output, session, key_frames, spacing)
+    )
+    listener = server.bind(host, port)
+    segmenter = _load(weights, base, vcl, scale, device)
+    names = [model.name for model in list_models(scale) if model.segments]
+    server.use_all_cores()
+
+    def load(name: str) -> Any:
+        if name == segmenter.choice.name:
+            return copy.copy(segmenter)  # the same network
+        return _load(name, None, None, scale, device)
+
+    desk = Desk(listed, segmenter, names, load, whole_frame)
+    guarded, key_in_use = server.make_page_app(desk, listener, host, key)
+    address = f"http://{host}:{listener.getsockname()[1]}/#key={quote(key_in_use)}"
+
+    def say() -> None:
+        print(f"model: {segmenter.describe()}\npage: {address}")
+        print(
+            f"mask: {listed[0].output.parent if is_cohort else listed[0].output}. Ctrl+C ends it.", flush=True
+        )
+        if browser:
+            webbrowser.open(address)
 
     server.run(guarded, listener, say)
 

@@ -56,8 +56,8 @@ def export_review(results: Path, sweep: str, frames: Sequence[int] | None, out: 
     held_out = {entry["index"] for entry in sidecar["key_frames"] if entry["role"] == "held_out"}
     skipped: list[int] = []
     if frames is None:
-        flagged = _list_flagged(results, sweep)
-        middles = {index: _middle_frame(index, grid, sidecar["source_shape"][0]) for index in flagged}
+        flagged = list_flagged(results, sweep)
+        middles = {index: middle_frame(index, grid, sidecar["source_shape"][0]) for index in flagged}
         skipped = [frame for index, frame in middles.items() if index in held_out]
         chosen = [frame for index, frame in middles.items() if index not in held_out]
     else:
@@ -151,14 +151,14 @@ def _read_sidecar(results: Path, sweep: str) -> dict[str, Any]:
     return sidecar
 
 
-def _list_flagged(results: Path, sweep: str) -> list[int]:
+def list_flagged(results: Path, sweep: str) -> list[int]:
     """Positions along d of the frames that the gate rejected."""
     table = pd.read_csv(results / "pseudolabels/frames.csv", dtype={"sweep": str, "patient": str})
     rejected = table[(table["sweep"] == sweep) & ~table["accepted"].astype(bool)]
     return sorted({int(index) for index in rejected["frame"]})
 
 
-def _middle_frame(index: int, grid: Grid, frames: int) -> int:
+def middle_frame(index: int, grid: Grid, frames: int) -> int:
     return min(int((index + 0.5) * grid.frame_step), frames - 1)
 
 
@@ -207,20 +207,20 @@ def _write_images(
             expected=f"SHA-256 {sidecar['source_sha256']}",
             remedy="restore the clip, or run the pipeline again",
         )
-    palette = _palette(classes)
+    colours = palette(classes)
     for number, frame in enumerate(clip.frames()):
         if number not in chosen:
             continue
         name = f"frame_{number:04d}.png"
         label = label_on_clip(proposed[grid.index_of(number)], grid, frame.shape)
         drawn = Image.fromarray(label, mode="L")
-        drawn.putpalette(palette)
+        drawn.putpalette(colours)
         for image, folder in ((Image.fromarray(frame), FRAMES), (drawn, LABELS)):
             with atomic(out / folder / name) as temporary:
                 image.save(temporary, format="PNG")
 
 
-def _palette(classes: Mapping[str, int]) -> list[int]:
+def palette(classes: Mapping[str, int]) -> list[int]:
     """256 colours: those of labels (`data.annotations.palette`), grey for values that no class has."""
     known = label_colours(classes)
     return [part for value in range(256) for part in known.get(value, UNUSED)]

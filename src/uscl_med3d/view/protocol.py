@@ -13,16 +13,14 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 
 from uscl_med3d import __version__
-from uscl_med3d.core.errors import InputError
 from uscl_med3d.user.segmenter import Segmenter
 from uscl_med3d.view import leases
+from uscl_med3d.view.errors import add_handlers
 from uscl_med3d.view.leases import Lease, Leases
-from uscl_med3d.view.packing import TooLarge, pack, unpack
+from uscl_med3d.view.packing import pack, unpack
 from uscl_med3d.view.work import Work
 
 ARRAY_PATHS = ("/set_image", "/add_initial_seg_interaction")
@@ -119,7 +117,7 @@ class Protocol:
     def build(self) -> FastAPI:
         """The application."""
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-        _add_handlers(app)
+        add_handlers(app)
         for path in ("healthz", "capabilities", "lease_status"):
             app.add_api_route(f"/{path}", getattr(self, path), methods=["GET"])
         for path in _POSTS:
@@ -246,24 +244,3 @@ def _answer(work: Work, ran: bool) -> Response:
         meta |= {"bbox": [list(ends) for ends in change.box], "shape": list(mask.shape)}
         body = pack(mask)
     return Response(body, media_type=_OCTETS, headers={"X-Meta": json.dumps(meta, separators=(",", ":"))})
-
-
-def _add_handlers(app: FastAPI) -> None:
-    """Errors as clients know them; what a client sent never ends a session."""
-
-    def add(kind: type[Exception], status: int, say: Callable[[Any], str], **headers: str) -> None:
-        @app.exception_handler(kind)
-        async def handle(_: Request, error: Exception) -> JSONResponse:
-            return JSONResponse({"detail": say(error)}, status, headers)
-
-    add(RequestValidationError, 400, lambda error: "; ".join(
-        f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())[:500])  # fmt: skip
-    add(leases.Full, 503, lambda _: "all sessions are taken", **{"Retry-After": "10"})
-    add(
-        leases.Gone,
-        410,
-        lambda _: "this session is over: it was idle too long, or the server was started again",
-    )
-    add(TooLarge, 413, str)
-    add(InputError, 400, lambda error: f"{error.found}; expected {error.expected}")
-    add(ValueError, 400, str)

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.user.segmenter import Segmenter
+from uscl_med3d.view.desk import Desk
+from uscl_med3d.view.page import FILES, Page
 from uscl_med3d.view.protocol import ARRAY_PATHS, Protocol
 from uscl_med3d.view.security import Guard, Rules, check_host, hosts_of, make_key
 
@@ -74,6 +75,19 @@ def make_protocol_app(
     return Guard(protocol.build(), rules), protocol, key
 
 
+def make_page_app(desk: Desk, listener: socket.socket, host: str, key: str | None) -> tuple[Guard, str]:
+    """The guarded application of `view`, and the key that the page's requests carry."""
+    check_host(host, key)
+    key = key or make_key()
+    rules = Rules(
+        key=key,
+        hosts=hosts_of(host, listener.getsockname()[1]),
+        open_paths=frozenset({"/", *(f"/{name}" for name in FILES)}),
+        most_bytes={},
+    )
+    return Guard(Page(desk).build(), rules), key
+
+
 def run(app: Guard | FastAPI, listener: socket.socket, ready: Callable[[], None] | None = None) -> None:
     """Serve until interrupted; `ready` is called once requests are answered."""
     server = _make(app)
@@ -123,6 +137,3 @@ def _call_when_started(server: uvicorn.Server, ready: Callable[[], None]) -> Non
     while not server.started:
         time.sleep(0.02)
     ready()
-
-
-STATIC = Path(__file__).parent / "static"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -100,3 +101,45 @@ def random_method():
 def network(random_method):
     """A segmenter with a network of random weights; no input yet."""
     return Segmenter(make_choice(), copy.copy(random_method))
+
+
+def write_nifti(path, clip, spacing=(0.6, 0.6, 1.2)):
+    import nibabel
+
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = (-20.0, 30.0, 5.0)
+    nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(clip.transpose(2, 1, 0)), affine), path)
+    return path
+
+
+@pytest.fixture
+def make_desk(tmp_path, clip):
+    """A desk with one NIfTI, or with the given items."""
+    from uscl_med3d.view.desk import Desk
+    from uscl_med3d.view.items import one_file
+
+    def make(segmenter, items=None, models=("tiny", "other")):
+        if items is None:
+            source = write_nifti(tmp_path / "clip.nii.gz", clip)
+            items = one_file(source, tmp_path / "mask.nii.gz", None, None, None)
+        return Desk(
+            items, segmenter, models, lambda name: Segmenter(make_choice(name), segmenter.method), False
+        )
+
+    return make
+
+
+@pytest.fixture
+def serve_page():
+    """Serve a desk: its address and key."""
+    from uscl_med3d.view.server import bind, make_page_app, running
+
+    with ExitStack() as stack:
+
+        def serve(desk):
+            listener = bind("127.0.0.1", 0)
+            app, key = make_page_app(desk, listener, "127.0.0.1", None)
+            stack.enter_context(running(app, listener))
+            return f"http://127.0.0.1:{listener.getsockname()[1]}", key
+
+        yield serve
