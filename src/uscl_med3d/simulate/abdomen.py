@@ -37,7 +37,7 @@ class Flank:
     ) -> None:
         self.right = view == "abdomen_right"
         self.size = person.uniform(*build.size)
-        self.body = Body(side, person.uniform(*build.fat_mm), person.uniform(*build.muscle_mm), 3.5)
+        self.body = Body(side, person.uniform(*build.fat_mm), person.uniform(*build.muscle_mm), 7.0)
         self.fluid_share = person.uniform(0.0, 1.0) if has_ascites else None
         self.place_organs(person, side)
         self.place_fluid(side)
@@ -46,7 +46,7 @@ class Flank:
     def place_organs(self, person: np.random.Generator, side: np.random.Generator) -> None:
         """Upper organ and kidney: the kidney lies below and beside it, in a bed that hollows the upper organ."""
         lift = side.uniform(2, 18)  # omentum or fluid in front
-        radii = np.array((86, 36, 76) if self.right else (70, 32, 58))
+        radii = np.array((88, 35, 80) if self.right else (72, 30, 60))
         radii = radii * self.size * side.uniform(0.88, 1.12, 3)
         centre = np.array(
             (-38 if self.right else -26, self.body.wall_mm + radii[1] + lift, side.uniform(-8, 8))
@@ -63,7 +63,7 @@ class Flank:
         cut = centre + radii * (side.uniform(-0.5, 0.2), 0.75, -np.sign(aside) * side.uniform(0.1, 0.5))
         turned = (side.uniform(-20, 20), side.uniform(-60, 60), tilt)
         self.fissure = (cut, np.array((60, 36, 10)) * self.size, turned) if self.right else None
-        kidney = np.array((58, 19, 28)) * self.size * person.uniform(0.9, 1.1) * side.uniform(0.93, 1.08, 3)
+        kidney = np.array((60, 18, 29)) * self.size * person.uniform(0.9, 1.1) * side.uniform(0.93, 1.08, 3)
         turn = (side.uniform(-15, 15), side.uniform(-25, 25), side.uniform(-8, 16))
         towards = np.array((0.72, 0.69, side.uniform(-0.3, 0.3)) if self.right else (0.66, 0.75, 0))
         towards /= np.linalg.norm(towards)
@@ -77,7 +77,7 @@ class Flank:
             kidney * (0.45, 0.75, 0.75),
             turn,
         )
-        self.bumps = [Waves(side, (35, 90), amplitude, 3) for amplitude in (2.6, 1.3, 3.0)]
+        self.bumps = [Waves(side, (35, 90), amplitude, 3) for amplitude in (4.0, 1.6, 3.0)]
         dome = centre + np.array((58, 14, 0) if self.right else (46, 26, 0)) * self.size
         self.dome = (dome, np.array((98, 108, 115)) * (self.size, 1, 1), (0, 0, 0))
 

@@ -21,7 +21,7 @@ class Chest:
 
     def __init__(self, person: np.random.Generator, side: np.random.Generator, build: Build) -> None:
         self.size = person.uniform(*build.size)
-        self.body = Body(side, person.uniform(*build.fat_mm), person.uniform(*build.muscle_mm), 3.0)
+        self.body = Body(side, person.uniform(*build.fat_mm), person.uniform(*build.muscle_mm), 5.0)
         wall = self.body.wall_mm
         self.below = str(side.choice(["liver", "spleen"]))
         self.edge = side.uniform(0, 30)
@@ -31,7 +31,7 @@ class Chest:
             (0, side.uniform(-10, 10), side.uniform(-12, 12)),
         )
         self.place_fluid(person, side)
-        self.bumps = [Waves(side, (30, 80), amplitude, 3) for amplitude in (4.5, 2.5)]
+        self.bumps = [Waves(side, (30, 80), amplitude, 3) for amplitude in (6.0, 2.5)]
         self.vessels = [(self._draw_vessel(side), np.full(4, side.uniform(1.8, 3.6))) for _ in range(3)]
         self.ribs = []
         first = side.uniform(-100, -70)
