@@ -1,4 +1,4 @@
-"""What the site adds to the pages: the command line's reference, and files of the repository that pages link to."""
+"""What the site adds to the pages: the command line's reference, a gallery, and files that pages link to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ROOT / "results/phantom/figures"
 _OUTSIDE = re.compile(r"\]\(\.\./([^)#]+)")
 _COPIES = "repository"
 
@@ -16,6 +17,10 @@ _COPIES = "repository"
 def on_files(files: Files, config: Any) -> Files:
     """Add the generated page, and copies of what pages link to outside docs/."""
     files.append(File.generated(config, "reference_cli.md", content=describe_commands()))
+    figures = sorted(FIGURES.glob("*.png"))
+    files.append(File.generated(config, "gallery.md", content=show_figures(figures)))
+    for figure in figures:
+        files.append(File.generated(config, f"gallery/{figure.name}", abs_src_path=str(figure)))
     linked = {name for file in files.documentation_pages() for name in _OUTSIDE.findall(file.content_string)}
     for name in sorted(linked):
         if (ROOT / name).is_file():
@@ -33,6 +38,20 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return f"[{text}]({_COPIES}/{name}{rest})" if (ROOT / name).is_file() else text
 
     return re.sub(r"\[([^\]]*)\]\(\.\./([^)#]+)(#[^)]*)?\)", point, markdown)
+
+
+def show_figures(figures: list[Path]) -> str:
+    """Every figure of the default scale with its title and caption, as in the report."""
+    from importlib import import_module
+
+    parts = [
+        "# Figures",
+        "Of the committed run of the default scale: simulated sweeps, so no accuracy on patients.",
+    ]
+    for figure in figures:
+        module = import_module(f"uscl_med3d.report.figures.{figure.stem}")
+        parts += [f"## {module.TITLE}", f"![{module.TITLE}](gallery/{figure.name})", module.CAPTION]
+    return "\n\n".join(parts) + "\n"
 
 
 def describe_commands() -> str:

@@ -89,3 +89,5 @@ def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> Non
     commands = (tmp_path / "reference_cli.html").read_text()
     assert all(f"uscl-med3d-{verb}" in commands for verb in ("segment", "demo", "models", "ingest"))
     assert "Segmenter" in (tmp_path / "reference_python.html").read_text()
+    shown = re.findall(r'src="(gallery/[^"]+)"', (tmp_path / "gallery.html").read_text())
+    assert shown and all((tmp_path / name).is_file() for name in shown)
