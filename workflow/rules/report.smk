@@ -1,8 +1,26 @@
 # Tables, figures, claims and the report: from per-case scores, without torch.
 
 
+rule image_use_table:
+    input:
+        params=PLAN.job_file("report"),
+        code=list_sources("uscl_med3d.report.image_use"),
+        image_use=expand(f"{RESULTS}/image_use/{{run}}.parquet", run=PLAN.image_used),
+    output:
+        csv=f"{RESULTS}/image_use.csv",
+        receipt=f"{RESULTS}/receipts/report/image_use.json",
+    log:
+        f"{RESULTS}/logs/image_use_table.log",
+    message:
+        "report: image use"
+    shell:
+        "uscl-med3d image_use_table --params {input.params} --receipt {output.receipt}"
+        " --image-use {input.image_use} --out {output.csv} > {log} 2>&1"
+
+
 rule tables:
     input:
+        image_use=rules.image_use_table.output.csv,
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.tables", "uscl_med3d.report.metrics"),
         scores=expand(rules.evaluate.output.scores, run=PLAN.runs),
@@ -22,7 +40,7 @@ rule tables:
         "report: tables"
     shell:
         "uscl-med3d tables --params {input.params} --receipt {output.receipt}"
-        " --scores {input.scores} --out {params.out} --metrics {output.metrics} > {log} 2>&1"
+        " --scores {input.scores} --image-use {input.image_use} --out {params.out} --metrics {output.metrics} > {log} 2>&1"
 
 
 rule training_cost:
@@ -102,6 +120,7 @@ rule figure:
         splits=rules.ingest.output.splits,
         scores=rules.tables.input.scores,
         curves=PLAN.curves,
+        image_use=rules.image_use_table.output.csv,
     output:
         png=f"{RESULTS}/figures/{{figure}}.png",
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",
@@ -115,7 +134,7 @@ rule figure:
     shell:
         "uscl-med3d figure --params {input.params} --receipt {output.receipt} --name {wildcards.figure}"
         " --inputs {input.folder} --splits {input.splits} --scores {input.scores} --curves {input.curves}"
-        " --out {params.out} > {log} 2>&1"
+        " --image-use {input.image_use} --out {params.out} > {log} 2>&1"
 
 
 rule claims:
@@ -171,6 +190,7 @@ rule html:
         splits=rules.ingest.output.splits,
         failures=rules.ingest.output.failures,
         info=rules.training_cost.input.info,
+        image_use=rules.image_use_table.output.csv,
         receipts=expand(rules.evaluate.output.receipt, run=PLAN.runs),
     output:
         page=f"{RESULTS}/report.html",
@@ -188,7 +208,7 @@ rule html:
         " --tables {input.tables} --figures {params.figures}"
         " --claims {input.claims} --pseudolabels {input.folder}/pseudolabels --gate {input.gate}"
         " --splits {input.splits} --jobs {params.jobs} --receipts {params.receipts} --failures {input.failures}"
-        " --info {input.info} --out {output.page} > {log} 2>&1"
+        " --info {input.info} --image-use {input.image_use} --out {output.page} > {log} 2>&1"
 
 
 # What every job has cost, as it has measured itself.
@@ -231,6 +251,7 @@ rule complete:
 rule report_all:
     input:
         rules.tables.output,
+        rules.image_use_table.output.csv,
         rules.training_cost.output,
         rules.inference_cost.output,
         rules.claims.output,

@@ -175,12 +175,12 @@ def gate(params: Job, scores: Input, result: Output) -> None:
 
 
 @stage(made=lambda given: [*given["out"].glob("table[0-9]*.*"), given["metrics"]])
-def tables(params: Job, out: Output, metrics: Output, scores: Inputs = NONE) -> None:
+def tables(params: Job, image_use: Input, out: Output, metrics: Output, scores: Inputs = NONE) -> None:
     """Tables 1 to 5 from per-case scores."""
     from uscl_med3d.report.metrics import write_metrics
     from uscl_med3d.report.tables import build_tables
 
-    build_tables(load_job("report", params), scores, out)
+    build_tables(load_job("report", params), scores, out, image_use)
     write_metrics(out, metrics)
 
 
@@ -226,6 +226,7 @@ def figure(
     name: Annotated[str, typer.Option()],
     inputs: Input,
     splits: Input,
+    image_use: Input,
     out: Output,
     scores: Inputs = NONE,
     curves: Inputs = NONE,
@@ -233,7 +234,8 @@ def figure(
     """One figure, as PNG and PDF."""
     from uscl_med3d.report.figures import FigureInputs, draw
 
-    draw(name, load_job("figure", params), FigureInputs.kept(inputs, splits, scores, curves), out)
+    shown = FigureInputs.kept(inputs, splits, scores, curves, image_use)
+    draw(name, load_job("figure", params), shown, out)
 
 
 @stage(made=lambda given: [given["out"], given["out"].with_suffix(".md")])
@@ -267,15 +269,34 @@ def html(
     receipts: Input,
     failures: Input,
     info: Inputs,
+    image_use: Input,
     out: Output,
 ) -> None:
     """The report: one page that opens offline."""
     from uscl_med3d.report.html import ReportInputs, build_report
 
     inputs = ReportInputs(
-        tables[0].parent, figures, claims, pseudolabels, gate, splits, jobs, receipts, failures, info
+        tables[0].parent,
+        figures,
+        claims,
+        pseudolabels,
+        gate,
+        splits,
+        jobs,
+        receipts,
+        failures,
+        info,
+        image_use,
     )
     build_report(load_job("report", params), inputs, out)
+
+
+@stage()
+def image_use_table(params: Job, out: Output, image_use: Inputs = NONE) -> None:
+    """Dice with the own image minus Dice with another patient's, of every method."""
+    from uscl_med3d.report.image_use import build_image_use
+
+    build_image_use(load_job("report", params), image_use, out)
 
 
 @stage()

@@ -319,6 +319,11 @@ class Plan:
         return [f"uscl_med3d.report.figures.{name}" for name in VOLUME_FIGURES]
 
     @property
+    def image_used(self) -> list[str]:
+        """Runs whose use of the image is measured: none yet, no rule makes `image_use/<run>.parquet`."""
+        return []
+
+    @property
     def shown(self) -> list[str]:
         """Runs whose masks figures show."""
         return [self.main_runs[name] for name in SHOWN if name in self.main_runs]

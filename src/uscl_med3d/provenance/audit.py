@@ -26,7 +26,7 @@ _LOCK = Path("dvc.lock")
 _PARAMS = Path("params.yaml")
 _DVC_SCALE = "phantom"
 REPORTS = (
-    "tables", "training_cost", "inference_cost", "figure_inputs", "claims", "cost_claims", "html", "complete",
+    "image_use", "tables", "training_cost", "inference_cost", "figure_inputs", "claims", "cost_claims", "html", "complete",
 )  # fmt: skip
 """Jobs of the stage `report` that each scale has once."""
 

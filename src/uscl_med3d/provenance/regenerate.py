@@ -18,6 +18,7 @@ from uscl_med3d.core.plan import Plan
 from uscl_med3d.report.claims import build_claims, build_cost_claims
 from uscl_med3d.report.figures import FigureInputs, draw
 from uscl_med3d.report.html import ReportInputs, build_report
+from uscl_med3d.report.image_use import build_image_use
 from uscl_med3d.report.metrics import write_metrics
 from uscl_med3d.report.tables import build_tables, build_training_cost
 from uscl_med3d.report.tables.inference_cost import build_inference_cost
@@ -92,7 +93,9 @@ def describe(result: Regenerated) -> str:
 def _build_all(stored: _Stored, out: Path) -> None:
     plan, results, job = stored.plan, stored.results, stored.job
     tables, labels, gate = out / "tables", stored.kept / "pseudolabels", results / "gate.json"
-    build_tables(job, stored.scores, tables)
+    parquet = [results / f"image_use/{run}.parquet" for run in plan.image_used]
+    build_image_use(job, parquet, out / "image_use.csv")
+    build_tables(job, stored.scores, tables, out / "image_use.csv")
     write_metrics(tables, out / "metrics.json")
     cost = [results / f"benchmarks/finetune/{run}.cost.json" for run in plan.trained]
     build_training_cost(job, stored.info, cost, tables / "training_cost.csv")
@@ -100,11 +103,13 @@ def _build_all(stored: _Stored, out: Path) -> None:
     build_inference_cost(job, inference, tables / "inference_cost.csv")
     build_claims(job, stored.scores, stored.info, labels, gate, out / "claims.csv")
     build_cost_claims(job, tables, out / "cost_claims.csv")
-    shown = FigureInputs.kept(stored.kept, stored.splits, stored.scores, list(map(Path, plan.curves)))
+    curves = list(map(Path, plan.curves))
+    shown = FigureInputs.kept(stored.kept, stored.splits, stored.scores, curves, out / "image_use.csv")
     for name in plan.figures:
         draw(name, load_job("figure", results / f"params/figure/{name}.json"), shown, out / "figures")
     inputs = ReportInputs(
         tables, out / "figures", out / "claims.csv", labels, gate, stored.splits, results / "params",
         results / "receipts/evaluate", results / "failures.csv", stored.info,
+        out / "image_use.csv",
     )  # fmt: skip
     build_report(job, inputs, out / "report.html")

@@ -30,6 +30,7 @@ class FigureInputs:
         scores: per-case score files.
         curves: learning-curve files of every stage.
         predictions: one folder per run with predicted masks.
+        image_use: table of image use.
     """
 
     volumes_dir: Path | None = None
@@ -38,15 +39,22 @@ class FigureInputs:
     scores: Sequence[Path] = ()
     curves: Sequence[Path] = ()
     predictions: Sequence[Path] = ()
+    image_use: Path | None = None
 
     @classmethod
     def kept(
-        cls, folder: Path, splits_csv: Path, scores: Sequence[Path] = (), curves: Sequence[Path] = ()
+        cls,
+        folder: Path,
+        splits_csv: Path,
+        scores: Sequence[Path] = (),
+        curves: Sequence[Path] = (),
+        image_use: Path | None = None,
     ) -> FigureInputs:
         """From the folder `figure_inputs`, which holds what figures show (`report.figure_inputs`)."""
         runs = folder / "predictions"
         predictions = sorted(runs.iterdir()) if runs.is_dir() else []
-        return cls(folder / "volumes", splits_csv, folder / "pseudolabels", scores, curves, predictions)
+        labels = folder / "pseudolabels"
+        return cls(folder / "volumes", splits_csv, labels, scores, curves, predictions, image_use)
 
 
 @dataclass(frozen=True)

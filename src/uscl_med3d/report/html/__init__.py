@@ -29,6 +29,7 @@ class ReportInputs:
         receipts_dir: the receipts of `evaluate`; weights and parameters of every run, the provenance of its numbers.
         failures_csv: what was wrong with the sweeps that were left out.
         info_files: facts about each fine-tune, `<run>.json`.
+        image_use_csv: table of image use.
     """
 
     tables_dir: Path
@@ -41,6 +42,7 @@ class ReportInputs:
     receipts_dir: Path | None = None
     failures_csv: Path | None = None
     info_files: Sequence[Path] = ()
+    image_use_csv: Path | None = None
 
 
 def build_report(job: Any, inputs: ReportInputs, out_html: Path) -> None:

@@ -98,6 +98,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") 
     )
 
 
+def fold(what: str, inner: str, opened: bool = False) -> str:
+    """A part of the page that opens on demand."""
+    return f"<details{' open' if opened else ''}><summary>{escape(what)}</summary>{inner}</details>"
+
+
 def cell(text: str, kind: str = "") -> str:
     """A text cell."""
     return f'<td class="{kind}">{escape(text)}</td>' if kind else f"<td>{escape(text)}</td>"

@@ -15,8 +15,9 @@ import pandas as pd
 from uscl_med3d.core.io import write_csv, write_text
 from uscl_med3d.report.scores import read_scores
 from uscl_med3d.report.tables import table1, table2, table3, table4, table5, table6, table7
+from uscl_med3d.report.tables.blind import mark_below
 from uscl_med3d.report.tables.captions import write_caption
-from uscl_med3d.report.tables.context import VALUES, Context
+from uscl_med3d.report.tables.context import VALUES, Context, read_image_use
 from uscl_med3d.report.tables.cost import build_training_cost
 from uscl_med3d.report.tables.layout import arrange, to_latex, to_markdown, value_column
 
@@ -33,15 +34,16 @@ TABLES: dict[str, ModuleType] = {
 __all__ = ["TABLES", "build_table", "build_tables", "build_training_cost"]
 
 
-def build_tables(job: Any, scores: Sequence[Path], out_dir: Path) -> None:
+def build_tables(job: Any, scores: Sequence[Path], out_dir: Path, image_use_csv: Path | None = None) -> None:
     """Write every table of the registry as `<name>.csv` (long), `.md` and `.tex` (the paper's layout).
 
     Args:
         job: parameters of the stage `report`.
         scores: per-case score files; none at all is allowed and gives tables of reasons.
         out_dir: folder of the tables.
+        image_use_csv: table of `report.image_use`, for the column; without it the column is empty.
     """
-    context = Context.of(job, read_scores(scores))
+    context = Context.of(job, read_scores(scores), read_image_use(job, image_use_csv))
     for name, module in TABLES.items():
         frame = build_table(name, context)
         write_table(frame, Path(out_dir), name, module, write_caption(name, frame, context))
@@ -50,7 +52,10 @@ def build_tables(job: Any, scores: Sequence[Path], out_dir: Path) -> None:
 def build_table(name: str, context: Context) -> pd.DataFrame:
     """One table in long form: its key columns, then `VALUES`; a module's own `VALUE` takes the place of Dice."""
     module = TABLES[name]
-    return module.build(context.scores, context)[[*module.KEYS, value_column(module), *VALUES[1:]]]
+    frame = module.build(context.scores, context)
+    return mark_below(frame, module.KEYS, value_column(module))[
+        [*module.KEYS, value_column(module), *VALUES[1:]]
+    ]
 
 
 def write_table(frame: pd.DataFrame, out_dir: Path, name: str, module: ModuleType, caption: str) -> None:

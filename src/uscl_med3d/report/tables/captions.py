@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from uscl_med3d.core.reporting import BLIND
 from uscl_med3d.report.tables import table6, table7
 from uscl_med3d.report.tables.context import Context
+from uscl_med3d.report.tables.layout import MARK
 
 REFERENCES = {
     "true_mask": "the complete reference masks",
@@ -26,8 +28,9 @@ def write_caption(name: str, frame: pd.DataFrame, context: Context) -> str:
     """One paragraph: value, interval, reference, protocol, patients, seeds, what is missing."""
     interval = _interval(context)
     value = f"Dice (0–100) [{interval}]"
+    marked = _marked(frame)
     if name == "table6":  # not in the paper; both references and no clicks
-        parts = [f"{value}.", table6.describe(context), _patients(frame, context), _seeds(context)]
+        parts = [f"{value}.", table6.describe(context), _patients(frame, context), _seeds(context), marked]
         return " ".join(part for part in parts if part)
     if name == "table7":  # not in the paper; no Dice but in its first column
         parts = [
@@ -48,8 +51,15 @@ def write_caption(name: str, frame: pd.DataFrame, context: Context) -> str:
         _slices(frame, context),
         _patients(frame, context),
         _seeds(context),
+        marked,
     ]
     return " ".join(part for part in parts if part)
+
+
+def _marked(frame: pd.DataFrame) -> str:
+    if not (frame["below"].fillna("") != "").any():
+        return ""
+    return f"{MARK} below a row that looks at no image: {' or '.join(BLIND)}."
 
 
 def _reference(name: str, context: Context) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
 
 from uscl_med3d.core import seeds
 from uscl_med3d.core.params.methods import Grid, MethodEntry, Run
+from uscl_med3d.core.reporting import BLIND
 from uscl_med3d.core.runs import list_runs, main_run
 from uscl_med3d.report.reported import PAPER_METHODS, load_reported, reported_value
 from uscl_med3d.report.scores import choose_protocol, choose_reference, explain_missing, read_scores
@@ -19,12 +21,28 @@ from uscl_med3d.report.statistics import AVERAGED, average_seeds, estimate
 DATASETS = {"us": "3dus", "amos": "AMOS", "totalsegmentator": "TotalSegmentator", "brats": "BraTS"}
 """Dataset key of the score files: its name in the paper's tables."""
 
+IMAGE_USE_DATASETS = DATASETS | {"us": "ultrasound"}
+"""Dataset key: its name in the table of image use."""
+
 MODULES = {"encoder": "image_encoder", "decoder": "mask_decoder", "both": "image_encoder+mask_decoder"}
 """Value of a LoRA run's `modules`: its name in the paper's tables."""
 
 NO_ROWS = pd.DataFrame(columns=list(AVERAGED))
 
-VALUES = ("dice", "ci_low", "ci_high", "n_patients", "n_cases", "volume_clicks", "reported", "reason")
+VALUES = (
+    "dice", "ci_low", "ci_high", "n_patients", "n_cases", "volume_clicks", "reported", "reason", "image_use", "below",
+)  # fmt: skip
+"""Columns of every table behind its keys. `image_use`: Dice with the own image minus Dice with another patient's, of the
+method on the data set after so many clicks. `below`: the blind rows that beat this one (`tables.blind`)."""
+
+
+def read_image_use(job: Any, path: Path | None) -> pd.DataFrame | None:
+    """The table of image use with the main run of each method as column `run`; None where it was not measured."""
+    if path is None or not Path(path).is_file():
+        return None
+    labels = {entry.label: main_run(name, entry) for name, entry in job.methods.items()}
+    frame = pd.read_csv(path)
+    return frame.assign(run=frame["method"].map(labels))
 
 
 @dataclass(frozen=True)
@@ -33,17 +51,20 @@ class Context:
 
     job: Any
     scores: pd.DataFrame
+    image_use: pd.DataFrame | None = None
     _classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _by_reference: dict[str, dict[tuple[str, int, str], pd.DataFrame]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, job: Any, scores: pd.DataFrame) -> Context:
-        """`scores` as read from the files.
+    def of(cls, job: Any, scores: pd.DataFrame, image_use: pd.DataFrame | None = None) -> Context:
+        """`scores` as read from the files; `image_use` as `report.image_use` has made it.
 
         Any protocol, any split. The first listed crop and simulator are shown.
         """
         evaluate = job.evaluate
-        return cls(job, choose_protocol(scores, evaluate.crops[0], evaluate.click_simulators[0], "test"))
+        return cls(
+            job, choose_protocol(scores, evaluate.crops[0], evaluate.click_simulators[0], "test"), image_use
+        )
 
     @classmethod
     def empty(cls, job: Any) -> Context:
@@ -144,7 +165,8 @@ class Context:
         made = _empty("" if source.runs else source.reason)
         if source.runs:
             made = self._estimate(source, classes)
-        return keys | made | {"reported": reported_value(table, **keys)}
+        more = {"reported": reported_value(table, **keys), "image_use": self._image_use(source), "below": ""}
+        return keys | made | more
 
     def _estimate(self, source: Source, classes: Sequence[str]) -> dict[str, Any]:
         rows = self.scored(source.runs, source.dataset, source.click, source.reference)
@@ -167,6 +189,16 @@ class Context:
             "volume_clicks": self._volume_clicks(source, classes),
             "reason": reason,
         }
+
+    def _image_use(self, source: Source) -> float:
+        """How much less Dice the model has with another patient's image; NaN where that was not measured."""
+        if self.image_use is None or not source.runs:
+            return float("nan")
+        rows = self.image_use[self.image_use["run"] == source.runs[0].id]
+        rows = rows[
+            (rows["dataset"] == IMAGE_USE_DATASETS[source.dataset]) & (rows["points"] == source.click)
+        ]
+        return float(rows["difference"].iloc[0]) if len(rows) else float("nan")
 
     def _volume_clicks(self, source: Source, classes: Sequence[str]) -> float:
         """Clicks that a volume has cost on average: more than `click` where every slice gets that many."""
@@ -218,6 +250,8 @@ def source_of_method(context: Context, label: str, dataset: str, click: int) -> 
     name = context.method_with_label(label)
     if name is None:
         return Source((), dataset, click, f"no method {label} in params.yaml: methods")
+    if context.job.methods[name].prompt in ("none", "key_frames"):
+        click = 0  # one mask, whatever the column
     return Source(tuple(context.main_runs(name)), dataset, click, "")
 
 
@@ -242,7 +276,8 @@ def labels_in_order(context: Context, table: str) -> list[str]:
         for entry in context.job.methods.values()
         if entry.prompt in ("clicks", "slice_clicks") and entry.weights_of is None
     ]
-    return paper + [label for label in clicked if label not in paper]
+    more = [label for label in clicked if label not in (*paper, *BLIND)]
+    return [*paper, *more, *BLIND]
 
 
 def is_tuning_method(entry: MethodEntry) -> bool:

@@ -11,6 +11,9 @@ from types import ModuleType
 
 import pandas as pd
 
+MARK = "†"
+"""Stands behind a value below one of the rows that look at no image (`tables.blind`)."""
+
 NAMES = {
     "method": "Method",
     "points": "Clicks",
@@ -118,9 +121,10 @@ def _column_name(key: str, value: object) -> str:
 def _cell(record: dict, value: float, notes: tuple[str, ...]) -> Cell:
     reason = record["reason"] if isinstance(record["reason"], str) else ""
     scored = pd.notna(value)
+    below = MARK if isinstance(record.get("below"), str) and record["below"] else ""
     bounded = scored and pd.notna(record["ci_low"])
     return Cell(
-        ours=f"{value:.1f}" if scored else "–",
+        ours=f"{value:.1f}{below}" if scored else "–",
         interval=f"[{record['ci_low']:.1f}, {record['ci_high']:.1f}]" if bounded else "",
         reported=f"({record['reported']:g})" if pd.notna(record["reported"]) else "",
         note=notes.index(reason) + 1 if reason else 0,
@@ -172,7 +176,7 @@ def to_latex(layout: Layout, title: str, caption: str, label: str) -> str:
 
 def _latex_cell(cell: Cell) -> str:
     mark = f"$^{{{cell.note}}}$" if cell.note else ""
-    ours = "--" if cell.ours == "–" else cell.ours
+    ours = "--" if cell.ours == "–" else cell.ours.replace(MARK, r"$^\dagger$")
     return " ".join(part for part in (ours + mark, cell.interval, cell.reported) if part)
 
 

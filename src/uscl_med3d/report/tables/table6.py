@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from uscl_med3d.core.reporting import BLIND
 from uscl_med3d.report.scores import HUMAN_REFERENCES
 from uscl_med3d.report.tables.context import Context, Source, source_of_method
 
@@ -21,8 +22,9 @@ MEAN = "mean"
 
 
 def list_labels(context: Context, prompt: str) -> list[str]:
-    """Labels of the registry's methods with one kind of prompt, in its order."""
-    return [entry.label for entry in context.job.methods.values() if entry.prompt == prompt]
+    """Labels of the registry's methods with one kind of prompt, in its order; without those that look at nothing."""
+    methods = context.job.methods.items()
+    return [entry.label for name, entry in methods if entry.prompt == prompt and name not in BLIND]
 
 
 def clicked_label(context: Context) -> str:
@@ -34,7 +36,9 @@ def clicked_label(context: Context) -> str:
 def source(context: Context, keys: dict[str, Any]) -> Source:
     """Where a cell comes from."""
     label, click = keys["method"], 0
-    if label == clicked_label(context):
+    if label in BLIND:
+        click = context.last_point
+    elif label == clicked_label(context):
         label, click = label.rsplit(", ", 1)[0], context.last_point
     found = source_of_method(context, label, "us", click)
     return Source(found.runs, found.dataset, found.click, found.reason, keys["reference"])
@@ -42,7 +46,12 @@ def source(context: Context, keys: dict[str, Any]) -> Source:
 
 def build(scores: pd.DataFrame, context: Context) -> pd.DataFrame:
     """One row per reference, method and class, and the mean over classes."""
-    labels = [*list_labels(context, "none"), *list_labels(context, "key_frames"), clicked_label(context)]
+    labels = [
+        *list_labels(context, "none"),
+        *list_labels(context, "key_frames"),
+        clicked_label(context),
+        *BLIND,
+    ]
     rows = []
     for reference in HUMAN_REFERENCES:
         for label in labels:
@@ -68,4 +77,5 @@ def describe(context: Context) -> str:
     parts.append(
         f"{clicked_label(context)}: clicks on the reference; all key frames of a test sweep are held out and count."
     )
+    parts.append(f"ball: round the same {context.last_point} clicks; atlas: where the class usually lies.")
     return " ".join(parts)
