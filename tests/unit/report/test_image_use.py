@@ -114,7 +114,10 @@ def test_figure_and_section(run, used, tmp_path):
     assert (tmp_path / "image_use.png").stat().st_size > 5000
     inputs = SimpleNamespace(figures_dir=tmp_path, image_use_csv=used.csv)
     text = section(run.job, inputs)
-    assert "these gain by looking (Dice points): full tuning +30.5. For these no gain is shown: SAM-Med3D." in text
+    assert (
+        "these gain by looking (Dice points): full tuning +30.5. For these no gain is shown: SAM-Med3D."
+        in text
+    )
     none = SimpleNamespace(figures_dir=tmp_path, image_use_csv=tmp_path / "none.csv")
     assert "Not measured in this run" in section(run.job, none)
     assert drawn.build(run.job, FigureInputs()).axes

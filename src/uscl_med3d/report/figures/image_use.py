@@ -29,7 +29,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
         say(figure.subplots(), "not measured: no model was scored with another patient's image", 60)
         return figure
     labels = list(dict.fromkeys(frame["method"]))
-    figure = new_figure(1.2 + 0.26 * len(labels))
+    figure = new_figure(1.5 + 0.26 * len(labels))
     panels = figure.subplots(1, len(IMAGE_USE_DATASETS), sharex=True, sharey=True)
     for panel, dataset in zip(panels, IMAGE_USE_DATASETS.values(), strict=True):
         _panel(panel, frame[frame["dataset"] == dataset], dataset, labels)
@@ -37,8 +37,9 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     panels[0].set_ylim(len(labels) - 0.4, -0.6)
     panels[0].set_xlim(0, 118)
     panels[0].set_xticks([0, 25, 50, 75, 100])
-    figure.supxlabel("Dice", fontsize=8)
-    share_legend(figure, panels)
+    for panel in panels:
+        panel.set_xlabel("Dice")
+    share_legend(figure, panels, columns=2)
     return figure
 
 
