@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,6 +62,15 @@ def installed(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    with zipfile.ZipFile(wheel) as packed:
+        names = set(packed.namelist())
+    # Git's list, not the folder's: caches and what a run left behind are no part of it.
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "src"], capture_output=True, text=True
+    ).stdout.split()
+    assert {
+        name.removeprefix("src/") for name in listed if not name.endswith(".safetensors")
+    } - names == set()
     where = run("-c", "import uscl_med3d; print(uscl_med3d.__file__)").strip()
     assert where.startswith(str(target / "site")), "another copy of the package was imported"
     return run
