@@ -12,6 +12,8 @@ from torch import nn
 
 from uscl_med3d.core.io import sha256, write_csv, write_json
 from uscl_med3d.core.params.schedule import Schedule
+from uscl_med3d.nets.card import preprocessing_of
+from uscl_med3d.predict.official_cards import describe_card
 from uscl_med3d.train import engine
 
 COLUMNS = ["stage", "step", "loss", "learning_rate"]
@@ -77,7 +79,7 @@ def write_description(
     columns: list[str],
     facts: Mapping[str, Any],
 ) -> None:
-    """Write the learning curve, and where the weights come from (a .json beside them)."""
+    """Write the learning curve, and the weights' card (a .json beside them): where they come from, how they are fed."""
     write_csv(curve_out, pd.DataFrame(curve, columns=[*COLUMNS, *columns]))
     write_json(
         weights_out.with_suffix(".json"),
@@ -85,6 +87,7 @@ def write_description(
             "weights": settings.weights,
             "source": settings.source,
             "sha256": sha256(weights_out),
+            **describe_card(weights_out.stem, preprocessing_of(settings.weights)),
             "parameters": sum(value.numel() for value in network.parameters()),
             **facts,
         },

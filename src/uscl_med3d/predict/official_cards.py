@@ -91,6 +91,9 @@ CARDS: dict[str, OfficialCard] = {
 
 
 def describe_card(model: str, preprocessing: str) -> dict[str, Any]:
-    """What a weights file's JSON says of how it is fed; the steps only where they are the official ones."""
-    steps = asdict(CARDS[model]) if preprocessing == "official" else {}
-    return {"preprocessing": preprocessing, **({"official": steps} if steps else {})}
+    """What a weights file's JSON says of how it is fed; the steps only where they are the official ones.
+
+    model: key of `CARDS`; of another name no steps are known.
+    """
+    card = CARDS.get(model) if preprocessing == "official" else None
+    return {"preprocessing": preprocessing, **({} if card is None else {"official": asdict(card)})}

@@ -12,7 +12,8 @@ from uscl_med3d.core.params import job_model, load_job
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.core.params.methods import Run
 from uscl_med3d.core.runs import pretraining
-from uscl_med3d.user.official import OfficialChoice, load_official, read_card, read_preprocessing
+from uscl_med3d.nets.card import read_card, read_preprocessing
+from uscl_med3d.user.official import OfficialChoice, load_official
 
 HOW_TO_GET_ONE = (
     "run the pipeline (make reproduce) or fetch its outputs (make pull), or name weights by --weights"

@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import read_json
 from uscl_med3d.nets import recognise
+from uscl_med3d.nets.card import Preprocessing, read_card
 from uscl_med3d.nets.fastsam3d import build_fastsam3d
 from uscl_med3d.nets.sam.checkpoint import load_named
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, read_state
-from uscl_med3d.nets.tensors import read_metadata
 
-Preprocessing = Literal["official", "ours"]
 KNOWN = "SAM-Med3D, FastSAM3D, SAM, SAM-Med2D, MobileSAM or TinySAM under their official tensor names"
 
 
@@ -50,37 +48,6 @@ class OfficialChoice:
     def in_slices(self) -> bool:
         """Whether the network sees single slices."""
         return self.model not in ("sam_med3d", "fastsam3d")
-
-
-def read_card(weights: Path) -> dict[str, Any]:
-    """The JSON of the same stem beside a weights file; empty where there is none."""
-    file = weights.with_suffix(".json")
-    if not file.is_file():
-        return {}
-    content = read_json(file)
-    return content if isinstance(content, dict) else {}
-
-
-def read_preprocessing(weights: Path) -> Preprocessing | None:
-    """What a file's card says of its preprocessing, or its own metadata; None where nothing says it.
-
-    Raises:
-        InputError: for a card that says something else.
-    """
-    card = read_card(weights)
-    said = card.get("preprocessing")
-    if said in ("official", "ours"):
-        return "official" if said == "official" else "ours"
-    if isinstance(said, str):
-        raise InputError(
-            file=weights.with_suffix(".json"), found=f"preprocessing {said!r}", expected="official or ours",
-            remedy="correct the card, or take it from where the weights came from",
-        )  # fmt: skip
-    if "job" in card or card.get("weights") == "train":  # written by `export` or the stage `foundation`
-        return "ours"
-    if weights.suffix == ".safetensors" and read_metadata(weights):
-        return "ours"
-    return None
 
 
 def load_official(weights: Path, base: Path | None) -> OfficialChoice:

@@ -166,9 +166,9 @@ def test_seggpt_is_fed_by_its_card():
         assert np.abs(found[channel].numpy() * std + mean - wanted).max() < 1.5 / 255
 
 
-def test_every_base_model_has_a_card():
-    from uscl_med3d.core.foundations import FOUNDATIONS
+def test_every_base_model_of_the_recipes_has_a_card():
+    from uscl_med3d.core.params.foundation import BASE_MODELS
 
-    assert set(CARDS) >= set(FOUNDATIONS) & set(CARDS) and {"sam_med3d", "fastsam3d", "seggpt"} <= set(CARDS)
+    assert set(CARDS) >= set(BASE_MODELS)
     assert describe_card("sam", "ours") == {"preprocessing": "ours"}
     assert describe_card("sam", "official")["official"]["input_size"] == (1024, 1024)

@@ -19,6 +19,7 @@ from uscl_med3d.foundation.sam_med3d.clicks import ObjectClicks
 from uscl_med3d.foundation.sam_med3d.dense import DenseLabels
 from uscl_med3d.foundation.stages import DICE_COLUMNS, Stages, write_description
 from uscl_med3d.methods.base import torch_device
+from uscl_med3d.nets.card import preprocessing_of
 from uscl_med3d.nets.sam_med3d import (
     SamMed3D,
     SamMed3DConfig,
@@ -52,7 +53,7 @@ def train(
     else:
         check_file(Path(settings.weights), settings.sha256, settings.source)
         load_checkpoint(network, settings.weights)
-    save_checkpoint(network, weights_out)
+    save_checkpoint(network, weights_out, preprocessing_of(settings.weights))
     facts = {"general_sets": sorted(general_dirs)}
     write_description(settings, network, weights_out, curve_out, curve, DICE_COLUMNS, facts)
     if settings.weights == "train":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic
+from uscl_med3d.nets.card import KEY, Preprocessing
 
 _MARKER = "image_encoder.decomposed_relative_position"
 _LISTED = 8
@@ -143,15 +145,19 @@ def export_state(model: nn.Module) -> dict[str, Tensor]:
     return state
 
 
-def save_checkpoint(model: nn.Module, path: str | Path) -> None:
-    """Write `export_state(model)`: .safetensors plain, .pth under `model_state_dict` as upstream does."""
+def save_checkpoint(model: nn.Module, path: str | Path, preprocessing: Preprocessing = "ours") -> None:
+    """Write `export_state(model)`: .safetensors plain, .pth under `model_state_dict` as upstream does.
+
+    A .safetensors of weights that are fed officially says so in its metadata, too, so that no lost card changes how.
+    """
     path = Path(path)
     state = export_state(model)
     with atomic(path) as temporary:
         if path.suffix == ".safetensors":
             from safetensors.torch import save_file
 
-            save_file({name: value.contiguous() for name, value in state.items()}, temporary)
+            said = {"belongs_to": json.dumps({KEY: preprocessing})} if preprocessing == "official" else None
+            save_file({name: value.contiguous() for name, value in state.items()}, temporary, said)
         else:
             torch.save({"model_state_dict": state}, temporary)
 
