@@ -36,7 +36,7 @@ rule annotation_finetune:
         splits=rules.ingest.output.splits,
         pseudolabels=rules.annotation_pseudolabel.output.labels,
         base=PLAN.base_weights(PLAN.annotation_run),
-        vcl=PLAN.vcl_weights(PLAN.annotation_run),
+        start=PLAN.start_weights(PLAN.annotation_run),
     output:
         weights=f"{ANNOTATION}/k{{number}}/weights.safetensors",
         curve=f"{ANNOTATION}/k{{number}}/curve.csv",
@@ -50,7 +50,7 @@ rule annotation_finetune:
         "annotation: fine-tuning on {wildcards.number} key frames"
     shell:
         "uscl-med3d finetune --params {input.params} --volumes {input.volumes} --splits {input.splits}"
-        " --pseudolabels {input.pseudolabels} --base {input.base} --vcl {input.vcl}"
+        " --pseudolabels {input.pseudolabels} --base {input.base} --start {input.start}"
         " --weights {output.weights} --curve {output.curve} --info {output.info} --cost {output.cost} > {log} 2>&1"
 
 
@@ -64,9 +64,10 @@ rule annotation_evaluate:
         general=PLAN.general_inputs,
         base=PLAN.base_weights(PLAN.annotation_run),
         checkpoint=rules.annotation_finetune.output.weights,
-        vcl=PLAN.vcl_weights(PLAN.annotation_run),
+        start=PLAN.start_weights(PLAN.annotation_run),
     output:
         scores=f"{ANNOTATION}/k{{number}}/scores.parquet",
+        image_use=f"{ANNOTATION}/k{{number}}/image_use.parquet",
         predictions=directory(f"{ANNOTATION}/k{{number}}/predictions"),
     log:
         f"{RESULTS}/logs/annotation/evaluate_k{{number}}.log",
@@ -79,8 +80,8 @@ rule annotation_evaluate:
     shell:
         "uscl-med3d evaluate --params {input.params} --volumes {input.volumes} --splits {input.splits}"
         " --pseudolabels {input.pseudolabels}"
-        " --general {params.general:q} --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl}"
-        " --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
+        " --general {params.general:q} --base {input.base} --checkpoint {input.checkpoint} --start {input.start}"
+        " --scores {output.scores} --image-use {output.image_use} --predictions {output.predictions} > {log} 2>&1"
 
 
 rule annotation:

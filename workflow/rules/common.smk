@@ -21,6 +21,6 @@ RESULTS = PLAN.results
 
 wildcard_constraints:
     run="[a-z0-9_]+",
-    pretraining="r[0-9]+(_s[0-9]+)?",
+    pretraining="[a-z0-9_]+_r[0-9]+(_s[0-9]+)?",
     model="[a-z0-9_]+",
     figure="[a-z0-9_]+",

@@ -11,9 +11,10 @@ rule evaluate:
         general=PLAN.general_inputs,
         base=lambda wildcards: PLAN.base_weights(wildcards.run),
         checkpoint=lambda wildcards: PLAN.weights(wildcards.run),
-        vcl=lambda wildcards: PLAN.vcl_weights(wildcards.run),
+        start=lambda wildcards: PLAN.start_weights(wildcards.run),
     output:
         scores=f"{RESULTS}/scores/{{run}}.parquet",
+        image_use=f"{RESULTS}/image_use/{{run}}.parquet",
         predictions=directory(f"{RESULTS}/predictions/{{run}}"),
         receipt=f"{RESULTS}/receipts/evaluate/{{run}}.json",
     log:
@@ -27,15 +28,16 @@ rule evaluate:
     shell:
         "uscl-med3d evaluate --params {input.params} --receipt {output.receipt}"
         " --volumes {input.volumes} --splits {input.splits} --pseudolabels {input.pseudolabels}"
-        " --general {params.general:q} --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl}"
-        " --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
+        " --general {params.general:q} --base {input.base} --checkpoint {input.checkpoint} --start {input.start}"
+        " --scores {output.scores} --image-use {output.image_use} --predictions {output.predictions} > {log} 2>&1"
 
 
 rule gate:
     input:
         params=PLAN.job_file("gate"),
         code=list_sources("uscl_med3d.evaluate.gate"),
-        scores=f"{RESULTS}/scores/full_tuning.parquet",
+        scores=expand(rules.evaluate.output.scores, run=PLAN.judged),
+        image_use=expand(rules.evaluate.output.image_use, run=PLAN.judged),
     output:
         result=f"{RESULTS}/gate.json",
         receipt=f"{RESULTS}/receipts/evaluate/gate-check.json",
@@ -45,7 +47,7 @@ rule gate:
         "evaluate: gate"
     shell:
         "uscl-med3d gate --params {input.params} --receipt {output.receipt}"
-        " --scores {input.scores} --result {output.result} > {log} 2>&1"
+        " --scores {input.scores} --image-use {input.image_use} --result {output.result} > {log} 2>&1"
 
 
 # What a method costs at inference. With `measure.alone` a job takes all cores, so that nothing else runs beside it.
@@ -57,7 +59,7 @@ rule measure:
         splits=rules.ingest.output.splits,
         base=lambda wildcards: PLAN.base_weights(wildcards.run),
         checkpoint=lambda wildcards: PLAN.weights(wildcards.run),
-        vcl=lambda wildcards: PLAN.vcl_weights(wildcards.run),
+        start=lambda wildcards: PLAN.start_weights(wildcards.run),
     output:
         cost=f"{RESULTS}/benchmarks/inference/{{run}}.json",
         receipt=f"{RESULTS}/receipts/measure/{{run}}.json",
@@ -71,7 +73,7 @@ rule measure:
         "evaluate: cost of {wildcards.run}"
     shell:
         "uscl-med3d measure --params {input.params} --receipt {output.receipt} --volumes {input.volumes} --splits {input.splits}"
-        " --base {input.base} --checkpoint {input.checkpoint} --vcl {input.vcl} --cost {output.cost} > {log} 2>&1"
+        " --base {input.base} --checkpoint {input.checkpoint} --start {input.start} --cost {output.cost} > {log} 2>&1"
 
 
 rule evaluate_all:

@@ -9,7 +9,7 @@ rule finetune:
         splits=rules.ingest.output.splits,
         pseudolabels=rules.pseudolabel.output.labels,
         base=lambda wildcards: PLAN.base_weights(wildcards.run),
-        vcl=lambda wildcards: PLAN.vcl_weights(wildcards.run),
+        start=lambda wildcards: PLAN.start_weights(wildcards.run),
     output:
         weights=f"{RESULTS}/checkpoints/finetune/{{run}}.safetensors",
         curve=f"{RESULTS}/curves/finetune/{{run}}.csv",
@@ -25,7 +25,7 @@ rule finetune:
     shell:
         "uscl-med3d finetune --params {input.params} --receipt {output.receipt}"
         " --volumes {input.volumes} --splits {input.splits}"
-        " --pseudolabels {input.pseudolabels} --base {input.base} --vcl {input.vcl}"
+        " --pseudolabels {input.pseudolabels} --base {input.base} --start {input.start}"
         " --weights {output.weights} --curve {output.curve} --info {output.info} --cost {output.cost} > {log} 2>&1"
 
 

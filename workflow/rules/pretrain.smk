@@ -1,10 +1,10 @@
-# VCL on the encoder's LoRA layers: once per rank and training seed, shared by every run of these.
+# Pretext tasks on the encoder's LoRA layers: once per task, rank and training seed, shared by every run of these.
 
 
 rule pretrain:
     input:
-        params=PLAN.job_file("pretrain"),
-        code=list_sources("uscl_med3d.train.pretrain"),
+        params=lambda wildcards: PLAN.pretrain_file(wildcards.pretraining),
+        code=lambda wildcards: PLAN.pretrain_code(wildcards.pretraining),
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
         base=PLAN.foundation_weights("sam_med3d"),
@@ -19,7 +19,7 @@ rule pretrain:
     params:
         run=lambda wildcards: PLAN.pretrainings[wildcards.pretraining],
     message:
-        "pretrain: VCL, {wildcards.pretraining}"
+        "pretrain: {wildcards.pretraining}"
     shell:
         "uscl-med3d pretrain --params {input.params} --receipt {output.receipt}"
         " --rank {params.run.rank} --training-seed {params.run.training_seed} --volumes {input.volumes}"

@@ -32,7 +32,7 @@ rule search_finetune:
         "search: {wildcards.candidate}"
     shell:
         "uscl-med3d finetune --params {input.params} --volumes {input.volumes} --splits {input.splits}"
-        " --pseudolabels {input.pseudolabels} --base {input.base} --vcl"
+        " --pseudolabels {input.pseudolabels} --base {input.base}"
         " --weights {output.weights} --curve {output.curve} --info {output.info} --cost {output.cost} > {log} 2>&1"
 
 

@@ -43,7 +43,7 @@ Base = Annotated[
         help="Base model of a checkpoint file that holds only what was trained, or of a FastSAM3D encoder."
     ),
 ]
-Vcl = Annotated[
+Start = Annotated[
     Path | None, typer.Option(help="Pretrained encoder adapter of such a file, where it needs one.")
 ]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from uscl_med3d.cli.app import CLIPS, DEFAULT_SCALE, Base, Scale, Vcl, Weights, app
+from uscl_med3d.cli.app import CLIPS, DEFAULT_SCALE, Base, Scale, Start, Weights, app
 
 EXAMPLES = """Examples
 
@@ -26,10 +26,10 @@ def export(
     ] = None,
     weights: Weights = None,
     base: Base = None,
-    vcl: Vcl = None,
+    start: Start = None,
     scale: Scale = DEFAULT_SCALE,
 ) -> None:
     """A trained model for other tools: official SAM-Med3D names, peft adapter, ONNX, or a MONAI bundle."""
     from uscl_med3d.user.export import export
 
-    print("\n".join(str(path) for path in export(format, weights, base, vcl, scale, out, results)))
+    print("\n".join(str(path) for path in export(format, weights, base, start, scale, out, results)))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from uscl_med3d.cli.app import CLIPS, DEFAULT_SCALE, Base, Json, Scale, Vcl, Weights, WholeFrame, app
+from uscl_med3d.cli.app import CLIPS, DEFAULT_SCALE, Base, Json, Scale, Start, Weights, WholeFrame, app
 from uscl_med3d.cli.words import PromptCommand, parse_spacing
 from uscl_med3d.core.errors import InputError
 
@@ -60,7 +60,7 @@ def segment(
     whole_frame: WholeFrame = False,
     weights: Weights = None,
     base: Base = None,
-    vcl: Vcl = None,
+    start: Start = None,
     scale: Scale = DEFAULT_SCALE,
     sweep_axes: Annotated[
         Literal["column_row_frame", "frame_row_column"],
@@ -92,7 +92,7 @@ def segment(
     prompts = list_prompts(context.meta["prompts"], DEFAULT_OBJECT)
     check_suffix(output)
     check_exists(input)
-    segmenter = Segmenter.load(weights, base, vcl, scale, device, precision)
+    segmenter = Segmenter.load(weights, base, start, scale, device, precision)
     print(f"model: {segmenter.describe()}", file=sys.stderr)
     spacing: Any = spacing_mm  # parse_spacing made it numbers
     try:

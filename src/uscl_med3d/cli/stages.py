@@ -96,10 +96,12 @@ def pretrain(
     weights: Output,
     curve: Output,
 ) -> None:
-    """VCL pretraining of the encoder's LoRA layers."""
-    from uscl_med3d.train.pretrain import pretrain
+    """A pretext task teaches the encoder's LoRA layers on sweeps without labels."""
+    from uscl_med3d.pretext.stage import pretrain
+    from uscl_med3d.pretext.sweeps import SweepImages
 
-    pretrain(load_job("pretrain", params), rank, training_seed, volumes, splits, base, weights, curve)
+    job, sweeps = load_job("pretrain", params), SweepImages(volumes, splits)
+    pretrain(job, rank, training_seed, sweeps, base, out_weights=weights, curve_csv=curve)
 
 
 @stage()
@@ -113,13 +115,22 @@ def finetune(
     info: Output,
     cost: Measured,
     base: OptionalInput = None,
-    vcl: OptionalInput = None,
+    start: OptionalInput = None,
 ) -> None:
     """Fine-tune one run on the pseudo-labels."""
+    from uscl_med3d.methods.base import Weights
     from uscl_med3d.train.finetune import finetune
+    from uscl_med3d.train.sweeps import LabelledSweeps
 
-    job = load_job("finetune", params)
-    finetune(job, volumes, splits, pseudolabels, base, vcl, weights, curve, info, cost)
+    finetune(
+        load_job("finetune", params),
+        LabelledSweeps(volumes, splits, pseudolabels),
+        Weights(base, start),
+        out_weights=weights,
+        curve_csv=curve,
+        info_json=info,
+        cost_json=cost,
+    )
 
 
 @stage()
@@ -129,17 +140,26 @@ def evaluate(
     splits: Input,
     pseudolabels: Input,
     scores: Output,
+    image_use: Output,
     predictions: Output,
     base: OptionalInput = None,
     checkpoint: OptionalInput = None,
-    vcl: OptionalInput = None,
+    start: OptionalInput = None,
     general: Inputs = NONE,
 ) -> None:
     """Score one run per case, class, click and seed."""
+    from uscl_med3d.evaluate.cases import Sources
     from uscl_med3d.evaluate.score import evaluate
+    from uscl_med3d.methods.base import Weights
 
-    job, sets = load_job("evaluate", params), _by_name(general)
-    evaluate(job, volumes, splits, pseudolabels, sets, base, checkpoint, vcl, scores, predictions)
+    evaluate(
+        load_job("evaluate", params),
+        Sources(volumes, splits, pseudolabels, _by_name(general)),
+        Weights(base, start, checkpoint),
+        scores_file=scores,
+        image_use_file=image_use,
+        predictions_dir=predictions,
+    )
 
 
 @stage()
@@ -150,12 +170,13 @@ def measure(
     cost: Measured,
     base: OptionalInput = None,
     checkpoint: OptionalInput = None,
-    vcl: OptionalInput = None,
+    start: OptionalInput = None,
 ) -> None:
     """What one run costs at inference."""
     from uscl_med3d.evaluate.cost import measure_cost
+    from uscl_med3d.methods.base import Weights
 
-    measure_cost(load_job("measure", params), volumes, splits, base, checkpoint, vcl, cost)
+    measure_cost(load_job("measure", params), volumes, splits, Weights(base, start, checkpoint), cost)
 
 
 @stage(made=lambda given: given["out"].glob("inference_cost.*"))
@@ -167,11 +188,11 @@ def inference_cost(params: Job, out: Output, cost: Inputs = NONE) -> None:
 
 
 @stage()
-def gate(params: Job, scores: Input, result: Output) -> None:
-    """Does the small model mean something? Thresholds on validation patients."""
+def gate(params: Job, result: Output, image_use: Inputs = NONE, scores: Inputs = NONE) -> None:
+    """Do the models look at the image? Thresholds on validation patients."""
     from uscl_med3d.evaluate.gate import check_gate
 
-    check_gate(load_job("gate", params), scores, result)
+    check_gate(load_job("gate", params), image_use, scores, result)
 
 
 @stage(made=lambda given: [*given["out"].glob("table[0-9]*.*"), given["metrics"]])

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import typer
 
-from uscl_med3d.cli.app import CLIPS, DEFAULT_SCALE, Base, Scale, Vcl, Weights, WholeFrame, app
+from uscl_med3d.cli.app import CLIPS, DEFAULT_SCALE, Base, Scale, Start, Weights, WholeFrame, app
 from uscl_med3d.cli.words import parse_spacing
 from uscl_med3d.core.errors import InputError
 
@@ -45,7 +45,7 @@ def serve(
     host: Host = "127.0.0.1",
     weights: Weights = None,
     base: Base = None,
-    vcl: Vcl = None,
+    start: Start = None,
     scale: Scale = DEFAULT_SCALE,
     device: Device = None,
     sessions: Annotated[int, typer.Option(min=1, max=64, help="Clients at a time.")] = 3,
@@ -54,7 +54,7 @@ def serve(
     server = _need_view()
     server.check_host(host, key)
     listener = server.bind(host, port)
-    segmenter = _load(weights, base, vcl, scale, device)
+    segmenter = _load(weights, base, start, scale, device)
     guarded, protocol, key_in_use = server.make_protocol_app(segmenter, listener, host, key, sessions)
     server.use_all_cores()
     server.sweep(protocol)
@@ -94,7 +94,7 @@ def view(
     whole_frame: WholeFrame = False,
     weights: Weights = None,
     base: Base = None,
-    vcl: Vcl = None,
+    start: Start = None,
     scale: Scale = DEFAULT_SCALE,
     device: Device = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
@@ -117,7 +117,7 @@ def view(
         else items.one_file(input, output, session, key_frames, spacing)
     )
     listener = server.bind(host, port)
-    segmenter = _load(weights, base, vcl, scale, device)
+    segmenter = _load(weights, base, start, scale, device)
     names = [model.name for model in list_models(scale) if model.segments]
     server.use_all_cores()
 
@@ -151,7 +151,7 @@ def _need_view() -> Any:
     return server
 
 
-def _load(weights: str | None, base: Path | None, vcl: Path | None, scale: str, device: Any) -> Any:
+def _load(weights: str | None, base: Path | None, start: Path | None, scale: str, device: Any) -> Any:
     from uscl_med3d.user.segmenter import Segmenter
 
-    return Segmenter.load(weights, base, vcl, scale, device)
+    return Segmenter.load(weights, base, start, scale, device)

@@ -14,12 +14,10 @@ from uscl_med3d.core.foundations import list_needed
 from uscl_med3d.core.io import read_json, write_text
 from uscl_med3d.core.listing import list_cohort, write_listing
 from uscl_med3d.core.params.foundation import BASE_MODELS
-from uscl_med3d.core.params.methods import Run
+from uscl_med3d.core.params.methods import MethodEntry, Run
 from uscl_med3d.core.reporting import FIGURES, SHOWN, VOLUME_FIGURES
-from uscl_med3d.core.runs import cell_id, list_runs, main_run, pretraining
+from uscl_med3d.core.runs import TASKS, cell_id, list_runs, main_run, pretraining_id
 from uscl_med3d.core.search import apply, list_candidates
-
-GENERAL_SETS = ("amos", "totalsegmentator", "brats")
 
 
 class Plan:
@@ -45,14 +43,20 @@ class Plan:
     def write_job_files(self) -> None:
         """Write every job file whose content changed (an unchanged file keeps its time, so nothing re-runs)."""
         folder = Path(self.results, "params")
-        wanted = {f"{stage}.json": parameters.slice_job(self.params, stage) for stage in parameters.SLICES
-                  if stage not in ("finetune", "evaluate", "measure", "figure") and not self._is_idle(stage)}  # fmt: skip
+        per_item = ("finetune", "evaluate", "measure", "figure", "pretrain")
+        wanted = {
+            f"{stage}.json": parameters.slice_job(self.params, stage)
+            for stage in parameters.SLICES
+            if stage not in per_item and not self._is_idle(stage)
+        }
         wanted |= {f"figure/{name}.json": parameters.slice_figure(self.params, name) for name in self.figures}
         for run in self.runs.values():
             stages = ["evaluate"] + ["finetune"] * self.params.methods[run.method].trained
             wanted |= {
                 f"{stage}/{run.id}.json": parameters.slice_job(self.params, stage, run) for stage in stages
             }
+        for name in {str(run.pretraining) for run in self.pretrainings.values()}:
+            wanted[f"pretrain/{name}.json"] = parameters.slice_job(self.params, "pretrain", pretext=name)
         for name in self.measured:
             wanted[f"measure/{name}.json"] = parameters.slice_job(self.params, "measure", self.runs[name])
         for count in self.params.annotation.key_frames:
@@ -232,16 +236,49 @@ class Plan:
 
     @property
     def pretrainings(self) -> dict[str, Run]:
-        """VCL pretrainings: name -> one of the runs that share it. One for each rank and training seed."""
+        """Pretrainings: name -> one of the runs that share it. One for each pretext task, rank and training seed."""
         found: dict[str, Run] = {}
         for run in sorted(self.runs.values(), key=lambda run: run.rank or 0):
-            if name := pretraining(run):
+            if name := pretraining_id(run):
                 found.setdefault(name, run)
         return found
 
+    def pretrain_file(self, pretraining: str) -> str:
+        """Job file of a pretraining: that of its pretext task."""
+        return self.job_file("pretrain", self.pretrainings[pretraining].pretraining)
+
+    def pretrain_code(self, pretraining: str) -> list[str]:
+        """Source files of a pretraining: the stage's, and those of its pretext task, which is found by name."""
+        task = self.pretrainings[pretraining].pretraining
+        return list_sources("uscl_med3d.pretext.stage", f"uscl_med3d.pretext.{task}")
+
+    @property
+    def judged(self) -> list[str]:
+        """Ids of the runs that the gate looks at: the methods that it names, and all that are tuned."""
+        gate = self.params.gate
+        return [
+            self.main_runs[name]
+            for name, entry in self.params.methods.items()
+            if name in gate.seeing or name in gate.blind or entry.tuning is not None
+        ]
+
     def code(self, module: str, run: str) -> list[str]:
-        """Source files of a job of one run: the stage's, and those of the run's own method, which is found by name."""
-        return list_sources(module, f"uscl_med3d.methods.{self.runs[run].method}")
+        """Source files of a job of one run: the stage's, and those of its method, tuning and task, found by name."""
+        entry = self._tuned_entry(run)
+        found = [f"uscl_med3d.methods.{entry.module or self.runs[run].method}"]
+        if entry.tuning is not None:
+            found.append(f"uscl_med3d.tuning.{entry.tuning['strategy']}")
+        if module.startswith("uscl_med3d.train"):
+            found.append(f"uscl_med3d.train.tasks.{TASKS[entry.works_on]}")
+        return list_sources(module, *found)
+
+    def _tuned_entry(self, run: str) -> MethodEntry:
+        """A run's entry of the registry, with the tuning of the method whose weights it uses."""
+        entry = self.params.methods[self.runs[run].method]
+        if entry.weights_of is None:
+            return entry
+        source = self.params.methods[entry.weights_of]
+        return entry.model_copy(update={"tuning": source.tuning})
 
     def weights(self, run: str) -> list[str]:
         """Checkpoint of a run: its own, that of the method whose weights it uses, or none (untouched models)."""
@@ -249,9 +286,9 @@ class Plan:
         name = self.main_runs[source] if source else run
         return [f"{self.results}/checkpoints/finetune/{name}.safetensors"] if name in self.trained else []
 
-    def vcl_weights(self, run: str) -> list[str]:
-        """The VCL-pretrained encoder adapter that a run starts from."""
-        name = pretraining(self.runs[run])
+    def start_weights(self, run: str) -> list[str]:
+        """The pretrained encoder that a run starts from."""
+        name = pretraining_id(self.runs[run])
         return [f"{self.results}/checkpoints/pretrain/{name}.safetensors"] if name else []
 
     @property
@@ -283,10 +320,10 @@ class Plan:
         return self._searched_run(self.candidates[candidate][0])
 
     def _searched_run(self, method: str) -> str:
-        """A method's main run, without VCL, whose own values are another question."""
+        """A method's main run, without pretraining, whose own values are another question."""
         entry = self.params.methods.get(method)
         grid = entry.grid if entry else None
-        return cell_id(method, grid.rank, "both", False) if grid else method
+        return cell_id(method, grid.rank, "both", None) if grid else method
 
     @property
     def figures(self) -> list[str]:

@@ -32,7 +32,7 @@ def apply(job: dict[str, Any], values: Mapping[str, Any], file: str) -> dict[str
     Raises:
         InputError: for a value that the method or the section does not have.
     """
-    options, section = dict(job["method"]["options"]), dict(job["finetune"])
+    options, section = dict(job["method"]["tuning"] or {}), dict(job["finetune"])
     for key, value in values.items():
         target, name = _find(key, options, section)
         if name not in target:
@@ -44,11 +44,11 @@ def apply(job: dict[str, Any], values: Mapping[str, Any], file: str) -> dict[str
                 remedy="correct the name",
             )
         target[name] = value
-    return job | {"method": job["method"] | {"options": options}, "finetune": section}
+    return job | {"method": job["method"] | {"tuning": options}, "finetune": section}
 
 
 def in_use(method: Mapping[str, Any], finetune: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    """Whether the parameters have a candidate's values (`method`: its options)."""
+    """Whether the parameters have a candidate's values (`method`: its tuning)."""
     places = ((*_find(key, method, finetune), value) for key, value in values.items())
     return all(place[name] == value for place, name, value in places)
 

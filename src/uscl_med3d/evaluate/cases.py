@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from uscl_med3d.core.seeds import rng
-from uscl_med3d.data.general import AS_STORED, Reading, list_cases, load_case
+from uscl_med3d.data.general import Case, Reading, list_cases, load_case
 from uscl_med3d.data.sweeps import Sweep, load_pseudolabel, load_sweep, read_splits
 
 UNANNOTATED = 255
@@ -70,6 +71,16 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Sources:
+    """Where cases come from: volumes and splits of the cohort, pseudo-labels, and general-domain sets by name."""
+
+    volumes: Path
+    splits: Path
+    pseudolabels: Path | None
+    general: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
 class Unscored:
     """A case without any reference standard: recorded, never given a number."""
 
@@ -105,23 +116,47 @@ def list_sweep_items(
                 yield Unscored("us", split, row["patient"], row["sweep"], NO_REFERENCE)
 
 
-def list_general_items(
-    name: str, folder: Path, seed: int, min_voxels: int, max_classes: int, reading: Reading = AS_STORED
-) -> Iterator[Item]:
-    """Items of the test part of a general-domain set; at most `max_classes` a case, drawn by seed."""
-    for case in list_cases(folder, "Ts", reading):
-        image, label, spacing, _ = load_case(case)
-        structures = case.structures
-        sizes = np.bincount(label.ravel(), minlength=256)
-        present = [key for key in sorted(structures) if sizes[list(structures[key])].sum() >= min_voxels]
-        random = rng(seed, "evaluate", "structures", name, case.id)
-        for chosen in sorted(random.permutation(len(present))[:max_classes].tolist()):
-            structure = present[chosen]
-            yield Item(
-                dataset=name, split="test", patient=case.patient, case=case.id, name=structure, image=image,
-                truth=np.isin(label, structures[structure]), known=None, reference="label", held_out=None,
-                distance=Distance("mm", spacing),
-            )  # fmt: skip
+def list_general_items(name: str, folder: Path, job: Any) -> Iterator[Item]:
+    """Items of a general-domain set: its test part, and validation patients if `evaluate.splits` asks for them.
+
+    Validation patients are the last ones of its training part, which no base model is trained on
+    (`evaluate.general_validation_patients`). At most `max_classes_per_case` objects a case, drawn by seed.
+    """
+    settings, reading = job.evaluate, Reading.of(job)
+    for split in settings.splits:
+        cases = list_cases(folder, "Ts" if split == "test" else "Tr", reading)
+        if split == "val":
+            patients = sorted({case.patient for case in cases})
+            wanted = set(patients[max(0, len(patients) - settings.general_validation_patients) :])
+            cases = [case for case in cases if case.patient in wanted]
+        for case in cases:
+            yield from _general_items(name, case, split, job)
+
+
+def _general_items(name: str, case: Case, split: str, job: Any) -> Iterator[Item]:
+    settings = job.evaluate
+    image, label, spacing, _ = load_case(case)
+    structures = case.structures
+    sizes = np.bincount(label.ravel(), minlength=256)
+    present = [
+        key for key in sorted(structures) if sizes[list(structures[key])].sum() >= settings.min_target_voxels
+    ]
+    random = rng(job.seed, "evaluate", "structures", name, case.id)
+    for chosen in sorted(random.permutation(len(present))[: settings.max_classes_per_case].tolist()):
+        structure = present[chosen]
+        yield Item(
+            dataset=name,
+            split=split,
+            patient=case.patient,
+            case=case.id,
+            name=structure,
+            image=image,
+            truth=np.isin(label, structures[structure]),
+            known=None,
+            reference="label",
+            held_out=None,
+            distance=Distance("mm", spacing),
+        )
 
 
 def _sweep_items(

@@ -27,10 +27,10 @@ from uscl_med3d.core.params.measure import Measure
 from uscl_med3d.core.seeds import prepare_torch, rng
 from uscl_med3d.data.sweeps import load_sweep, read_splits
 from uscl_med3d.evaluate.cases import Item, list_sweep_items
-from uscl_med3d.evaluate.predict import CropPrediction
-from uscl_med3d.evaluate.slices import SliceEmbeddings
-from uscl_med3d.methods.base import ClickMethod, Method, SliceMethod, WholeMethod
+from uscl_med3d.methods.base import ClickMethod, Method, SliceMethod, Weights, WholeMethod
 from uscl_med3d.methods.registry import find_method
+from uscl_med3d.predict.crops import CropPrediction
+from uscl_med3d.predict.slices import SliceEmbeddings
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,7 @@ class Pass:
     further: list[float]
 
 
-def measure_cost(
-    job: Any, volumes_dir: Path, splits_csv: Path, base_weights: Path | None, checkpoint: Path | None,
-    vcl_weights: Path | None, cost_json: Path,
-) -> None:  # fmt: skip
+def measure_cost(job: Any, volumes_dir: Path, splits_csv: Path, weights: Weights, cost_json: Path) -> None:
     """Measure the run of `job` (slice `measure`) in this process, which must have done nothing else before.
 
     Peak memory is the highest resident memory of the whole process, Python, torch and volume included; nothing
@@ -67,7 +64,7 @@ def measure_cost(
     prepare_torch(job.seed, job.threads, "cost", job.run.id)
     subject = choose_subject(job, volumes_dir, splits_csv)
     before_mb = peak_memory_mb()
-    method = find_method(job.run.method).load(job, base_weights, checkpoint, vcl_weights)
+    method = find_method(job.method.module or job.run.method).load(job, weights)
     clicks = make_clicks(subject, job)
     gflop = count_gflop(_make_encoding(method, subject, clicks, job))
     run = _make_pass(method, subject, clicks, job)
@@ -77,7 +74,7 @@ def measure_cost(
     write_json(
         cost_json,
         {
-            "run": job.run.id, "method": job.run.method, "prompt": method.prompt,
+            "run": job.run.id, "method": job.run.method, "takes": method.takes, "works_on": method.works_on,
             "case": subject.case, "class": subject.name, "shape_dhw": list(subject.volume.shape),
             "clicks_per_volume": _clicks_per_volume(method, subject),
             "total_parameters": sum(value.numel() for value in method.network.parameters()),
@@ -212,8 +209,8 @@ def _click_slices(method: SliceMethod, subject: Subject, clicks: list, job: Any)
 
 
 def _segment(method: WholeMethod, subject: Subject, job: Any) -> np.ndarray:
-    key_frames = subject.key_frames if method.prompt == "key_frames" else None
-    if method.prompt == "key_frames" and key_frames is None:
+    key_frames = subject.key_frames if method.takes == "key_frames" else None
+    if method.takes == "key_frames" and key_frames is None:
         key_frames = np.full(subject.volume.shape, 255, dtype=np.uint8)
         middle = len(key_frames) // 2
         key_frames[middle] = subject.target[middle]
@@ -226,7 +223,9 @@ def _slices(subject: Subject) -> list[int]:
 
 def _clicks_per_volume(method: Method, subject: Subject) -> int:
     """What one click per target costs the user in this volume."""
-    return {"clicks": 1, "slice_clicks": len(_slices(subject))}.get(method.prompt, 0)
+    if method.takes != "clicks":
+        return 0
+    return len(_slices(subject)) if method.works_on == "slice" else 1
 
 
 def _count_trainable(method: Method) -> int:

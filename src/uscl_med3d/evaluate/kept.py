@@ -11,8 +11,8 @@ import pandas as pd
 
 from uscl_med3d.core.io import save_volume, write_packed_csv
 from uscl_med3d.evaluate.cases import Item
-from uscl_med3d.evaluate.predict import fill_volume
 from uscl_med3d.evaluate.protocol import Prediction, Setting
+from uscl_med3d.predict.crops import fill_volume
 
 SLICE_CLICKS = "slice_clicks.csv.gz"
 SLICE_CLICK_COLUMNS = [
@@ -35,7 +35,7 @@ class Keeper:
         self.worst: dict[str, tuple[float, Prediction]] = {}
         self.slice_clicks: list[tuple[Any, ...]] = []
 
-    def meet(self, items: Sequence[Item]) -> None:
+    def note_examples(self, items: Sequence[Item]) -> None:
         """The first ultrasound test case of every class is an example."""
         for item in items:
             if _is_test_sweep(item):

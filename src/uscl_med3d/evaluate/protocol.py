@@ -18,8 +18,9 @@ from uscl_med3d.clicks.crops import Origin, centre_crop_on, centre_crop_on_mask,
 from uscl_med3d.clicks.simulators import SIMULATORS, Click, draw_first_click
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.evaluate.cases import Item
-from uscl_med3d.evaluate.predict import CropPrediction, Region, SlidingPrediction
 from uscl_med3d.methods.base import ClickMethod
+from uscl_med3d.predict.crops import CropPrediction, Region
+from uscl_med3d.predict.windows import SlidingPrediction
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,14 @@ class NoPrediction:
 
 
 def click_through(
-    method: ClickMethod, items: Sequence[Item], setting: Setting, evaluate: Any, size: int, seed: int
+    method: ClickMethod, items: Sequence[Item], setting: Setting, job: Any
 ) -> Iterator[Prediction]:
     """Every prediction of a batch of items, click by click.
 
     Args:
-        evaluate: the parameters of the stage (`clicks`, `sliding_overlap`).
-        size: side of the model's input.
-        seed: master seed.
+        job: with `seed`, `model` (the side of its input) and `evaluate` (`clicks`, `sliding_overlap`).
     """
+    evaluate, size, seed = job.evaluate, job.model.image_size, job.seed
     simulator = SIMULATORS[setting.click_simulator]
     first = [first_click(item, setting, seed) for item in items]
     clicks: list[list[Click | None]] = [[click] for click in first]

@@ -13,8 +13,8 @@ from uscl_med3d.clicks.crops import common_part
 from uscl_med3d.core.scores import COLUMNS
 from uscl_med3d.evaluate.cases import NO_PSEUDO_LABEL, FrameMasks, Item, Unscored
 from uscl_med3d.evaluate.metrics import BOTH_EMPTY, dice_percent, surface_scores
-from uscl_med3d.evaluate.predict import fill_volume
 from uscl_med3d.evaluate.protocol import NoPrediction, Prediction, Setting
+from uscl_med3d.predict.crops import fill_volume
 
 HELD_OUT = "held_out_key_frames"
 PSEUDO_LABEL, SAME_FRAMES = "pseudo_label", "true_mask_same_frames"
@@ -112,7 +112,7 @@ def _score_pseudo_label(
 def _identify(job: Any, case: Item | Unscored, setting: Setting) -> dict[str, Any]:
     run = job.run
     values = [
-        run.id, run.method, run.rank, run.modules, "vcl" if run.vcl else None, run.training_seed,
+        run.id, run.method, run.rank, run.modules, run.pretraining, run.training_seed,
         case.dataset, case.split, case.patient, case.case,
     ]  # fmt: skip
     scores = {"nsd": np.nan, "hd95": np.nan, "distance_unit": "", "reason": ""}

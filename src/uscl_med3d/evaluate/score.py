@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,17 @@ from typing import Any
 import pandas as pd
 
 from uscl_med3d.core.io import atomic
-from uscl_med3d.core.scores import COLUMNS, write_scores
+from uscl_med3d.core.params.methods import WorksOn
+from uscl_med3d.core.scores import COLUMNS, IMAGE_USE, write_scores
 from uscl_med3d.core.seeds import prepare_torch
-from uscl_med3d.data.general import Reading
-from uscl_med3d.evaluate.cases import Item, Unscored, list_general_items, list_sweep_items
+from uscl_med3d.evaluate.cases import Item, Sources, Unscored, list_general_items, list_sweep_items
+from uscl_med3d.evaluate.image_use import ImageUse
 from uscl_med3d.evaluate.kept import Keeper
 from uscl_med3d.evaluate.protocol import NoPrediction, Prediction, Setting, click_through
 from uscl_med3d.evaluate.rows import explain_missing_prediction, explain_unscored, score_prediction
-from uscl_med3d.methods.base import ClickMethod, Method, SliceMethod, WholeMethod
+from uscl_med3d.evaluate.slices import click_through_slices
+from uscl_med3d.evaluate.whole import predict_whole
+from uscl_med3d.methods.base import Method, Weights
 from uscl_med3d.methods.registry import find_method
 
 KEYS = [
@@ -27,50 +31,60 @@ KEYS = [
 
 
 def evaluate(
-    job: Any, volumes_dir: Path, splits_csv: Path, pseudolabels_dir: Path, general_dirs: Mapping[str, Path],
-    base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None, scores_file: Path, predictions_dir: Path,
-) -> None:  # fmt: skip
+    job: Any,
+    sources: Sources,
+    weights: Weights,
+    *,
+    scores_file: Path,
+    image_use_file: Path,
+    predictions_dir: Path,
+) -> None:
     """Score one run on the data sets that `job.run` names, and keep a few masks for the figures.
 
     Masks after the last click of the first test case of every class (by patient and sweep) go to
     `predictions_dir/<case>_<class>.nii.gz`, on the volume's grid; those of the test case with the lowest Dice of
     every class to `predictions_dir/worst/`; clicks in every slice to `predictions_dir/slice_clicks.csv.gz`. On
     validation sweeps the same predictions are also compared with the pseudo-labels, in rows of their own.
+    `image_use_file` gets Dice with the own and with another patient's image (`evaluate.image_use`).
 
     Raises:
         InputError: for missing or unsuitable files.
     """
     prepare_torch(job.seed, job.threads, "evaluate", job.run.id)
-    method = find_method(job.run.method).load(job, base_weights, checkpoint, vcl_weights)
-    settings = list_settings(method.prompt, job.evaluate)
-    entries = _list_items(job, volumes_dir, splits_csv, pseudolabels_dir, general_dirs)
+    method = find_method(job.method.module or job.run.method).load(job, weights)
+    settings = list_settings(method, job.evaluate)
     rows: list[dict[str, Any]] = []
+    looked = ImageUse(job, settings[0])
     with atomic(predictions_dir) as folder:
         folder.mkdir()
         keeper = Keeper(folder, job.evaluate.clicks, settings[0])
-        for batch in _batches(entries, job.evaluate.batch_size):
+        for batch in _batches(_list_items(job, sources), job.evaluate.batch_size):
             items = [entry for entry in batch if isinstance(entry, Item)]
             for entry in batch:
                 if isinstance(entry, Unscored):
                     rows += explain_unscored(job, entry, settings)
-            keeper.meet(items)
+            keeper.note_examples(items)
+            looked.add_items(items)
             for setting in settings if items else []:
-                for prediction in _predict(job, method, items, setting):
+                for prediction in predict(job, method, items, setting):
                     if isinstance(prediction, NoPrediction):
                         rows += explain_missing_prediction(job, prediction, setting)
                         continue
                     scored = score_prediction(job, prediction, setting)
                     keeper.add(prediction, scored, setting)
+                    looked.add_scores(prediction, scored, setting)
                     rows += scored
         keeper.finish()
+    compared = [] if method.takes == "nothing" else looked.measure(partial(predict, job, method))
     write_scores(scores_file, pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(KEYS, kind="stable"))
+    write_scores(image_use_file, pd.DataFrame(compared, columns=IMAGE_USE.names), IMAGE_USE)
 
 
-def list_settings(prompt: str, evaluate: Any) -> list[Setting]:
-    """The ways of clicking that a kind of prompt is scored with."""
-    if prompt in ("none", "key_frames"):
+def list_settings(method: Method, evaluate: Any) -> list[Setting]:
+    """The ways of clicking that a kind of method is scored with."""
+    if method.takes != "clicks":
         return [Setting("whole", "none", 0)]
-    crops = evaluate.crops if prompt == "clicks" else ["slice"]
+    crops = evaluate.crops if method.works_on == "crop" else ["slice"]
     return [
         Setting(crop, simulator, click_seed)
         for crop in crops
@@ -79,40 +93,37 @@ def list_settings(prompt: str, evaluate: Any) -> list[Setting]:
     ]
 
 
-def _predict(
+PROTOCOLS: dict[WorksOn, Callable[..., Iterator[Prediction | NoPrediction]]] = {
+    "crop": click_through,
+    "slice": click_through_slices,
+    "window": predict_whole,
+    "volume": predict_whole,
+}
+"""What a method works on -> what gives it its prompts and yields its predictions."""
+
+
+def predict(
     job: Any, method: Method, items: Sequence[Item], setting: Setting
 ) -> Iterator[Prediction | NoPrediction]:
-    if isinstance(method, ClickMethod):
-        return click_through(method, items, setting, job.evaluate, job.model.image_size, job.seed)
-    if isinstance(method, SliceMethod):
-        from uscl_med3d.evaluate.slices import click_through_slices
-
-        return click_through_slices(method, items, setting, job.evaluate, job.seed)
-    from uscl_med3d.evaluate.whole import predict_whole
-
-    assert isinstance(method, WholeMethod)
-    return predict_whole(method, items, job)
+    """Every prediction of a batch of items of one case, by the protocol of the method's kind."""
+    return PROTOCOLS[method.works_on](method, items, setting, job)
 
 
-def _list_items(
-    job: Any, volumes_dir: Path, splits_csv: Path, pseudolabels_dir: Path, general_dirs: Mapping[str, Path]
-) -> Iterator[Item | Unscored]:
+def _list_items(job: Any, sources: Sources) -> Iterator[Item | Unscored]:
     settings = job.evaluate
     for dataset in job.run.datasets:
         if dataset == "us":
             yield from list_sweep_items(
-                volumes_dir, splits_csv, pseudolabels_dir, settings.splits, job.classes,
-                settings.min_target_voxels, settings.untracked_distance,
-            )  # fmt: skip
-        else:
-            yield from list_general_items(
-                dataset,
-                general_dirs[dataset],
-                job.seed,
+                sources.volumes,
+                sources.splits,
+                sources.pseudolabels,
+                settings.splits,
+                job.classes,
                 settings.min_target_voxels,
-                settings.max_classes_per_case,
-                Reading.of(job),
+                settings.untracked_distance,
             )
+        else:
+            yield from list_general_items(dataset, sources.general[dataset], job)
 
 
 def _batches(items: Iterator[Item | Unscored], size: int) -> Iterator[list[Item | Unscored]]:

@@ -14,52 +14,29 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from uscl_med3d.clicks.simulators import SIMULATORS, draw_first_click
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.evaluate.cases import Item
-from uscl_med3d.evaluate.predict import Region
 from uscl_med3d.evaluate.protocol import Prediction, Setting
 from uscl_med3d.methods.base import SliceMethod
+from uscl_med3d.predict.crops import Region
+from uscl_med3d.predict.slices import SliceEmbeddings
 
-EMBEDDED_AT_ONCE = 16  # slices; only memory depends on it
 NO_CLICK = (0, 0, -1)
 
 
 def click_through_slices(
-    method: SliceMethod, items: Sequence[Item], setting: Setting, evaluate: Any, seed: int
+    method: SliceMethod, items: Sequence[Item], setting: Setting, job: Any
 ) -> Iterator[Prediction]:
     """Every prediction of a batch of items, click by click, one item after the other.
 
     Args:
-        evaluate: the parameters of the stage (`clicks`).
-        seed: master seed.
+        job: with `seed` and `evaluate` (`clicks`).
     """
     embeddings = SliceEmbeddings(method)
     for item in items:
-        yield from _click_through_item(method, embeddings, item, setting, evaluate.clicks, seed)
-
-
-class SliceEmbeddings:
-    """Embeddings of the slices of one volume at a time: each slice is embedded once for all its classes."""
-
-    def __init__(self, method: SliceMethod) -> None:
-        self.method = method
-        self.volume: np.ndarray | None = None
-        self.images = torch.empty(0)
-        self.known: dict[int, Tensor] = {}
-
-    def embed(self, volume: np.ndarray, slices: Sequence[int]) -> Tensor:
-        """Embeddings (n, ...) of the named slices of a volume (d, h, w)."""
-        if volume is not self.volume:
-            self.volume, self.known = volume, {}
-            self.images = self.method.prepare(torch.from_numpy(volume.astype(np.float32)))
-        missing = [index for index in slices if index not in self.known]
-        for start in range(0, len(missing), EMBEDDED_AT_ONCE):
-            part = missing[start : start + EMBEDDED_AT_ONCE]
-            self.known |= dict(zip(part, self.method.embed(self.images[part]), strict=True))
-        return torch.stack([self.known[index] for index in slices])
+        yield from _click_through_item(method, embeddings, item, setting, job.evaluate.clicks, job.seed)
 
 
 def _click_through_item(

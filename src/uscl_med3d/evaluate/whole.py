@@ -22,9 +22,9 @@ import numpy as np
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.evaluate.cases import UNANNOTATED, FrameMasks, Item
-from uscl_med3d.evaluate.predict import Region
-from uscl_med3d.evaluate.protocol import NoPrediction, Prediction
+from uscl_med3d.evaluate.protocol import NoPrediction, Prediction, Setting
 from uscl_med3d.methods.base import WholeMethod
+from uscl_med3d.predict.crops import Region
 from uscl_med3d.propagation.key_frames import list_annotated_frames
 
 NUMBER = 0
@@ -35,13 +35,13 @@ NO_INNER_KEY_FRAME = "not scored: no key frame between others"
 
 
 def predict_whole(
-    method: WholeMethod, items: Iterable[Item], job: Any
+    method: WholeMethod, items: Iterable[Item], setting: Setting, job: Any
 ) -> Iterator[Prediction | NoPrediction]:
     """One prediction per item; for a method prompted with key frames one per item and reference.
 
     Args:
         items: the items of a case follow each other; a case that is split over two calls is segmented twice.
-        job: has `classes`.
+        setting: of no influence: there are no clicks. job: has `classes`.
 
     A prediction's item keeps only the reference that the prediction is meant for. Without any key frame there is
     no prediction by a method that needs them, nor one of held-out key frames without an inner one: a `NoPrediction`
@@ -52,7 +52,7 @@ def predict_whole(
     """
     for _, group in groupby(items, key=lambda item: (item.dataset, item.case)):
         of_case = list(group)
-        if method.prompt == "key_frames":
+        if method.takes == "key_frames":
             yield from _predict_from_key_frames(method, of_case, job.classes)
         else:
             labels = method.segment(of_case[0].image, None, job.classes, None)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Self
 
+from uscl_med3d.methods.base import Weights
 from uscl_med3d.methods.uscl_med3d import UsclMed3DMethod
 from uscl_med3d.nets import lora
 
@@ -13,11 +13,9 @@ class AdapterOffMethod(UsclMed3DMethod):
     """Loads the trained adapters of USCL-Med3D's main run, then computes without them."""
 
     @classmethod
-    def load(
-        cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> Self:
+    def load(cls, job: Any, weights: Weights) -> Self:
         """See `Method.load`."""
-        method = super().load(job, base_weights, checkpoint, vcl_weights)
+        method = super().load(job, weights)
         for layer in lora.lora_layers(method.network).values():
             layer.enable_adapters(False)
         return method

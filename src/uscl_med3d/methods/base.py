@@ -1,4 +1,4 @@
-"""The interface of a method: load once, encode once, predict per click. One subclass per kind of prompt.
+"""The interface of a method: load once, encode once, predict per click. One subclass per kind of piece that it works on.
 
 A method never sees a reference mask and never computes a metric; the judge (`uscl_med3d.evaluate`) does.
 A new method is one module here with a class `METHOD`, and one key of the same name in params.yaml.
@@ -19,8 +19,28 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.core.params.methods import Prompt
+from uscl_med3d.core.params.methods import Takes, WorksOn
+from uscl_med3d.core.seeds import derive_training
+from uscl_med3d.nets.tensors import read_tensors, save_tensors
+from uscl_med3d.tuning import find_tuning
+from uscl_med3d.tuning.base import Tuning
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Files that a method is made of.
+
+    Attributes:
+        base: weights of the base model that the registry names, or None where it names none.
+        start: the encoder that a pretext task exported, for runs that start from one.
+        trained: what `save` wrote after training, or None for the untrained start.
+    """
+
+    base: Path | None = None
+    start: Path | None = None
+    trained: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -37,56 +57,92 @@ class Method(ABC):
     """One method, ready to predict; `load` makes one. Its kind (a subclass below) says what it is given.
 
     Attributes:
-        prompt: kind of prompt; the same word as the registry's `prompt`.
-        network: the module that `save` and training work on.
+        takes, works_on: the same words as the registry's.
+        network: the module that predicts.
+        tuning: what of it is trained, and how that is stored; None for what is used as it is.
     """
 
     card: ClassVar[Card]
-    prompt: ClassVar[Prompt]
+    takes: ClassVar[Takes]
+    works_on: ClassVar[WorksOn]
     Options: ClassVar[type[Section]]
     network: nn.Module
+    tuning: Tuning | None = None
 
     @classmethod
     @abstractmethod
-    def load(
-        cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> Self:
-        """Build the method of `job.run` on `base_weights`.
+    def load(cls, job: Any, weights: Weights) -> Self:
+        """Build the method of `job.run`.
 
         Args:
-            job: a job with `seed`, `device`, `model`, `run` and `method` (its options).
-            base_weights: weights of the base model that the registry names, or None where it names none.
-            checkpoint: what `save` wrote after training, or None for the untrained start.
-            vcl_weights: the pretrained encoder adapter, for runs that start from one.
+            job: a job with `seed`, `device`, `model`, `run` and `method` (its options and tuning).
+            weights: the files; a method refuses what it has no use for.
 
         Raises:
             InputError: for files that do not fit the job.
         """
 
     # ------------------------------------------------------------------------------------------ training
+    def tune(self, job: Any, weights: Weights) -> None:
+        """Wrap the network as `job.method.tuning` says, and load what is trained of it already."""
+        settings = job.method.tuning
+        if settings is None:
+            if weights.start is not None or weights.trained is not None:
+                raise ValueError(f"{job.run.method} is not tuned, so it takes its base weights and no others")
+            return
+        strategy = find_tuning(settings["strategy"])
+        options = _validated(strategy.Options, settings, f"methods.{job.run.method}.tuning")
+        base = sha256(need_base(weights.base))
+        self.tuning = strategy(
+            self.network, options, job.run, derive_training(job.seed, job.run.training_seed)
+        )
+        self.tuning.belongs = {"method": job.run.method, "base_sha256": base, **self.tuning.facts()}
+        if (job.run.pretraining is not None) != (weights.start is not None):
+            raise ValueError(
+                f"run {job.run.id}: pretraining is {job.run.pretraining}, the pretrained encoder {weights.start}"
+            )
+        if weights.start is not None:
+            self.tuning.load_start(weights.start, base)
+        if weights.trained is not None:
+            self.load_trained(read_tensors(weights.trained, self.tuning.belongs))
+
     def prepare_training(self) -> list[nn.Parameter]:
         """Choose what trains (set `requires_grad`); return those parameters in order."""
-        raise NotImplementedError(f"{type(self).__name__} is not trained")
+        return self._tuned().prepare()
 
     def trained_state(self) -> dict[str, Tensor]:
         """Names and current values of everything that training changes."""
-        raise NotImplementedError(f"{type(self).__name__} is not trained")
+        return self._tuned().state()
 
     def load_trained(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `trained_state` returned."""
-        raise NotImplementedError(f"{type(self).__name__} is not trained")
+        self._tuned().load_state(tensors)
 
     def save(self, path: Path) -> None:
         """Write the trained tensors, with what they belong to, so that `load` can check it."""
-        raise NotImplementedError(f"{type(self).__name__} is not trained")
+        save_tensors(path, self.trained_state(), self._tuned().belongs)
+
+    def learning_rate(self) -> float:
+        """The highest one, reached after the warm-up."""
+        return self._tuned().options.learning_rate
 
     def describe(self) -> dict[str, Any]:
         """Deterministic facts for the record beyond parameter counts (alpha, targets, ...)."""
-        return {}
+        return {} if self.tuning is None else self.tuning.describe()
 
     def adapters_off(self) -> contextlib.AbstractContextManager[None]:
         """Within the context the method computes as its base model."""
-        raise NotImplementedError(f"{type(self).__name__} has no adapters")
+        return self._tuned().off()
+
+    @property
+    def embeds_once(self) -> bool:
+        """No trained parameter lies before the image embedding, so that of a crop never changes while training."""
+        return self.tuning is not None and not self.tuning.trains_encoder
+
+    def _tuned(self) -> Tuning:
+        if self.tuning is None:
+            raise NotImplementedError(f"{type(self).__name__} is not trained")
+        return self.tuning
 
     # ------------------------------------------------------------------------------------------ shared
     @classmethod
@@ -96,27 +152,27 @@ class Method(ABC):
         Raises:
             InputError: names the wrong or missing keys.
         """
-        try:
-            return cls.Options.model_validate(job.method.options)
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise InputError(
-                file=f"params.yaml, methods.{job.run.method}.options", found=wrong,
-                expected=f"the keys {', '.join(sorted(cls.Options.model_fields))}",
-                remedy="correct or remove the named keys",
-            ) from None  # fmt: skip
+        return _validated(cls.Options, job.method.options, f"methods.{job.run.method}.options")
+
+
+def _validated(options: type[Section], values: Mapping[str, Any], place: str) -> Any:
+    try:
+        return options.model_validate(values)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise InputError(
+            file=f"params.yaml, {place}",
+            found=wrong,
+            expected=f"the keys {', '.join(sorted(options.model_fields))}",
+            remedy="correct or remove the named keys",
+        ) from None
 
 
 class ClickMethod(Method):
-    """Clicks in a volume: a crop is encoded once, then every click gives a mask.
+    """Clicks in a volume: a crop is encoded once, then every click gives a mask."""
 
-    Attributes:
-        embeds_once: after `prepare_training`: no trained parameter lies before the embedding, so the
-            embedding of a crop never changes and may be computed once (`embed`, then `start`).
-    """
-
-    prompt: ClassVar[Prompt] = "clicks"
-    embeds_once: bool = False
+    takes: ClassVar[Takes] = "clicks"
+    works_on: ClassVar[WorksOn] = "crop"
 
     @abstractmethod
     def embed(self, crops: Tensor) -> Tensor:
@@ -147,7 +203,8 @@ class ClickMethod(Method):
 class SliceMethod(Method):
     """Clicks in every slice: a 2D method works along the first axis, slice by slice."""
 
-    prompt: ClassVar[Prompt] = "slice_clicks"
+    takes: ClassVar[Takes] = "clicks"
+    works_on: ClassVar[WorksOn] = "slice"
 
     @abstractmethod
     def prepare(self, volume: Tensor) -> Tensor:
@@ -176,7 +233,9 @@ class SliceMethod(Method):
 
 
 class WholeMethod(Method):
-    """No clicks: the whole volume at once, from nothing (`prompt` is `none`) or from annotated key frames."""
+    """No clicks: the whole volume at once, from nothing or from annotated key frames."""
+
+    works_on: ClassVar[WorksOn] = "volume"
 
     @abstractmethod
     def segment(
@@ -187,7 +246,7 @@ class WholeMethod(Method):
 
         Args:
             volume: (d, h, w) raw intensities, zero outside the acquisition.
-            key_frames: uint8 labels (d, h, w), 255 on frames without annotation; None for `none`.
+            key_frames: uint8 labels (d, h, w), 255 on frames without annotation; None for methods that take nothing.
             classes: names and label values.
             frames: indices along d that are wanted; others may stay background. None: all.
 

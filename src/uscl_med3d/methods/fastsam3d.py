@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.methods.base import Card, torch_device
+from uscl_med3d.methods.base import Card, Weights, need_base, torch_device
 from uscl_med3d.methods.sam_med3d import SamMed3DMethod
 from uscl_med3d.nets.fastsam3d import load_fastsam3d
 
@@ -31,14 +30,12 @@ class FastSam3DMethod(SamMed3DMethod):
     Options: ClassVar[type[Section]] = FastSam3DOptions
 
     @classmethod
-    def load(
-        cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> FastSam3DMethod:
-        """See `Method.load`; `base_weights` is the file of `foundation.fastsam3d`, architecture included."""
-        if base_weights is None or checkpoint is not None or vcl_weights is not None:
-            raise ValueError("FastSAM3D takes its base weights and no other checkpoint")
+    def load(cls, job: Any, weights: Weights) -> Self:
+        """See `Method.load`; the base weights are the file of `foundation.fastsam3d`, architecture included."""
         cls.read_options(job)
-        return cls(load_fastsam3d(base_weights), job.prompts, torch_device(job.device))
+        method = cls(load_fastsam3d(need_base(weights.base)), job.prompts, torch_device(job.device))
+        method.tune(job, weights)
+        return method
 
 
 METHOD = FastSam3DMethod

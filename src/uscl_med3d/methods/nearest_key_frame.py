@@ -6,15 +6,14 @@ The least that key frames are worth without any model. Prompt: annotated key fra
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from torch import nn
 
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.core.params.methods import Prompt
-from uscl_med3d.methods.base import Card, WholeMethod
+from uscl_med3d.core.params.methods import Takes
+from uscl_med3d.methods.base import Card, Weights, WholeMethod
 from uscl_med3d.propagation.alternatives import copy_nearest_key_frame
 from uscl_med3d.propagation.key_frames import finish_labels, list_key_masks
 
@@ -32,7 +31,7 @@ class NearestKeyFrameMethod(WholeMethod):
         licence="Apache-2.0",
         normalisation="none: the image only says where the fan is",
     )
-    prompt: ClassVar[Prompt] = "key_frames"
+    takes: ClassVar[Takes] = "key_frames"
     Options: ClassVar[type[Section]] = NearestKeyFrameOptions
 
     def __init__(self) -> None:
@@ -44,11 +43,9 @@ class NearestKeyFrameMethod(WholeMethod):
         return copy_nearest_key_frame(key_masks, frames)
 
     @classmethod
-    def load(
-        cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> Self:
+    def load(cls, job: Any, weights: Weights) -> Self:
         """See `Method.load`; there is nothing to load."""
-        if base_weights or checkpoint or vcl_weights:
+        if weights != Weights():
             raise ValueError(f"{cls.__name__} takes no weights")
         cls.read_options(job)
         return cls()

@@ -1,7 +1,6 @@
-"""SAM-Med3D, untouched: the base model, and the baseline row of the tables.
+"""SAM-Med3D: the base model, and the baseline row of the tables.
 
-Its relatives (LoRA, full tuning, AdaptFormer) derive from the class here: they differ in what is trained, not
-in how a click becomes a mask.
+Its relatives (LoRA, full tuning, AdaptFormer) differ in what is trained (`tuning/`), not in how a click becomes a mask.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.prompts import Prompts
-from uscl_med3d.methods.base import Card, ClickMethod, need_base, torch_device
+from uscl_med3d.methods.base import Card, ClickMethod, Weights, need_base, torch_device
 from uscl_med3d.nets.intensity import zscore_foreground
 from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig, build_sam_med3d, load_checkpoint
 
@@ -30,7 +29,7 @@ class State:
 
 
 class SamMed3DOptions(Section):
-    """The base model has no options."""
+    """SAM-Med3D has no options beyond its base model's and its tuning's."""
 
 
 class SamMed3DMethod(ClickMethod):
@@ -50,14 +49,12 @@ class SamMed3DMethod(ClickMethod):
         network.eval()
 
     @classmethod
-    def load(
-        cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> Self:
-        """See `Method.load`; the base model has no checkpoint of its own."""
-        if checkpoint is not None or vcl_weights is not None:
-            raise ValueError("the untouched base model takes no checkpoint beyond its base weights")
+    def load(cls, job: Any, weights: Weights) -> Self:
+        """See `Method.load`."""
         cls.read_options(job)
-        return cls(load_base(job, need_base(base_weights)), job.prompts, torch_device(job.device))
+        method = cls(load_base(job, need_base(weights.base)), job.prompts, torch_device(job.device))
+        method.tune(job, weights)
+        return method
 
     def embed(self, crops: Tensor) -> Tensor:
         """See `Method.embed`; the embedding is (b, c, g, g, g)."""

@@ -7,15 +7,14 @@ natural-looking scenes and never sees a medical image; an official checkpoint co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.core.params.methods import Prompt
-from uscl_med3d.methods.base import Card, WholeMethod, torch_device
+from uscl_med3d.core.params.methods import Takes
+from uscl_med3d.methods.base import Card, Weights, WholeMethod, need_base, torch_device
 from uscl_med3d.nets.seggpt import load_seggpt
 from uscl_med3d.propagation.key_frames import finish_labels, list_key_masks
 from uscl_med3d.propagation.propose import combine_classes, propose_scores
@@ -39,23 +38,21 @@ class SegGptMethod(WholeMethod):
         licence="Apache-2.0 (transformers); the checkpoint's own licence",
         normalisation="grey 0..255 as RGB 0..1, then ImageNet mean and standard deviation",
     )
-    prompt: ClassVar[Prompt] = "key_frames"
+    takes: ClassVar[Takes] = "key_frames"
     Options: ClassVar[type[Section]] = SegGptOptions
 
     def __init__(self, network: Any, embedding_type: str, options: SegGptOptions) -> None:
         self.network, self.embedding_type, self.options = network.eval(), embedding_type, options
 
     @classmethod
-    def load(
-        cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> SegGptMethod:
-        """See `Method.load`; `base_weights` are those of `foundation.seggpt`."""
-        if base_weights is None or checkpoint or vcl_weights:
-            raise ValueError("SegGPT takes its base weights and no others")
+    def load(cls, job: Any, weights: Weights) -> Self:
+        """See `Method.load`; the base weights are those of `foundation.seggpt`."""
         options = cls.read_options(job)
         network: Any
-        network, embedding_type = load_seggpt(base_weights)
-        return cls(network.to(torch_device(job.device)), embedding_type, options)
+        network, embedding_type = load_seggpt(need_base(weights.base))
+        method = cls(network.to(torch_device(job.device)), embedding_type, options)
+        method.tune(job, weights)
+        return method
 
     def segment(
         self, volume: np.ndarray, key_frames: np.ndarray | None, classes: Mapping[str, int],

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -17,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.methods.base import SliceMethod, torch_device
+from uscl_med3d.methods.base import SliceMethod, Weights, need_base, torch_device
 from uscl_med3d.nets.sam import Sam, build_sam
 from uscl_med3d.nets.sam.checkpoint import load_named, read_weights
 from uscl_med3d.nets.sam.frame import Frame, LongestSideFrame
@@ -69,17 +68,15 @@ class SlicewiseMethod(SliceMethod):
         network.eval()
 
     @classmethod
-    def load(
-        cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> Self:
-        """See `Method.load`; the file brings its own architecture, and nothing else is loaded."""
-        if base_weights is None or checkpoint is not None or vcl_weights is not None:
-            raise ValueError(f"{cls.__name__} takes base weights, and no others")
-        options = cls.read_options(job)
-        architecture, tensors = read_weights(base_weights, cls.base)
+    def load(cls, job: Any, weights: Weights) -> Self:
+        """See `Method.load`; the base weights bring their own architecture."""
+        options, base = cls.read_options(job), need_base(weights.base)
+        architecture, tensors = read_weights(base, cls.base)
         network = cls.build(architecture)
-        load_named(network, tensors, base_weights, "delete the file, so that its stage writes it again")
-        return cls(network, architecture, options.percentiles, torch_device(job.device))
+        load_named(network, tensors, base, "delete the file, so that its stage writes it again")
+        method = cls(network, architecture, options.percentiles, torch_device(job.device))
+        method.tune(job, weights)
+        return method
 
     @classmethod
     def build(cls, architecture: Mapping[str, Any]) -> Sam:

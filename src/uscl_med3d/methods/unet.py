@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -18,10 +18,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.core.params.methods import Prompt
+from uscl_med3d.core.params.methods import Takes, WorksOn
 from uscl_med3d.core.params.segmentation import SegmentationTraining
 from uscl_med3d.core.seeds import derive
-from uscl_med3d.methods.base import Card, WholeMethod, torch_device
+from uscl_med3d.methods.base import Card, Weights, WholeMethod, torch_device
 from uscl_med3d.nets.intensity import zscore_foreground
 from uscl_med3d.nets.tensors import read_tensors, save_tensors
 
@@ -58,7 +58,8 @@ class UNetMethod(WholeMethod):
         licence="Apache-2.0",
         normalisation="z-score over voxels > 0 of the volume",
     )
-    prompt: ClassVar[Prompt] = "none"
+    takes: ClassVar[Takes] = "nothing"
+    works_on: ClassVar[WorksOn] = "window"
     Options: ClassVar[type[Section]] = UNetOptions
     name: ClassVar[str] = "unet"
 
@@ -87,11 +88,9 @@ class UNetMethod(WholeMethod):
         )  # fmt: skip
 
     @classmethod
-    def load(
-        cls, job: Any, base_weights: Path | None, checkpoint: Path | None, vcl_weights: Path | None
-    ) -> UNetMethod:
-        """See `Method.load`; without a checkpoint the weights are random, drawn from the job's seed."""
-        if base_weights or vcl_weights:
+    def load(cls, job: Any, weights: Weights) -> Self:
+        """See `Method.load`; without trained weights they are random, drawn from the job's seed."""
+        if weights.base or weights.start:
             raise ValueError(f"{cls.name} starts from no other weights")
         options = cls.read_options(job)
         voxels = options.stem**3
@@ -100,9 +99,13 @@ class UNetMethod(WholeMethod):
             network = cls.build_network(options, voxels, voxels * (1 + len(job.classes)))
         network = network if voxels == 1 else Unshuffled(network, options.stem)
         method = cls(network, list(job.classes), options, torch_device(job.device))
-        if checkpoint is not None:
-            method.load_trained(read_tensors(checkpoint, method._belongs()))
+        if weights.trained is not None:
+            method.load_trained(read_tensors(weights.trained, method._belongs()))
         return method
+
+    def learning_rate(self) -> float:
+        """See `Method.learning_rate`."""
+        return self.options.learning_rate
 
     def segment(
         self, volume: np.ndarray, key_frames: np.ndarray | None, classes: Mapping[str, int],

@@ -1,4 +1,4 @@
-"""AdaptFormer: a small bottleneck beside the MLP of every transformer block of the image encoder.
+"""AdaptFormer: a small bottleneck beside the MLP of every transformer block.
 
 Source: ShoufaChen/AdaptFormer@6967d676c1a5:models/adapter.py (behaviour only; the variant `parallel`, no
 adapter norm, fixed scale, which is the official setting).
@@ -57,14 +57,38 @@ class AdaptedBlock(nn.Module):
         return out + self.adaptmlp(x) if self.adaptmlp.enabled else out
 
 
-def add_adaptformer(
+class AdaptedMlp(nn.Module):
+    """The MLP of a decoder block with an adapter parallel to it: mlp(x) + adapter(x); layers keep their names."""
+
+    def __init__(self, mlp: Any, adapter: BottleneckAdapter) -> None:
+        super().__init__()
+        self.lin1, self.lin2, self.act = mlp.lin1, mlp.lin2, mlp.act
+        self.adaptmlp = adapter
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.lin2(self.act(self.lin1(x)))
+        return out + self.adaptmlp(x) if self.adaptmlp.enabled else out
+
+
+def add_to_encoder(
     encoder: Any, bottleneck: int, scale: float, dropout: float, generator: torch.Generator
 ) -> list[BottleneckAdapter]:
     """Replace every block of `encoder.blocks` by an adapted one, in place; return the adapters in order."""
     adapters = []
     for index, block in enumerate(encoder.blocks):
-        dim = block.mlp.lin1.in_features
-        adapter = BottleneckAdapter(dim, bottleneck, scale, dropout, generator)
+        adapter = BottleneckAdapter(block.mlp.lin1.in_features, bottleneck, scale, dropout, generator)
         encoder.blocks[index] = AdaptedBlock(block, adapter)
+        adapters.append(adapter)
+    return adapters
+
+
+def add_to_decoder(
+    decoder: Any, bottleneck: int, scale: float, dropout: float, generator: torch.Generator
+) -> list[BottleneckAdapter]:
+    """Adapt the MLP of every two-way block of a mask decoder, in place; return the adapters in order."""
+    adapters = []
+    for block in decoder.transformer.layers:
+        adapter = BottleneckAdapter(block.mlp.lin1.in_features, bottleneck, scale, dropout, generator)
+        block.mlp = AdaptedMlp(block.mlp, adapter)
         adapters.append(adapter)
     return adapters

@@ -25,6 +25,7 @@ from uscl_med3d.core.seeds import torch_generator
 from uscl_med3d.nets.sam_med3d import lora_targets
 
 Network = TypeVar("Network", bound=nn.Module)
+ALPHA_RULE = r"^(equal_rank|twice_rank|fixed:\d+(\.\d+)?)$"
 
 
 def lora_alpha(rule: str, rank: int) -> float:

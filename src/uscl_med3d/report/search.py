@@ -51,7 +51,7 @@ def build_search(job: Any, curves: Sequence[Path], out: Path) -> None:
 
 def _row(job: Any, method: str, values: dict[str, Any], curve: Path) -> dict[str, Any]:
     entry = job.methods[method]
-    used = in_use(entry.options, job.finetune.model_dump(), values)
+    used = in_use(entry.tuning or {}, job.finetune.model_dump(), values)
     dice = pd.read_csv(curve)["validation_dice"].dropna()
     return {
         "method": method, "label": entry.label, **values,

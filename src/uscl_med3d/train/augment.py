@@ -33,6 +33,26 @@ def augment(
     return torch.stack([image for image, _ in changed]), torch.stack([label for _, label in changed])
 
 
+def augment_crop(
+    image: np.ndarray, label: np.ndarray, settings: Augmentation, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `augment`, for one crop of raw intensities.
+
+    Args:
+        image: float32 (d, h, w), zero outside the fan; what is above zero stays so. label: uint8 (d, h, w).
+    """
+    inside = image > 0
+    spread = float(image[inside].std()) if inside.any() else 0.0
+    spread = spread or 1.0
+    images, labels = torch.from_numpy(image / spread)[None, None], torch.from_numpy(label)[None]
+    images, labels = augment(images, labels, settings, random)
+    changed = images[0, 0].numpy() * spread
+    # Inside the fan nothing may become zero, which means "outside"; the outside is the lowest value and stays zero.
+    return np.where(images[0, 0].numpy() > 0, np.maximum(changed, 1.0), 0.0).astype(np.float32), labels[
+        0
+    ].numpy()
+
+
 def _augment_one(
     image: Tensor, label: Tensor, settings: Augmentation, random: np.random.Generator
 ) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core.io import read_json, write_text
+from uscl_med3d.core.params.methods import Grid
 from uscl_med3d.core.runs import main_cell
 from uscl_med3d.user.models import Choice
 
@@ -77,13 +78,13 @@ def find_rows(choice: Choice, results: Path) -> Iterator[tuple[str, dict[str, An
     if run.method not in methods:
         return
     grid = methods[run.method].get("grid")
-    is_main = run.id == (main_cell(run.method, grid["rank"]) if grid else run.method)
+    is_main = run.id == (main_cell(run.method, Grid.model_validate(grid)) if grid else run.method)
     wanted: dict[str, dict[str, Any]] = {}
     if is_main:
         wanted |= {table: {"method": methods[run.method]["label"]} for table in ("table1", "table2")}
     if grid and run.rank == grid["rank"]:
-        wanted["table3"] = {"tuned_modules": _MODULES[run.modules], "vcl_head": run.vcl}
-    if grid and run.vcl:
+        wanted["table3"] = {"tuned_modules": _MODULES[run.modules], "vcl_head": run.pretraining is not None}
+    if grid and run.pretraining is not None:
         wanted["table5"] = {"rank": run.rank, "tuned_modules": _MODULES[run.modules]}
     for table, keys in wanted.items():
         path = results / f"tables/{table}.csv"
@@ -100,9 +101,8 @@ def _describe_model(choice: Choice) -> list[str]:
     run, model = choice.job.run, choice.job.model
     lines = [f"- method: {run.method}"]
     if run.rank is not None:
-        lines.append(
-            f"- LoRA of rank {run.rank} on {run.modules}, {'with' if run.vcl else 'without'} VCL pretraining"
-        )
+        start = f"pretrained by {run.pretraining}" if run.pretraining else "without pretraining"
+        lines.append(f"- LoRA of rank {run.rank} on {run.modules}, {start}")
     lines += [
         f"- network: SAM-Med3D, {model.depth} blocks of width {model.embed_dim}, input {model.image_size}³ voxels",
         f"- voxels: {choice.ingest.spacing_mm} mm in the image plane, at most {choice.ingest.max_frames} frames",

@@ -11,7 +11,7 @@ from uscl_med3d.core.io import read_json, sha256
 from uscl_med3d.core.params import job_model, load_job
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.core.params.methods import Run
-from uscl_med3d.core.runs import pretraining
+from uscl_med3d.core.runs import pretraining_id
 from uscl_med3d.nets.card import read_card, read_preprocessing
 from uscl_med3d.user.official import OfficialChoice, load_official
 
@@ -40,7 +40,7 @@ class Choice:
     ingest: Ingest
     base: Path
     checkpoint: Path | None
-    vcl: Path | None
+    start: Path | None
     validation_dice: float | None
     scale: str | None
     preprocessing: Literal["ours"] = "ours"
@@ -100,23 +100,24 @@ def choose_run(run: str, scale: str, must_exist: bool = True) -> Choice | None:
             remedy="correct --weights or --scale" if known else HOW_TO_GET_ONE,
         )  # fmt: skip
     job = load_job("evaluate", job_file)
-    if job.method.prompt != "clicks" or job.method.weights_of is not None:
-        found = f"{run}, which takes {job.method.prompt}"
+    if (job.method.takes, job.method.works_on) != ("clicks", "crop") or job.method.weights_of is not None:
+        found = f"{run}, which takes {job.method.takes} and works on a {job.method.works_on}"
         _refuse(must_exist, job_file, found, "a method of clicks in the volume")
         return None
     weights = results / "checkpoints"
     base = weights / f"foundation/{job.method.base}.safetensors"
     checkpoint = weights / f"finetune/{run}.safetensors" if job.method.trained else None
-    vcl = weights / f"pretrain/{pretraining(job.run)}.safetensors" if job.run.vcl else None
-    missing = [str(path) for path in (base, checkpoint, vcl) if path is not None and not path.is_file()]
+    name = pretraining_id(job.run)
+    start = weights / f"pretrain/{name}.safetensors" if name else None
+    missing = [str(path) for path in (base, checkpoint, start) if path is not None and not path.is_file()]
     if missing:
         _refuse(must_exist, missing[0], "no such file", f"the weights of {run}")
         return None
     ingest = load_job("ingest", results / "params/ingest.json").ingest
-    return Choice(run, job, ingest, base, checkpoint, vcl, read_validation_dice(results, run), scale)
+    return Choice(run, job, ingest, base, checkpoint, start, read_validation_dice(results, run), scale)
 
 
-def choose_file(weights: Path, base: Path | None, vcl: Path | None, scale: str) -> Choice:
+def choose_file(weights: Path, base: Path | None, start: Path | None, scale: str) -> Choice:
     """A model in a file: exported with its JSON beside it, whole SAM-Med3D weights, or a run's with `base`.
 
     Without a JSON beside it the shape of the network and the grid are those of results/<scale>/params.
@@ -141,16 +142,16 @@ def choose_file(weights: Path, base: Path | None, vcl: Path | None, scale: str) 
         raise InputError(file=weights, found=f"what {method} changed, and {f'no {base}' if base else 'no base model'}",
                          expected="the base model it was trained on, by --base",
                          remedy="give --base (results/<scale>/checkpoints/foundation/sam_med3d.safetensors)")  # fmt: skip
-    needs_vcl = job.run.vcl and job.run.modules == "decoder"
-    if needs_vcl and vcl is None:
-        raise InputError(file=weights, found="adapters of the decoder on top of a pretrained encoder, no --vcl",
+    needs_start = job.run.pretraining is not None and job.run.modules == "decoder"
+    if needs_start and start is None:
+        raise InputError(file=weights, found="adapters of the decoder on top of a pretrained encoder, no --start",
                          expected="the pretrained adapter of the encoder",
-                         remedy="give --vcl FILE (results/<scale>/checkpoints/pretrain/r<rank>.safetensors)")  # fmt: skip
-    return Choice(weights.stem, job, ingest, base, weights, vcl, None, None)
+                         remedy="give --start results/<scale>/checkpoints/pretrain/<task>_r<rank>.safetensors")  # fmt: skip
+    return Choice(weights.stem, job, ingest, base, weights, start, None, None)
 
 
 def choose(
-    weights: str | Path | None, base: Path | None, vcl: Path | None, scale: str
+    weights: str | Path | None, base: Path | None, start: Path | None, scale: str
 ) -> Choice | OfficialChoice:
     """The model that a user names: a file, the folder of an export, a run id, a shipped model, or nothing.
 
@@ -179,7 +180,7 @@ def choose(
         preprocessing = read_preprocessing(path)
         if preprocessing == "official" or (preprocessing is None and not _is_known_scale(path, scale)):
             return load_official(path, base)
-        return choose_file(path, base, vcl, scale)
+        return choose_file(path, base, start, scale)
     if path.suffix in WEIGHTS or path.parent != Path("."):
         raise InputError(file=path, found="no such file", expected="a checkpoint", remedy="correct --weights")
     if not known and weights in shipped.read_cards():
@@ -202,17 +203,20 @@ def find_exported(folder: Path) -> Path:
 
 def load_method(choice: Choice) -> Any:
     """The method of a choice, ready to predict. Raises `InputError` for files that do not fit it."""
+    from uscl_med3d.methods.base import Weights
     from uscl_med3d.methods.registry import find_method
     from uscl_med3d.nets.tensors import read_tensors
 
-    run, kind = choice.job.run, find_method(choice.job.run.method)
-    if not run.vcl or choice.vcl is not None or choice.checkpoint is None:
-        return kind.load(choice.job, choice.base, choice.checkpoint, choice.vcl)
+    run, kind = choice.job.run, find_method(choice.job.method.module or choice.job.run.method)
+    if run.pretraining is None or choice.start is not None or choice.checkpoint is None:
+        return kind.load(choice.job, Weights(choice.base, choice.start, choice.checkpoint))
     # Trained adapters of the encoder replace the pretrained ones entirely, so that file is not needed.
-    job = choice.job.model_copy(update={"run": run.model_copy(update={"vcl": False})})
-    method: Any = kind.load(job, choice.base, None, None)
-    method.run = run
-    method.load_trained(read_tensors(choice.checkpoint, method._belongs()))
+    job = choice.job.model_copy(update={"run": run.model_copy(update={"pretraining": None})})
+    method = kind.load(job, Weights(choice.base))
+    assert method.tuning is not None  # only what is tuned has a checkpoint
+    method.load_trained(
+        read_tensors(choice.checkpoint, method.tuning.belongs | {"pretraining": run.pretraining})
+    )
     return method
 
 
@@ -249,17 +253,17 @@ def _read_belongs(weights: Path) -> dict[str, str]:
 def _job_of_file(belongs: dict[str, str], method: str, scale: str) -> Any:
     folder = Path("results", scale, "params/evaluate")
     rank = int(belongs["rank"]) if "rank" in belongs else None
-    modules, vcl = belongs.get("modules"), belongs.get("vcl") == "True"
+    modules, task = belongs.get("modules"), belongs.get("pretraining")
     for file in sorted(folder.glob(f"{method}*.json")):
         job = load_job("evaluate", file)
         if job.run.method == method:
-            cell = {"rank": rank, "modules": modules, "vcl": vcl if rank is not None else None}
+            cell = {"rank": rank, "modules": modules, "pretraining": None if task == "None" else task}
             run = Run.model_validate(job.run.model_dump() | cell)
-            options = dict(job.method.options)
+            tuning = job.method.tuning
             if "alpha" in belongs:
-                options["alpha_rule"] = f"fixed:{float(belongs['alpha']):g}"
+                tuning = dict(tuning or {}, alpha_rule=f"fixed:{float(belongs['alpha']):g}")
             return job.model_copy(
-                update={"run": run, "method": job.method.model_copy(update={"options": options})}
+                update={"run": run, "method": job.method.model_copy(update={"tuning": tuning})}
             )
     raise InputError(file=folder, found=f"no job file of {method}", expected="the parameters the weights were made with",
                      remedy="name the scale whose results they are from by --scale")  # fmt: skip

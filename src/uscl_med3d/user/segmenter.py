@@ -74,7 +74,7 @@ class Segmenter:
         cls,
         weights: str | Path | None = None,
         base: str | Path | None = None,
-        vcl: str | Path | None = None,
+        start: str | Path | None = None,
         scale: str = DEFAULT_SCALE,
         device: str | None = None,
         precision: Precision = "float32",
@@ -85,7 +85,7 @@ class Segmenter:
             weights: run id, file or folder of an export; None: the run of `scale` with the best validation Dice
                 (`models.choose_best`). Official checkpoints need nothing else: no results, no parameters.
             base: base weights of a checkpoint file that holds only what training changed.
-            vcl: pretrained encoder adapter, where such a file needs it.
+            start: pretrained encoder adapter, where such a file needs it.
             scale: whose results; relative to the current folder.
             device: cpu or cuda; None: that of the run's parameters, or the CPU for official checkpoints.
             precision: of the network; bfloat16 for mixed precision.
@@ -93,7 +93,7 @@ class Segmenter:
         Raises:
             InputError: where there is no such model, or a file does not fit.
         """
-        choice = models.choose(weights, Path(base) if base else None, Path(vcl) if vcl else None, scale)
+        choice = models.choose(weights, Path(base) if base else None, Path(start) if start else None, scale)
         if isinstance(choice, OfficialChoice):
             from uscl_med3d.user.official_segmenter import OfficialSegmenter
 

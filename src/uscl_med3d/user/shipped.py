@@ -83,7 +83,7 @@ def ship(choice: Choice, name: str, domain: str, folder: Path) -> list[Path]:
             raise InputError(file=choice.base, found="a base model that is not shipped",
                              expected=f"a copy of it in {folder}",
                              remedy="ship the base model first: uscl-med3d ship NAME --weights sam_med3d")  # fmt: skip
-        if choice.job.run.vcl and choice.job.run.modules == "decoder":
+        if choice.job.run.pretraining is not None and choice.job.run.modules == "decoder":
             raise InputError(file=weights, found="adapters of the decoder alone, on top of a pretrained encoder",
                              expected="a model in one file beside its base",
                              remedy="ship a run of both modules")  # fmt: skip

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from uscl_med3d.evaluate.predict import Region
 
 from uscl_med3d.core.scores import read_score_file
 from uscl_med3d.evaluate.cases import NO_PSEUDO_LABEL, FrameMasks, Item, choose_distance
-from uscl_med3d.evaluate.predict import Region
 from uscl_med3d.evaluate.protocol import NoPrediction, Prediction, Setting
 from uscl_med3d.evaluate.rows import (
     NO_COMPLETE_REFERENCE,

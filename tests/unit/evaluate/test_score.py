@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from tiny_cohort import write_sweep
+from uscl_med3d.evaluate.predict import Region
 
 from uscl_med3d.core.io import load_volume, sha256
 from uscl_med3d.core.scores import read_score_file
 from uscl_med3d.evaluate import score as module
 from uscl_med3d.evaluate.cases import FrameMasks, Item, choose_distance, list_sweep_items
-from uscl_med3d.evaluate.predict import Region
 from uscl_med3d.evaluate.protocol import Prediction, Setting
 from uscl_med3d.evaluate.rows import score_prediction
 

@@ -74,6 +74,20 @@ class Params(Section):
                 )
             if entry.weights_of is not None and entry.weights_of not in self.methods:
                 raise ValueError(f"methods.{name}.weights_of is {entry.weights_of!r}, which is no method")
+            task = entry.grid.pretraining if entry.grid else None
+            if task is not None and task not in self.pretrain.tasks:
+                known = ", ".join(self.pretrain.tasks) or "nothing"
+                raise ValueError(f"methods.{name}.grid.pretraining is {task!r}; pretrain.tasks has {known}")
+        for place, name in (("annotation.method", self.annotation.method),):
+            if name not in self.methods:
+                raise ValueError(
+                    f"methods.{name} is left out, but {place} needs it: name another method there"
+                )
+        for name, rule in self.gate.seeing.items():
+            if self.gate.required and rule.required and name not in self.methods:
+                raise ValueError(
+                    f"methods.{name} is left out, but gate.seeing requires it: set gate.seeing.{name}.required to false"
+                )
         return self
 
     @model_validator(mode="after")
@@ -87,10 +101,10 @@ class Params(Section):
     def _share_the_alpha_rule(self) -> Params:
         """Fine-tuning starts from the pretrained adapter, so both must scale it alike."""
         for name, entry in self.methods.items():
-            rule = entry.options.get("alpha_rule", self.pretrain.alpha_rule)
+            rule = (entry.tuning or {}).get("alpha_rule", self.pretrain.alpha_rule)
             if entry.grid is not None and rule != self.pretrain.alpha_rule:
                 raise ValueError(
-                    f"methods.{name}.options.alpha_rule is {rule!r} but pretrain.alpha_rule is "
+                    f"methods.{name}.tuning.alpha_rule is {rule!r} but pretrain.alpha_rule is "
                     f"{self.pretrain.alpha_rule!r}: give both the same value"
                 )
         return self
@@ -109,7 +123,7 @@ SLICES: dict[str, tuple[str, ...]] = {
     "finetune": ("seed", "threads", "device", "precision", "classes", "model", "prompts", "finetune"),
     "evaluate": ("seed", "threads", "device", "classes", "model", "prompts", "general_reading", "evaluate"),
     "measure": ("seed", "threads", "device", "classes", "model", "prompts", "evaluate", "measure"),
-    "gate": ("classes", "evaluate", "gate"),
+    "gate": ("classes", "evaluate", "gate", "methods"),
     "annotation": ("scale", "seed", "training_seeds", "classes", "evaluate", "report", "figures", "methods", "annotation"),
     "search": ("methods", "finetune", "search"),
     "stills": ("seed", "threads", "device", "precision", "stills"),
@@ -150,8 +164,10 @@ def job_model(stage: str) -> type[Section]:
     return create_model(f"{stage}_job", __base__=Section, **fields)
 
 
-def slice_job(params: Params, stage: str, run: Run | None = None) -> dict[str, Any]:
-    """The values that one job may depend on, ready for JSON."""
+def slice_job(
+    params: Params, stage: str, run: Run | None = None, pretext: str | None = None
+) -> dict[str, Any]:
+    """The values that one job may depend on, ready for JSON; of one run, or of one pretext task."""
     values = params.model_dump(mode="json")
     ordered: dict[str, Any] = {}
     for name in SLICES[stage]:
@@ -159,10 +175,13 @@ def slice_job(params: Params, stage: str, run: Run | None = None) -> dict[str, A
         ordered[part or section] = values[section][part] if part else values[section]
     if stage == "measure":
         ordered["measure"] = ordered["measure"] | {"methods": None}
+    if pretext is not None:
+        ordered["pretrain"] = ordered["pretrain"] | {"tasks": {pretext: params.pretrain.tasks[pretext]}}
     if run is not None:
         entry = params.methods[run.method].model_dump(mode="json")
         if source := params.methods[run.method].weights_of:
             entry["options"] = params.methods[source].options | entry["options"]
+            entry |= {"tuning": params.methods[source].tuning, "trained": True}
         # A job depends on its own cell of the sweep, not on which other cells exist, nor on a row's name.
         ordered |= {
             "run": run.model_dump(mode="json"),

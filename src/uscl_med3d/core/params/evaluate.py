@@ -20,16 +20,39 @@ class NsdTolerance(Section):
     voxel: float = Field(gt=0)
 
 
+class ImageUse(Section):
+    """Which cases are also shown another patient's image: classes of each case, and clicks at which it is compared."""
+
+    classes_per_case: int = Field(ge=1)
+    points: tuple[int, ...] = Field(min_length=1)
+
+
+class SeeingGate(Section):
+    """Points of Dice that a method must owe to the image, as the mean over `datasets`.
+
+    Attributes:
+        first_click, last_click: own image minus another patient's, after the first and the last click of
+            `evaluate.image_use.points`.
+        required: whether the pipeline stops where they are not reached; else the method is marked.
+    """
+
+    datasets: tuple[str, ...] = Field(min_length=1)
+    first_click: float
+    last_click: float
+    required: bool
+
+
 class Gate(Section):
-    """What the small model must reach on validation patients before any comparison means something."""
+    """What models must reach on validation patients before any comparison means something.
+
+    Attributes:
+        seeing: method -> what it must owe to the image.
+        blind: methods that look at nothing; every tuned method must be above them on ultrasound.
+    """
 
     required: bool
-    run: str
-    click_simulator: ClickSimulator
-    crop: CropRule
-    min_class_dice: float
-    min_mean_dice: float
-    min_gain: float
+    seeing: dict[str, SeeingGate]
+    blind: tuple[str, ...]
 
 
 class Evaluate(Section):
@@ -43,6 +66,8 @@ class Evaluate(Section):
     sliding_overlap: float = Field(ge=0, lt=1)
     min_target_voxels: int = Field(ge=1)
     max_classes_per_case: int = Field(ge=1)
+    general_validation_patients: int = Field(ge=0)
+    image_use: ImageUse
     empty_masks: Literal["undefined", "full_score"]
     surface_at: tuple[int, ...]
     nsd_tolerance: NsdTolerance

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from uscl_med3d.core.params.training import ClickTraining
+from uscl_med3d.core.params.schedule import Schedule
+from uscl_med3d.core.params.segmentation import Augmentation
 
 
-class Finetune(ClickTraining):
-    """See params.yaml, section `finetune`, for the meaning of each value."""
+class Finetune(Schedule):
+    """Learning from simulated clicks; see params.yaml, section `finetune`.
 
-    crops_per_target: int = Field(ge=1)
+    Attributes:
+        objects_per_crop: of each crop, so many objects are clicked.
+        clicks: the later click that is learned from, beside the first, is drawn from 2 to this.
+        quality_weight: of the squared error of the predicted IoU.
+        min_target_voxels: pseudo-labels with fewer voxels of a class are not trained on.
+        validation_targets: crops of validation patients, scored on their annotated key frames.
+        cached_cases: sweeps kept in memory.
+    """
+
+    objects_per_crop: int = Field(ge=1)
+    clicks: int = Field(ge=1)
+    click_simulator: Literal["random_error", "largest_error_centre"]
+    quality_weight: float = Field(ge=0)
+    augmentation: Augmentation
+    min_target_voxels: int = Field(ge=1)
     validation_targets: int = Field(ge=0)
+    validation_clicks: int = Field(ge=1)
+    cached_cases: int = Field(ge=1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from uscl_med3d.core.params.base import Section
+from uscl_med3d.core.params.schedule import Schedule
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -22,19 +23,10 @@ class Augmentation(Section):
     noise: float = Field(ge=0)
 
 
-class SegmentationTraining(Section):
+class SegmentationTraining(Schedule):
     """One training on patches; see params.yaml, `methods.unet.options.training`."""
 
-    steps: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
     foreground: Share
-    warmup_steps: int = Field(ge=0)
-    final_learning_rate: float = Field(ge=0, le=1)
-    weight_decay: float = Field(ge=0)
-    gradient_norm: float = Field(gt=0)
     augmentation: Augmentation
-    validate_every: int = Field(ge=1)
     validation_sweeps: int = Field(ge=0)
-    keep: Literal["best", "last"]
-    resume_every: int = Field(ge=1)
     cached_cases: int = Field(ge=1)

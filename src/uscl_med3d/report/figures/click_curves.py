@@ -47,7 +47,7 @@ def _panel(axes: Axes, context: Context, dataset: str) -> None:
     drawn = [
         (name, entry)
         for name, entry in context.job.methods.items()
-        if entry.prompt in ("clicks", "slice_clicks") and entry.weights_of is None
+        if entry.takes == "clicks" and entry.weights_of is None
     ]
     colours = method_colours({name: entry.label for name, entry in drawn})
     points_shown = context.job.report.points
@@ -57,7 +57,7 @@ def _panel(axes: Axes, context: Context, dataset: str) -> None:
             clicks, mean, low, high = zip(*points, strict=True)
             axes.fill_between(clicks, low, high, color=colours[name], alpha=0.12, lw=0)
             # Clicks in every slice cost more than clicks in a volume: another line, and a note in the label.
-            per_slice = entry.prompt == "slice_clicks"
+            per_slice = entry.works_on == "slice"
             label = class_title(entry.label) + (" (per slice)" if per_slice else "")
             axes.plot(
                 clicks,

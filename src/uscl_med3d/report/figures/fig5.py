@@ -6,6 +6,7 @@ With the real base grid and random crops on a real sweep.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -67,9 +68,10 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     panels = figure.subplots(1, 3, width_ratios=[1.0, 0.72, 2.3])
     sweep = next(read_sweeps(inputs, (), 1), None)
     shape = (job.model.image_size,) * 3 if sweep is None else sweep.image.shape
-    base = base_boxes(shape, job.pretrain.base_grid)
+    grid = job.pretrain.tasks["vcl"]["base_grid"]
+    base = base_boxes(shape, grid)
     crops = draw_boxes(
-        shape, job.pretrain.base_grid, job.figures.vcl_crops_drawn, seeds.rng(job.seed, "report", "fig5")
+        shape, grid, job.figures.vcl_crops_drawn, seeds.rng(job.seed, "report", "fig5")
     )  # fmt: skip
     _sweep(panels[0], sweep, base, crops)
     _labels(panels[1], overlaps(crops, base))
@@ -115,7 +117,7 @@ def _labels(axes: Axes, labels: np.ndarray) -> None:
 
 
 def _computation(axes: Axes, job: Any) -> None:
-    p = job.pretrain
+    p, schedule = SimpleNamespace(**job.pretrain.tasks["vcl"]), job.pretrain.schedule
     prepare(axes, 100, 64)
     box(axes, 0, 42, 17, 12, f"{p.random_crops} random\ncrops", face=DATA_FACE, size=6.3)
     box(axes, 0, 10, 17, 12, f"{int(np.prod(p.base_grid))} base\ncrops", face=DATA_FACE, size=6.3)
@@ -133,5 +135,12 @@ def _computation(axes: Axes, job: Any) -> None:
     note(axes, 55.5, 50.5, "z", 6.5)
     note(axes, 55.5, 13, "zᵢ", 6.5)
     form = {"paper": "as in the paper's equations", "code": "as in VoCo's code"}[p.form]
-    note(axes, 50, 61.5, f"embedding {p.head_dim}, {p.steps} steps, batch {p.batch_size}", 6, MUTED)
+    note(
+        axes,
+        50,
+        61.5,
+        f"embedding {p.head_dim}, {schedule.steps} steps, batch {schedule.batch_size}",
+        6,
+        MUTED,
+    )
     note(axes, 50, 1.8, f"L = L_pred + L_reg ({form}); the projection is dropped afterwards", 6, MUTED)

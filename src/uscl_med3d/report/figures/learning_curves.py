@@ -139,6 +139,6 @@ def _look(name: str, position: int, job: Any) -> tuple[str, Any, str]:
         label = job.methods[name].label if name in job.methods else {"seggpt": "SegGPT"}.get(name, name)
         return known or PALETTE[position % len(PALETTE)], "-", label
     colour = {"encoder": "#0072B2", "decoder": "#D55E00", "both": "#009E73"}[modules]
-    dash = DASHES[2] if "novcl" in parts else "-"
+    dash = DASHES[2] if "none" in parts else "-"
     label = {"encoder": "encoder", "decoder": "decoder", "both": "encoder + decoder"}[modules]
-    return colour, dash, label + (", no VCL" if "novcl" in parts else "")
+    return colour, dash, label + (", no VCL" if "none" in parts else "")

@@ -87,7 +87,10 @@ def compared_methods(context: Context) -> dict[str, tuple[list[Run], int]]:
     started_from = {entry.base for entry in trained.values()}
     base = {name: entry for name, entry in methods.items() if name in started_from and not entry.trained}
     return {
-        entry.label: (context.main_runs(name), context.last_point if entry.prompt == "clicks" else 0)
+        entry.label: (
+            context.main_runs(name),
+            context.last_point if entry.prompt == "clicks" else 0,
+        )
         for name, entry in (base | trained).items()
     }
 

@@ -85,7 +85,7 @@ def _protocol(name: str, context: Context) -> str:
 
 def _slices(frame: pd.DataFrame, context: Context) -> str:
     """What the clicks of the 2D methods amount to: N clicks in every slice are not N clicks."""
-    labels = [e.label for e in context.job.methods.values() if e.prompt == "slice_clicks"]
+    labels = [e.label for e in context.job.methods.values() if e.works_on == "slice"]
     if "points" not in frame:
         return ""
     rows = frame[frame["method"].isin(labels) & (frame["points"] == context.last_point)]

@@ -263,9 +263,17 @@ def source_of_cell(context: Context, rank: int, modules: str, vcl: bool) -> Sour
     if sweep is None:
         return Source((), "us", context.last_point, "no method with a LoRA sweep in params.yaml: methods")
     short = {long: name for name, long in MODULES.items()}[modules]
-    run_id = cell_id(sweep[0], rank, short, vcl)
+    grid = sweep[1].grid
+    run_id = cell_id(sweep[0], rank, short, grid.pretraining if vcl and grid else None)
     runs = tuple(context.runs_like(run_id))
-    return Source(runs, "us", context.last_point, "" if runs else f"no run {run_id} in params.yaml: methods")
+    return Source(
+        runs,
+        "us",
+        context.last_point,
+        ""
+        if runs
+        else f"no run {run_id} at this scale: methods.{sweep[0]}.grid in params.yaml; scale `study` has all",
+    )
 
 
 def labels_in_order(context: Context, table: str) -> list[str]:
@@ -274,7 +282,7 @@ def labels_in_order(context: Context, table: str) -> list[str]:
     clicked = [
         entry.label
         for entry in context.job.methods.values()
-        if entry.prompt in ("clicks", "slice_clicks") and entry.weights_of is None
+        if entry.takes == "clicks" and entry.weights_of is None
     ]
     more = [label for label in clicked if label not in (*paper, *BLIND)]
     return [*paper, *more, *BLIND]
@@ -287,4 +295,4 @@ def is_tuning_method(entry: MethodEntry) -> bool:
     """
     known = {*load_reported("table1")["method"], *load_reported("table2")["method"]}
     tuned = entry.trained or entry.weights_of is not None
-    return tuned and entry.prompt == "clicks" and entry.label not in known
+    return tuned and (entry.takes, entry.works_on) == ("clicks", "crop") and entry.label not in known

@@ -41,7 +41,7 @@ def list_measures(context: Context) -> list[str]:
 def source(context: Context, keys: dict[str, Any]) -> Source:
     """Where a cell comes from."""
     name = context.method_with_label(keys["method"])
-    clicked = name is None or context.job.methods[name].prompt in ("clicks", "slice_clicks")
+    clicked = name is None or context.job.methods[name].takes == "clicks"
     return source_of_method(context, keys["method"], "us", context.last_point if clicked else 0)
 
 

@@ -19,7 +19,7 @@ def export(
     kind: str,
     weights: str | None,
     base: Path | None,
-    vcl: Path | None,
+    start: Path | None,
     scale: str,
     out: Path,
     results: Path | None,
@@ -28,7 +28,7 @@ def export(
 
     Args:
         kind: a key of `MODULES`.
-        weights, base, vcl, scale: as `models.choose`.
+        weights, base, start, scale: as `models.choose`.
         out: a new or empty folder; it appears as a whole, or not at all.
         results: whose tables the model card shows; None: results/<scale> of the chosen run, if it is one.
 
@@ -41,7 +41,7 @@ def export(
     write: Callable[[models.Choice, Path], str] = import_module(
         f"uscl_med3d.user.export.{MODULES[kind]}"
     ).write
-    choice = models.choose(weights, base, vcl, scale)
+    choice = models.choose(weights, base, start, scale)
     if isinstance(choice, OfficialChoice):
         raise InputError(file=choice.name, found="an official checkpoint", expected="a model that was trained here",
                          remedy="use the file as it is, or name a run by --weights")  # fmt: skip

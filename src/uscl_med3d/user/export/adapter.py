@@ -26,7 +26,7 @@ def write(choice: Choice, folder: Path) -> str:
                          remedy="name one by --weights, or use --format official")  # fmt: skip
     method = load_method(choice)
     names = sorted(lora_layers(method.network))
-    config = LoraConfig(r=choice.job.run.rank, lora_alpha=method.alpha, lora_dropout=0.0, bias="none",
+    config = LoraConfig(r=choice.job.run.rank, lora_alpha=method.tuning.alpha, lora_dropout=0.0, bias="none",
                         target_modules=names, inference_mode=True)  # fmt: skip
     config.save_pretrained(str(folder))
     tensors = {f"base_model.model.{name}": value for name, value in lora_state(method.network).items()}

@@ -8,73 +8,68 @@ as common ones. Frames that the pseudo-labels reject are 255 and enter neither t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.seeds import Seeds, rng
-from uscl_med3d.data.sweeps import load_pseudolabelled, load_sweep
 from uscl_med3d.methods.unet import UNetMethod, normalise, pad_to
 from uscl_med3d.train.augment import augment
 from uscl_med3d.train.crops import IGNORE
-from uscl_med3d.train.loop import Trainer
+from uscl_med3d.train.engine import Group, Task
+from uscl_med3d.train.sweeps import LabelledSweeps
 
 
-class PatchTrainer(Trainer):
-    """Every step: patches of a few sweeps, all classes at once."""
+class Windows(Task):
+    """Patches of the training patients' pseudo-labelled sweeps, all classes at once; validation on annotated key frames."""
 
-    def _loss(self, example: tuple[Tensor, Tensor], step: int) -> Tensor:
-        """See `Trainer._loss`; an example is images (b, 1, d, h, w) and channel numbers (b, d, h, w)."""
-        device = self.parameters[0].device
-        images, labels = (value.to(device) for value in example)
-        return dice_cross_entropy_of_classes(self.method.network(images), labels)
+    metric = "validation_dice"
 
-
-class PatchTraining:
-    """Patches of the training patients' pseudo-labelled sweeps, and validation on annotated key frames."""
-
-    def __init__(
-        self, job: Any, volumes_dir: Path, pseudolabels_dir: Path, splits: pd.DataFrame, seeds: Seeds,
-        method: UNetMethod,
-    ) -> None:  # fmt: skip
-        self.job, self.seeds, self.method = job, seeds, method
-        self.volumes_dir = volumes_dir
+    def __init__(self, job: Any, method: UNetMethod, sweeps: LabelledSweeps) -> None:
+        self.job, self.method, self.network = job, method, method.network
+        self.seeds: Seeds = (job.seed, "finetune", job.run.training_seed)
+        self.parameters = method.prepare_training()
         self.schedule, self.patch = method.options.training, method.options.patch
         self.channels = _channel_of_value(job.classes)
-        train = splits.loc[splits["split"] == "train", "sweep"]
-        self.sweeps = sorted(s for s in train if (Path(pseudolabels_dir) / f"{s}.nii.gz").is_file())
-        if not self.sweeps:
-            raise InputError(
-                file=pseudolabels_dir, found="no pseudo-labelled sweep of a training patient",
-                expected="at least one sweep to train on",
-                remedy="annotate key frames of training patients, or relax the gate of `pseudolabel`",
-            )  # fmt: skip
-        self.validation_sweeps = sorted(splits.loc[splits["split"] == "val", "sweep"])
+        self.source = sweeps
+        self.validation_sweeps = list(sweeps.validation)
         rng(job.seed, "finetune", "validation_sweeps").shuffle(self.validation_sweeps)
         self.validation_sweeps = self.validation_sweeps[: self.schedule.validation_sweeps]
-
-        @lru_cache(maxsize=self.schedule.cached_cases)
-        def load(sweep: str) -> tuple[np.ndarray, np.ndarray]:
-            image, label = load_pseudolabelled(volumes_dir, pseudolabels_dir, sweep)
-            padded, inside = pad_to(image, self.patch)
-            known = np.full(padded.shape, IGNORE, dtype=np.uint8)
-            known[inside] = self.channels[label]
-            return normalise(padded)[0, 0].numpy(), known
-
-        self.load = load
+        self.load = lru_cache(maxsize=self.schedule.cached_cases)(self._load)
         self.sweeps_with: dict[int, list[str]] = {}
-        for sweep in self.sweeps:
-            for channel in np.unique(load(sweep)[1]).tolist():
+        for sweep in sweeps.train:
+            for channel in np.unique(self.load(sweep)[1]).tolist():
                 if channel not in (0, IGNORE):
                     self.sweeps_with.setdefault(channel, []).append(sweep)
+
+    def _load(self, sweep: str) -> tuple[np.ndarray, np.ndarray]:
+        image, label = self.source.load_train(sweep)
+        padded, inside = pad_to(image, self.patch)
+        known = np.full(padded.shape, IGNORE, dtype=np.uint8)
+        known[inside] = self.channels[label]
+        return normalise(padded)[0, 0].numpy(), known
+
+    def groups(self) -> list[Group]:
+        """See `Task.groups`."""
+        return [Group(self.parameters, self.method.learning_rate())]
+
+    def loss(self, step: int) -> Mapping[str, Tensor]:
+        """Dice and cross-entropy over all classes."""
+        images, labels = (value.to(self.method.device) for value in self.draw(step))
+        return {"loss": dice_cross_entropy_of_classes(self.network(images), labels)}
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Task.state`."""
+        return self.method.trained_state()
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """See `Task.load_state`."""
+        self.method.load_trained(tensors)
 
     def draw(self, step: int) -> tuple[Tensor, Tensor]:
         """Images (b, 1, d, h, w) and channel numbers (b, d, h, w), 255 where nothing is known, of one step."""
@@ -95,22 +90,23 @@ class PatchTraining:
             channel = channels[int(random.integers(len(channels)))]
             having = self.sweeps_with[channel]
             return having[int(random.integers(len(having)))], channel
-        return self.sweeps[int(random.integers(len(self.sweeps)))], None
+        return self.source.train[int(random.integers(len(self.source.train)))], None
 
-    def validate(self) -> float:
+    def evaluate(self) -> dict[str, float]:
         """Mean over classes of the mean Dice (0..100) on annotated key frames; NaN without any."""
         scores: dict[str, list[float]] = {}
         for name in self.validation_sweeps:
-            sweep = load_sweep(self.volumes_dir, name)
-            labels = self.method.segment(sweep.image, None, self.job.classes, None)
-            known = sweep.key_frames != IGNORE
+            image, key_frames = self.source.load_validation(name)
+            labels = self.method.segment(image, None, self.job.classes, None)
+            known = key_frames != IGNORE
             for key, value in self.job.classes.items():
-                truth = sweep.key_frames == value
+                truth = key_frames == value
                 if truth.any():
                     predicted = (labels == value) & known
                     dice = 200.0 * int((predicted & truth).sum()) / int(predicted.sum() + truth.sum())
                     scores.setdefault(key, []).append(dice)
-        return float(np.mean([np.mean(values) for values in scores.values()])) if scores else math.nan
+        dice = float(np.mean([np.mean(values) for values in scores.values()])) if scores else math.nan
+        return {"validation_dice": dice}
 
     def describe(self) -> dict[str, Any]:
         """Facts for the record."""
@@ -118,7 +114,7 @@ class PatchTraining:
             "steps": self.schedule.steps,
             "batch_size": self.schedule.batch_size,
             "clicks": 0,
-            "sweeps": len(self.sweeps),
+            "sweeps": len(self.source.train),
             "patch_dhw": list(self.patch),
         }
 
@@ -169,3 +165,6 @@ def _channel_of_value(classes: dict[str, int]) -> np.ndarray:
     for channel, value in enumerate(classes.values(), 1):
         table[value] = channel
     return table
+
+
+TASK = Windows

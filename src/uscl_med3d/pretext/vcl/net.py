@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from uscl_med3d.nets.vcl_head import VclHead
-from uscl_med3d.train.vcl_losses import Embeddings, Form, Terms, vcl_terms
+from uscl_med3d.pretext.vcl.head import VclHead
+from uscl_med3d.pretext.vcl.losses import Embeddings, Form, Terms, vcl_terms
 
 
 class Batch(NamedTuple):

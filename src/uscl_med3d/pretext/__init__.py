@@ -1,0 +1,28 @@
+"""Pretext tasks: what an encoder can learn from sweeps without any label. One file or folder each, found by its name."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.pretext.base import Pretext
+
+_NO_TASKS = {"base", "stage", "sweeps"}
+
+
+def list_pretexts() -> list[str]:
+    """Names of all pretext tasks, sorted: the modules of this folder."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _NO_TASKS)
+
+
+def find_pretext(name: str) -> type[Pretext]:
+    """The class of a pretext task. Raises `InputError` for an unknown name."""
+    if name not in list_pretexts():
+        raise InputError(
+            file="params.yaml",
+            found=f"the pretext task {name!r}",
+            expected=f"one of {', '.join(list_pretexts())}",
+            remedy=f"correct the name, or add src/uscl_med3d/pretext/{name}.py",
+        )
+    return importlib.import_module(f"uscl_med3d.pretext.{name}").PRETEXT
