@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 from uscl_med3d.core import seeds
 from uscl_med3d.report import style
 from uscl_med3d.report.figures.pseudolabel_quality import read_quality
+from uscl_med3d.report.patients import AVERAGED, average_seeds
 from uscl_med3d.report.scores import choose_protocol, choose_reference, read_scores
-from uscl_med3d.report.statistics import AVERAGED, Estimate, average_seeds, estimate
+from uscl_med3d.report.statistics import Estimate, estimate
 from uscl_med3d.report.tables.plain import PlainTable, write_plain_table
 
 NAME = "annotation_cost"

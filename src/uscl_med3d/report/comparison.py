@@ -15,8 +15,9 @@ import pandas as pd
 
 from uscl_med3d.core import seeds
 from uscl_med3d.core.params.methods import Run
+from uscl_med3d.report.patients import AVERAGED
 from uscl_med3d.report.scores import PSEUDO_LABEL, SAME_FRAMES, choose_comparison, explain_missing
-from uscl_med3d.report.statistics import AVERAGED, Estimate, estimate
+from uscl_med3d.report.statistics import Estimate, estimate
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from uscl_med3d.core import seeds
 from uscl_med3d.core.params.methods import Run
-from uscl_med3d.report.statistics import Difference, PatientSums, combine, gather, judge
+from uscl_med3d.report.patients import PatientSums, combine, gather
+from uscl_med3d.report.statistics import Difference, judge
 from uscl_med3d.report.tables.context import DATASETS, Context
 
 

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import optimize, stats
 
-if TYPE_CHECKING:
-    from uscl_med3d.report.statistics import PatientSums
+from uscl_med3d.report.patients import PatientSums
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from uscl_med3d.report.statistics import PatientSums
+from uscl_med3d.report.patients import PatientSums
 
 LEVELS = (40.0, 55.0, 60.0)
 """True mean of each class: one in the first group of patients, two in the second."""

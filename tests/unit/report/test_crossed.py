@@ -6,7 +6,8 @@ from simulated import LEVELS, draw_cohort, draw_differences
 
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.report.crossed import Spread, has_repeats, measure_spread
-from uscl_med3d.report.statistics import PatientSums, holm, macro_mean
+from uscl_med3d.report.patients import PatientSums, macro_mean
+from uscl_med3d.report.statistics import holm
 
 TRUTH = float(np.mean(LEVELS))
 

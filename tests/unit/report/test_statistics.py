@@ -11,18 +11,14 @@ from scipy import stats
 from simulated import LEVELS, draw_cohort, draw_differences
 
 from uscl_med3d.core.seeds import rng
+from uscl_med3d.report.patients import PatientSums, average_seeds, combine, gather, macro_mean
 from uscl_med3d.report.statistics import (
-    PatientSums,
-    average_seeds,
-    combine,
     contributions,
     detectable_difference,
     estimate,
-    gather,
     holm,
     interval,
     judge,
-    macro_mean,
     resample,
     sign_flip_test,
     smallest_stratum,

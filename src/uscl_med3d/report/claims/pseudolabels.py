@@ -9,7 +9,8 @@ import pandas as pd
 from uscl_med3d.core import seeds
 from uscl_med3d.report.claims.claim import Claim, Evidence, Finding
 from uscl_med3d.report.figures.pseudolabel_quality import METHODS, REFERENCES, read_quality
-from uscl_med3d.report.statistics import AVERAGED, Difference, combine, gather, judge
+from uscl_med3d.report.patients import AVERAGED, combine, gather
+from uscl_med3d.report.statistics import Difference, judge
 
 
 def compare_proposals(evidence: Evidence) -> Sequence[Finding]:

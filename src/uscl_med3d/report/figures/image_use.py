@@ -59,5 +59,6 @@ def _panel(axes: Axes, rows: pd.DataFrame, title: str, labels: list[str]) -> Non
         axes.plot(part["dice_other"], y, "o", color=OURS, mfc="white", ms=size, zorder=3,
                   label=f"another patient's image, {click} {noun}")  # fmt: skip
     for row in rows[rows["points"] == points[-1]].to_dict("records"):
-        text, place = f"{row['difference']:+.0f}", labels.index(row["method"])
+        gain, place = round(row["difference"]), labels.index(row["method"])
+        text = f"{gain:+d}" if gain else "0"
         axes.text(117, place, text.replace("-", "−"), ha="right", va="center", fontsize=6.5, color=INK)

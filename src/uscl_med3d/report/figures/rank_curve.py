@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 
 from uscl_med3d.core import seeds
 from uscl_med3d.report.figures.inputs import FigureInputs
+from uscl_med3d.report.patients import gather, macro_mean
 from uscl_med3d.report.reported import reported_value
 from uscl_med3d.report.scores import explain_missing, read_scores
-from uscl_med3d.report.statistics import estimate, gather, macro_mean
+from uscl_med3d.report.statistics import estimate
 from uscl_med3d.report.style import MUTED, new_figure, say, share_legend
 from uscl_med3d.report.tables.context import MODULES, Context, source_of_cell
 from uscl_med3d.report.tables.layout import shown

@@ -25,5 +25,6 @@ def mark_below(frame: pd.DataFrame, keys: Sequence[str], value: str) -> pd.DataF
         others = frame.loc[frame["method"] == name, [*cell, value]].rename(columns={value: "other"})
         joined = frame[cell].merge(others, on=cell, how="left", validate="many_to_one").set_axis(frame.index)
         lower = (frame[value] < joined["other"]) & ~frame["method"].isin(BLIND)
-        found[lower] = [f"{text}, {name}" if text else name for text in found[lower]]
+        longer = (found + ", " + name).where(found != "", name)
+        found = found.where(~lower, longer)
     return frame.assign(below=found)

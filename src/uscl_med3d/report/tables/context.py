@@ -14,9 +14,10 @@ from uscl_med3d.core import seeds
 from uscl_med3d.core.params.methods import Grid, MethodEntry, Run
 from uscl_med3d.core.reporting import BLIND
 from uscl_med3d.core.runs import list_runs, main_run
+from uscl_med3d.report.patients import AVERAGED, average_seeds
 from uscl_med3d.report.reported import PAPER_METHODS, load_reported, reported_value
 from uscl_med3d.report.scores import choose_protocol, choose_reference, explain_missing, read_scores
-from uscl_med3d.report.statistics import AVERAGED, average_seeds, estimate
+from uscl_med3d.report.statistics import estimate
 
 DATASETS = {"us": "3dus", "amos": "AMOS", "totalsegmentator": "TotalSegmentator", "brats": "BraTS"}
 """Dataset key of the score files: its name in the paper's tables."""
