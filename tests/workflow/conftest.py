@@ -20,7 +20,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def pristine(smoke: Checkout):
     """The finished smoke run; source and parameter files are put back after the test, with their times."""
     kept = {}
-    for pattern in ("params.yaml", "workflow/**/*", "src/**/*.py"):
+    for pattern in ("params.yaml", "params/**/*", "workflow/**/*", "src/**/*.py"):
         for path in smoke.folder.glob(pattern):
             if path.is_file():
                 kept[path] = (path.read_bytes(), path.stat())

@@ -7,6 +7,8 @@ import re
 import pytest
 import yaml
 
+from uscl_med3d.core.params.files import read_defaults
+
 pytestmark = pytest.mark.workflow
 
 
@@ -54,7 +56,7 @@ def test_outputs_persist_because_snakemake_decides_what_runs(stages):
 
 
 def test_parameters_of_a_stage_exist(stages, smoke):
-    values = yaml.safe_load((smoke.folder / "params.yaml").read_text())
+    values = read_defaults(smoke.folder)
     for stage in stages.values():
         for key in stage["params"]:
             node = values
@@ -75,7 +77,9 @@ def test_parameters_cover_what_the_jobs_of_a_stage_read(stages):
         if stage in ("check", "annotation", "search"):  # asked before any stage; targets of their own
             continue
         for section in sections:
-            if section != "scale":
+            if section.startswith("foundation"):  # recipes are files that the stage depends on
+                assert any(str(dep).startswith("params/foundation") for dep in stages[stage]["deps"])
+            elif section != "scale":
                 assert any(
                     section == key or section.startswith(f"{key}.") for key in stages[stage]["params"]
                 ), f"{stage} reads {section}"

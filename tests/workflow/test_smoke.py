@@ -6,8 +6,8 @@ import csv
 import hashlib
 
 import pytest
-import yaml
 
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.params.foundation import BASE_MODELS
 from uscl_med3d.core.plan import Plan
 
@@ -89,7 +89,7 @@ def test_unknown_parameter_is_named(pristine):
 
 def test_paper_scale_has_a_complete_dag(smoke):
     jobs = smoke.planned(scale="workflow/scales/paper.yaml")
-    plan = Plan(yaml.safe_load((smoke.folder / "params.yaml").read_text()))
+    plan = Plan(read_defaults(smoke.folder))
     assert jobs["finetune"] == len(plan.trained) and jobs["pretrain"] == 4
     assert jobs["evaluate"] == len(plan.runs) and jobs["foundation"] == len(BASE_MODELS)
 

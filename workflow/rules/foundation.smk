@@ -1,4 +1,4 @@
-# Base models: trained here, or official checkpoints. What each needs is in src/uscl_med3d/core/foundations.py.
+# Base models: shipped, trained here, or official checkpoints. Each is declared in src/uscl_med3d/core/params/foundation/.
 
 
 rule foundation:
@@ -7,7 +7,7 @@ rule foundation:
         code=lambda wildcards: list_sources(f"uscl_med3d.foundation.{wildcards.model}"),
         general=lambda wildcards: PLAN.foundation_inputs(wildcards.model),
         teacher=lambda wildcards: PLAN.teacher(wildcards.model),
-        official=lambda wildcards: PLAN.official_checkpoint(wildcards.model),
+        given=lambda wildcards: PLAN.given_weights(wildcards.model),
     output:
         weights=f"{RESULTS}/checkpoints/foundation/{{model}}.safetensors",
         curve=f"{RESULTS}/curves/foundation/{{model}}.csv",
@@ -27,6 +27,21 @@ rule foundation:
         " --teacher {input.teacher} --weights {output.weights} --curve {output.curve} > {log} 2>&1"
 
 
+# Are they those that come with the program? Of the scale `foundation`, which trains all of them anew.
+rule foundation_compare:
+    input:
+        weights=expand(rules.foundation.output.weights, model=PLAN.foundations),
+    output:
+        f"{RESULTS}/foundation_compare.csv",
+    params:
+        scale=PLAN.scale,
+    message:
+        "foundation_compare"
+    shell:
+        "uscl-med3d foundation_compare --scale {params.scale} --out {output}"
+
+
 rule foundation_all:
     input:
         expand(rules.foundation.output.weights, model=PLAN.foundations),
+        rules.foundation_compare.output if PLAN.scale == "foundation" else [],

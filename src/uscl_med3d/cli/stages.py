@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,15 +63,16 @@ def foundation(
     teacher: OptionalInput = None,
     general: Inputs = NONE,
 ) -> None:
-    """One base model: trained here, or an official checkpoint."""
+    """One base model: shipped, trained here, or an official checkpoint."""
     from uscl_med3d.core.params.foundation import BASE_MODELS
 
     if model not in BASE_MODELS:
         raise typer.BadParameter(
             f"{model!r} is not one of {', '.join(sorted(BASE_MODELS))}", param_hint="--model"
         )
-    train = import_module(f"uscl_med3d.foundation.{model}").train
-    train(load_job(f"foundation_{model}", params), _by_name(general), teacher, weights, curve)
+    from uscl_med3d.foundation import make
+
+    make(model, load_job(f"foundation_{model}", params), _by_name(general), teacher, weights, curve)
 
 
 @stage()

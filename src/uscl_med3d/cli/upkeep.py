@@ -72,3 +72,28 @@ def bench(
     from uscl_med3d.bench.encoder import main
 
     main([f"--{name}" for name, given in (("quick", quick), ("fastsam3d", fastsam3d)) if given])
+
+
+@app.command(rich_help_panel=UPKEEP)
+def foundation_compare(
+    out: Annotated[Path, typer.Option(help="CSV to write.")], scale: Scale = "foundation"
+) -> None:
+    """Are the base models that a scale trained those that come with the program, byte for byte?"""
+    from uscl_med3d.core.plan import Plan
+    from uscl_med3d.foundation.ship import compare
+
+    print(compare(Plan.of_results(scale), out))
+
+
+@app.command(rich_help_panel=UPKEEP)
+def foundation_ship(
+    models: Annotated[list[str], typer.Argument(help="Keys of the section `foundation`.")],
+    scale: Scale = "foundation",
+    folder: Annotated[Path | None, typer.Option(help="Where to, instead of the package.")] = None,
+) -> None:
+    """Put base models that a scale trained among those that come with the program."""
+    from uscl_med3d.core.plan import Plan
+    from uscl_med3d.core.shipped import FOLDER
+    from uscl_med3d.foundation.ship import ship
+
+    print("\n".join(str(path) for path in ship(Plan.of_results(scale), models, folder or FOLDER)))

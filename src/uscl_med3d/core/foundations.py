@@ -6,24 +6,30 @@ from collections.abc import Mapping
 
 from uscl_med3d.core.params.foundation import BASE_MODELS
 from uscl_med3d.core.params.methods import MethodEntry
+from uscl_med3d.core.shipped import SHIPPED, TRAIN
 
 PSEUDOLABELLER = "seggpt"
 PRETRAINED = "sam_med3d"
 
 
-def list_needed(methods: Mapping[str, MethodEntry], trained_here: Mapping[str, bool]) -> list[str]:
+def list_needed(methods: Mapping[str, MethodEntry], weights: Mapping[str, str]) -> list[str]:
     """Base models that a run with these methods needs, sorted.
 
     Args:
         methods: the registry.
-        trained_here: per base model, whether it is trained here (then its teacher is needed, too).
+        weights: per base model, where it comes from (`foundation.<model>.weights`).
     """
     waiting = {PSEUDOLABELLER, PRETRAINED, *(entry.base for entry in methods.values() if entry.base)}
     needed: set[str] = set()
     while waiting:
         name = waiting.pop()
         needed.add(name)
-        model = BASE_MODELS[name]
-        if model.teacher and (model.official_is_encoder or trained_here[name]):
-            waiting |= {model.teacher} - needed
+        waiting |= {needs_teacher(name, weights[name])} - needed - {None}
     return sorted(needed)
+
+
+def needs_teacher(name: str, weights: str) -> str | None:
+    """The base model that another one cannot be made without, given where it comes from."""
+    model = BASE_MODELS[name]
+    here = weights == TRAIN or (model.official_is_encoder and weights != SHIPPED)
+    return model.teacher if here else None

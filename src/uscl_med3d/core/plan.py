@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core import params as parameters
+from uscl_med3d.core import shipped
 from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.foundations import list_needed
+from uscl_med3d.core.foundations import list_needed, needs_teacher
 from uscl_med3d.core.io import read_json, write_text
 from uscl_med3d.core.listing import list_cohort, write_listing
 from uscl_med3d.core.params.foundation import BASE_MODELS
@@ -115,8 +116,8 @@ class Plan:
             if place != "simulate" and Path(place).exists():
                 named[f"general_{name}"] = [Path(place)]
         for model in self.foundations:
-            weights = getattr(self.params.foundation, model).weights
-            if weights != "train" and Path(weights).exists():
+            weights = self._weights(model)
+            if weights not in (shipped.TRAIN, shipped.SHIPPED) and Path(weights).exists():
                 beside = Path(weights).parent / "config.json"
                 named[f"foundation_{model}"] = [Path(weights), *([beside] if beside.is_file() else [])]
         if Path(self.params.stills.folder).is_dir():
@@ -163,10 +164,7 @@ class Plan:
     @property
     def foundations(self) -> list[str]:
         """Base models that this run needs."""
-        return list_needed(
-            self.params.methods,
-            {name: self._trains(name) for name in type(self.params.foundation).model_fields},
-        )
+        return list_needed(self.params.methods, {name: self._weights(name) for name in BASE_MODELS})
 
     def foundation_weights(self, model: str) -> str:
         """Weights file of a base model."""
@@ -182,15 +180,16 @@ class Plan:
 
     def teacher(self, model: str) -> list[str]:
         """Weights of the base model that a base model learns from."""
-        needs = BASE_MODELS[model]
-        if needs.teacher and (needs.official_is_encoder or self._trains(model)):
-            return [self.foundation_weights(needs.teacher)]
-        return []
+        teacher = needs_teacher(model, self._weights(model))
+        return [self.foundation_weights(teacher)] if teacher else []
 
-    def official_checkpoint(self, model: str) -> list[str]:
-        """Listing of the file that a base model is loaded from, if it is there; nothing where the model is trained."""
-        weights = getattr(self.params.foundation, model).weights
-        there = weights != "train" and Path(weights).exists()
+    def given_weights(self, model: str) -> list[str]:
+        """What a base model that is not trained here is made from, if it is there: files that are shipped with the
+        program, or the listing of an official checkpoint."""
+        weights = self._weights(model)
+        if weights == shipped.SHIPPED:
+            return [str(file) for file in shipped.list_files(model) if file.is_file()]
+        there = weights != shipped.TRAIN and Path(weights).exists()
         return [self._listing(f"foundation_{model}")] if there else []
 
     def base_weights(self, run: str) -> list[str]:
@@ -214,7 +213,11 @@ class Plan:
         return [self.foundation_weights("sam")] if self.params.stills.methods[name].base else []
 
     def _trains(self, model: str) -> bool:
-        return getattr(self.params.foundation, model).weights == "train"
+        return self._weights(model) == shipped.TRAIN
+
+    def _weights(self, model: str) -> str:
+        weights: str = getattr(self.params.foundation, model).weights
+        return weights
 
     def _is_idle(self, stage: str) -> bool:
         """Whether a stage is the training of a base model that this run does not need."""

@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from uscl_med3d.core import shipped
 from uscl_med3d.core.errors import InputError, InputErrors
 from uscl_med3d.core.foundations import list_needed
 from uscl_med3d.core.io import sha256
 from uscl_med3d.core.listing import list_cohort
 from uscl_med3d.core.params.base_model import Weights
+from uscl_med3d.core.params.foundation import BASE_MODELS
 from uscl_med3d.data.cohort import CohortRow, read_cohort
 from uscl_med3d.data.failures import find_gaps, plan_splits
 from uscl_med3d.data.general import LAYOUTS, find_problems
@@ -28,9 +30,8 @@ def check(job: Any) -> None:
     named on standard error.
     """
     errors = _check_device(job.device)
-    base_models = {name: getattr(job.foundation, name) for name in type(job.foundation).model_fields}
-    trained_here = {name: weights.weights == "train" for name, weights in base_models.items()}
-    for name in list_needed(job.methods, trained_here):
+    base_models = {name: getattr(job.foundation, name) for name in BASE_MODELS}
+    for name in list_needed(job.methods, {name: model.weights for name, model in base_models.items()}):
         errors += _check_weights(name, base_models[name])
     if job.cohort != "simulate":
         errors += _check_cohort(Path(job.cohort), job)
@@ -72,7 +73,13 @@ def _check_device(device: str) -> list[InputError]:
 
 
 def _check_weights(name: str, weights: Weights) -> list[InputError]:
-    if weights.weights == "train":
+    if weights.weights == shipped.TRAIN:
+        return []
+    if weights.weights == shipped.SHIPPED:
+        try:
+            shipped.check(name)
+        except InputError as error:
+            return [error]
         return []
     place = Path(weights.weights)
     expected = f"the checkpoint of {name}" + (f" with SHA-256 {weights.sha256}" if weights.sha256 else "")

@@ -17,6 +17,7 @@ import yaml
 from uscl_med3d.core.errors import InputError, InputErrors
 from uscl_med3d.core.io import read_json
 from uscl_med3d.core.params import SLICES, validate
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.params.methods import MethodEntry
 from uscl_med3d.core.plan import Plan
 from uscl_med3d.core.receipts import find_maker, hash_tree, read_receipts
@@ -129,7 +130,7 @@ def _check_chain(receipts: Mapping[str, Any]) -> Iterator[InputError]:
 
 def _check_params(results: Path, params: Path) -> Iterator[InputError]:
     """Job files are written whenever the workflow is parsed, so they lag behind an edited params.yaml."""
-    given = validate(yaml.safe_load(params.read_text(encoding="utf-8")), str(params)).model_dump(mode="json")
+    given = validate(read_defaults(params.parent), str(params)).model_dump(mode="json")
     changed = _differences(read_json(results / "params/all.json"), given)
     if changed:
         yield _problem(params, f"now {', '.join(changed)}", f"the parameters of {results}")

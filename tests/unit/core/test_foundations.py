@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from uscl_med3d.core.foundations import list_needed
+from uscl_med3d.core.foundations import list_needed, needs_teacher
 from uscl_med3d.core.params import Params, validate
 from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.params.foundation import BASE_MODELS
@@ -35,17 +35,26 @@ def test_the_section_foundation_is_made_of_the_declarations():
     }
 
 
+def weights(value: str, **others: str) -> dict[str, str]:
+    return dict.fromkeys(BASE_MODELS, value) | others
+
+
 def test_teachers_are_needed_only_where_the_student_is_trained():
     methods = registry("mobile_sam")
-    trained = dict.fromkeys(BASE_MODELS, True)
-    assert list_needed(methods, trained) == ["mobile_sam", "sam", "sam_med3d", "seggpt"]
-    assert list_needed(methods, trained | {"mobile_sam": False}) == ["mobile_sam", "sam_med3d", "seggpt"]
+    assert list_needed(methods, weights("train")) == ["mobile_sam", "sam", "sam_med3d", "seggpt"]
+    for given in ("shipped", "mobile_sam.pt"):
+        assert list_needed(methods, weights("train", mobile_sam=given)) == [
+            "mobile_sam",
+            "sam_med3d",
+            "seggpt",
+        ]
 
 
 def test_pseudo_labels_and_pretraining_always_need_their_models():
-    assert list_needed({}, dict.fromkeys(BASE_MODELS, True)) == ["sam_med3d", "seggpt"]
+    assert list_needed({}, weights("train")) == ["sam_med3d", "seggpt"]
 
 
 def test_an_official_part_of_a_model_needs_the_rest_from_its_teacher():
-    official = dict.fromkeys(BASE_MODELS, False)
-    assert list_needed(registry("fastsam3d"), official) == ["fastsam3d", "sam_med3d", "seggpt"]
+    assert needs_teacher("fastsam3d", "6layers6heads_student") == "sam_med3d"
+    assert needs_teacher("fastsam3d", "shipped") is None
+    assert needs_teacher("mobile_sam", "mobile_sam.pt") is None

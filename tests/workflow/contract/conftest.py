@@ -1,7 +1,7 @@
 """A repository of its own with finished, versioned and pushed results, which the attacks copy or clone.
 
-The scale is that of workflow/scales/contract.yaml, written into params.yaml under the name `phantom`, so that dvc.yaml,
-the Makefile and the tools run as they are.
+The scale is that of workflow/scales/contract.yaml, written into params.yaml and params/foundation/ under the name
+`phantom`, so that dvc.yaml, the Makefile and the tools run as they are.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def unmade(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     for name in ("smoke", "contract"):
         merge(values, yaml.safe_load((origin.folder / f"workflow/scales/{name}.yaml").read_text()))
     values["scale"] = "phantom"
-    (origin.folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    origin.write_params(values)
     origin.run("git", "init", "--quiet", ".")
     origin.run("dvc", "remote", "add", "--default", "local", str(folder / "remote"))
     origin.commit("Pipeline")

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from checkout import ROOT, Checkout
 
+from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.params.report import SHOWN_IN
 
 RESULTS = "results/phantom"
@@ -91,10 +92,23 @@ class Repository(Checkout):
         return count_started(self.run("dvc", "repro"))
 
     def params(self) -> dict[str, Any]:
-        return yaml.safe_load((self.folder / "params.yaml").read_text())
+        """Default values: params.yaml and the recipes of the base models."""
+        return read_defaults(self.folder)
+
+    def write_params(self, values: dict[str, Any]) -> None:
+        """Write default values back to where they are read from; files that do not change are left alone."""
+        contents = {"params.yaml": {key: value for key, value in values.items() if key != "foundation"}}
+        contents |= {
+            f"params/foundation/{name}.yaml": {"foundation": {name: value}}
+            for name, value in values["foundation"].items()
+        }
+        for file, content in contents.items():
+            path = self.folder / file
+            if yaml.safe_load(path.read_text()) != content:
+                path.write_text(yaml.safe_dump(content, sort_keys=False))
 
     def change(self, dotted: str, value: Any) -> None:
-        """Set one value of params.yaml."""
+        """Set one default value."""
         values = self.params()
         *parents, last = dotted.split(".")
         node = values
@@ -102,7 +116,7 @@ class Repository(Checkout):
             node = node[key]
         assert node[last] != value
         node[last] = value
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+        self.write_params(values)
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "--all")
