@@ -20,9 +20,10 @@ _SHOWN = 6
 
 
 def write_page(folder: Path, demo: Demo) -> Path:
-    """Write demo.html, picture.png (frames with masks) and sweep.gif into a folder; returns the page."""
+    """Write demo.html, click.png, picture.png (frames with masks) and sweep.gif into a folder; returns the page."""
     picture, film = draw_frames(demo), draw_film(demo)
     picture.save(folder / "picture.png")
+    draw_click(demo).save(folder / "click.png")
     film[0].save(folder / "sweep.gif", save_all=True, append_images=film[1:], duration=80, loop=0)
     rows = "".join(
         f'<tr><td><span style="color:rgb{COLOURS[place % len(COLOURS)]}">■</span> {escape(each.name.replace("_", " "))}</td>'
@@ -47,6 +48,15 @@ def draw_frames(demo: Demo) -> Image.Image:
     return Image.fromarray(np.concatenate([np.concatenate(row, axis=1) for row in (plain, masked)]))
 
 
+def draw_click(demo: Demo) -> Image.Image:
+    """The frame of the first click on the largest structure: with the clicks alone, and with masks and true outlines."""
+    largest = max(demo.scores, key=lambda each: int((demo.truth == each.value).sum()))
+    place = largest.clicks[0][2]
+    plain = Image.fromarray(np.repeat(demo.frames[place][..., None], 3, axis=2))
+    _draw_clicks(plain, demo, place)
+    return Image.fromarray(np.concatenate([np.asarray(plain), np.asarray(_draw(demo, place))], axis=1))
+
+
 def draw_film(demo: Demo) -> list[Image.Image]:
     """Every frame with masks and true outlines."""
     return [_draw(demo, place) for place in range(len(demo.frames))]
@@ -59,6 +69,11 @@ def _draw(demo: Demo, place: int) -> Image.Image:
         picture[found] = (1 - _OPACITY) * picture[found] + _OPACITY * np.array(colour, np.float32)
         picture[_outline(truth)] = 255
     image = Image.fromarray(picture.round().astype(np.uint8))
+    _draw_clicks(image, demo, place)
+    return image
+
+
+def _draw_clicks(image: Image.Image, demo: Demo, place: int) -> None:
     pen = ImageDraw.Draw(image)
     for each in demo.scores:
         for x, y, frame, label in each.clicks:
@@ -68,7 +83,6 @@ def _draw(demo: Demo, place: int) -> Image.Image:
                     fill=(0, 200, 0) if label else (220, 0, 0),
                     outline=(255, 255, 255),
                 )
-    return image
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:
@@ -104,6 +118,7 @@ close by (green: on the structure, red: beside it).</figcaption></figure>
 <pre>uscl-med3d segment my_sweep.mp4 --point COLUMN,ROW,FRAME -o mask.nii.gz
 uscl-med3d view my_sweep.mp4          # the same by clicking in the browser</pre>
 <p>Beside this page: the clip (<code>videos/demo.mp4</code>), its mask (<code>mask.nii.gz</code>), the true outlines
-(<code>truth/demo.nii.gz</code>), <code>picture.png</code> and <code>sweep.gif</code>.</p>
+(<code>truth/demo.nii.gz</code>), <code>click.png</code>, <code>picture.png</code> and
+<code>sweep.gif</code>.</p>
 </main></body></html>
 """
