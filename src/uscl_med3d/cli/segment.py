@@ -22,6 +22,8 @@ uscl-med3d segment sweep.nii.gz --object liver --point 310,220,40 --object kidne
 
 uscl-med3d segment us.dcm --mm lps --point=-12.5,30,88 --weights uscl_med3d_r16 -o mask.nii.gz
 
+uscl-med3d segment still.png --model samus --point 210,140 -o mask.npy
+
 uscl-med3d segment ct.nii.gz --weights sam_med3d_turbo.pth --point 120,140,60 -o mask.nii.gz
 """
 
@@ -35,7 +37,8 @@ def segment(
         list[str] | None,
         typer.Option(
             metavar="X,Y,Z",
-            help="Click at column,row,frame, counted from 0. X,Y,Z,0 is a click on background. Negative: --point=-1,2,3",
+            help="Click at column,row,frame, counted from 0; X,Y in a picture. X,Y,Z,0 is a click on background. "
+            "Negative: --point=-1,2,3",
         ),
     ] = None,
     box: Annotated[
@@ -59,6 +62,12 @@ def segment(
     ] = None,
     whole_frame: WholeFrame = False,
     weights: Weights = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Network of official weights: samus, medsam, msa, sam, ... Alone: one trained on pictures."
+        ),
+    ] = None,
     base: Base = None,
     start: Start = None,
     scale: Scale = DEFAULT_SCALE,
@@ -92,7 +101,7 @@ def segment(
     prompts = list_prompts(context.meta["prompts"], DEFAULT_OBJECT)
     check_suffix(output)
     check_exists(input)
-    segmenter = Segmenter.load(weights, base, start, scale, device, precision)
+    segmenter = Segmenter.load(weights, base, start, scale, device, precision, model)
     print(f"model: {segmenter.describe()}", file=sys.stderr)
     spacing: Any = spacing_mm  # parse_spacing made it numbers
     try:
@@ -104,6 +113,8 @@ def segment(
             if kind == "box":
                 segmenter.box(numbers, name, world)
             else:
+                if len(numbers) == 2:
+                    numbers = in_picture(numbers, segmenter.frames, world, text)
                 segmenter.click(numbers[:3], int(numbers[3]) if len(numbers) > 3 else 1, name, world)
         except ValueError as error:
             raise refuse(error, f"--{kind} {text}") from None
@@ -152,8 +163,20 @@ def list_prompts(given: list[tuple[str, str]], default: str) -> list[tuple[str, 
     return prompts
 
 
+def in_picture(numbers: list[float], frames: int, world: Any, text: str) -> list[float]:
+    """`x,y` as a click in the only frame.
+
+    Raises:
+        InputError: for a clip, or patient coordinates, which need a third number.
+    """
+    if world or frames != 1:
+        found = "two patient coordinates" if world else f"two numbers, and an input of {frames} frames"
+        raise _bad(f"--point {text}", found, "x,y,z (x,y in a single picture)")
+    return [*numbers, 0.0]
+
+
 def _numbers(kind: str, text: str) -> list[float]:
-    wanted, form = ((6,), "x0,y0,z0,x1,y1,z1") if kind == "box" else ((3, 4), "x,y,z or x,y,z,label")
+    wanted, form = ((6,), "x0,y0,z0,x1,y1,z1") if kind == "box" else ((2, 3, 4), "x,y,z or x,y,z,label")
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:

@@ -12,7 +12,10 @@ from torch import Tensor
 from uscl_med3d.nets.fastsam3d.config import OFFICIAL_STUDENT, FastSam3DConfig
 from uscl_med3d.nets.sam_med3d.config import PRESETS, SamMed3DConfig
 
-Kind = Literal["sam_med3d", "fastsam3d", "fastsam3d_encoder", "sam", "sam_med2d", "tiny_vit"]
+Kind = Literal[
+    "sam_med3d", "fastsam3d", "fastsam3d_encoder", "sam", "sam_med2d", "tiny_vit", "samus", "autosamus", "msa",
+    "samed", "litemedsam",
+]  # fmt: skip
 State = Mapping[str, Tensor]
 
 DECODER_HEADS = PRESETS["vit_b_ori"].decoder_heads
@@ -25,6 +28,12 @@ def recognise(state: State) -> Kind | None:
     `fastsam3d_encoder` is the released student, an image encoder without prefix; `tiny_vit` is MobileSAM or TinySAM,
     whose files have the same tensors.
     """
+    if "image_encoder.cnn_embed.inc.conv.0.weight" in state:
+        return "autosamus" if "prompt_generator.object_token" in state else "samus"
+    if "image_encoder.blocks.0.Space_Adapter.D_fc1.weight" in state:
+        return "msa"
+    if "sam.image_encoder.patch_embed.proj.weight" in state:
+        return "samed"
     patch = state.get("image_encoder.patch_embed.proj.weight")
     if patch is not None and patch.dim() == 5:
         first = "image_encoder.blocks.0.attn.qkv.weight"
@@ -35,7 +44,10 @@ def recognise(state: State) -> Kind | None:
     alone = state.get("patch_embed.proj.weight")
     if alone is not None and alone.dim() == 5:
         return "fastsam3d_encoder"
-    return "tiny_vit" if "image_encoder.patch_embed.seq.0.c.weight" in state else None
+    stem = state.get("image_encoder.patch_embed.seq.0.c.weight")
+    if stem is None:
+        return None
+    return "litemedsam" if stem.shape[-1] == 1 else "tiny_vit"
 
 
 def describe_state(state: State) -> str:
@@ -100,6 +112,39 @@ def sam_architecture(state: State) -> dict[str, Any]:
         "window_size": (windowed[0] + 1) // 2 if windowed else grid,
         "adapter_ratio": None if gate is None else gate.shape[0] / gate.shape[1],
         **decoder_shape(state),
+    }  # fmt: skip
+
+
+def samus_architecture(state: State) -> dict[str, Any]:
+    """The flat description of a SAMUS that `nets.samus.build_samus` takes; its image is as large as its grid says.
+
+    Raises:
+        ValueError: where tensors are missing or do not fit together.
+    """
+    from uscl_med3d.nets.samus import SAMUS
+
+    found = {
+        name: value
+        for name, value in sam_architecture(state).items()
+        if name not in ("image_size", "patch_size")
+    }
+    downs = _numbers(state, r"image_encoder\.cnn_embed\.downs\.(\d+)\.")
+    widths = [_shape(state, "image_encoder.cnn_embed.inc.conv.0.weight")[0]]
+    widths += [
+        _shape(state, f"image_encoder.cnn_embed.downs.{index}.maxpool_conv.1.weight")[0]
+        for index in sorted(downs)
+    ][:-1]
+    side = _shape(state, "image_encoder.pos_embed")[1]
+    grid = side >> len(_numbers(state, r"image_encoder\.post_pos_embed\.downs\.(\d+)\."))
+    rows = _attention_rows(state, "image_encoder.")
+    windowed = sorted({count for count in rows.values() if count != 2 * grid - 1})
+    narrow = _shape(state, "image_encoder.input_Adapter.D_fc1.weight")
+    return SAMUS | found | {
+        "patch_kernel": _shape(state, "image_encoder.patch_embed.proj.weight")[-1],
+        "patch_size": 2 ** len(widths), "image_size": grid * 2 ** len(widths), "position_grid": side,
+        "cnn_widths": tuple(widths), "feature_adapter_ratio": narrow[0] / narrow[1], "adapter_ratio": None,
+        "global_blocks": tuple(sorted(block for block, count in rows.items() if count == 2 * grid - 1)),
+        "window_size": (windowed[0] + 1) // 2 if windowed else grid,
     }  # fmt: skip
 
 

@@ -151,9 +151,11 @@ def choose_file(weights: Path, base: Path | None, start: Path | None, scale: str
 
 
 def choose(
-    weights: str | Path | None, base: Path | None, start: Path | None, scale: str
+    weights: str | Path | None, base: Path | None, start: Path | None, scale: str, model: str | None = None
 ) -> Choice | OfficialChoice:
     """The model that a user names: a file, the folder of an export, a run id, a shipped model, or nothing.
+
+    `model` says which network official weights hold; alone, it names a model for single pictures (`find_still`).
 
     Nothing: the best run of results/<scale>, or the best shipped model where that scale has no run with weights and
     scores here: a clone has the scores alone.
@@ -163,6 +165,8 @@ def choose(
     """
     from uscl_med3d.user import shipped
 
+    if weights is None and model is not None:
+        weights = find_still(model, scale)
     if weights is None:
         try:
             return choose_best(scale)
@@ -179,13 +183,42 @@ def choose(
                              remedy="name a weights file by --weights")  # fmt: skip
         preprocessing = read_preprocessing(path)
         if preprocessing == "official" or (preprocessing is None and not _is_known_scale(path, scale)):
-            return load_official(path, base)
+            return load_official(path, base, model)
+        _refuse_model(path, model)
         return choose_file(path, base, start, scale)
+    _refuse_model(path, model)
     if path.suffix in WEIGHTS or path.parent != Path("."):
         raise InputError(file=path, found="no such file", expected="a checkpoint", remedy="correct --weights")
     if not known and weights in shipped.read_cards():
         return shipped.choose_shipped(str(weights))
     return choose_run(str(weights), scale)
+
+
+def find_still(model: str, scale: str) -> Path:
+    """Weights of a model for single pictures that was trained here: of the scale, else of `usgra`, else shipped.
+
+    Raises:
+        InputError: where there are none.
+    """
+    from uscl_med3d.user import shipped
+
+    places = [Path("results", each, "checkpoints/stills") for each in dict.fromkeys((scale, "usgra"))]
+    found = [place / f"{model}.safetensors" for place in (*places, shipped.FOLDER)]
+    there = [file for file in found if file.is_file()]
+    if not there:
+        raise InputError(
+            file=found[0], found=f"no weights of {model}", expected="a checkpoint, by --weights or from a run",
+            remedy="name official weights by --weights, or train it (docs/samus.md)",
+        )  # fmt: skip
+    return there[0]
+
+
+def _refuse_model(weights: Path, model: str | None) -> None:
+    if model is not None:
+        raise InputError(
+            file=weights, found=f"--model {model}, and weights of this pipeline",
+            expected="--model with official weights, or without --weights", remedy="leave out --model",
+        )  # fmt: skip
 
 
 def find_exported(folder: Path) -> Path:

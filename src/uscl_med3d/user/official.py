@@ -20,7 +20,7 @@ from uscl_med3d.nets.fastsam3d import build_fastsam3d
 from uscl_med3d.nets.sam.checkpoint import load_named
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, read_state
 
-KNOWN = "SAM-Med3D, FastSAM3D, SAM, SAM-Med2D, MobileSAM or TinySAM under their official tensor names"
+KNOWN = "SAM-Med3D, FastSAM3D, SAM, SAM-Med2D, MobileSAM, TinySAM, SAMUS, MedSAM or MSA under their official tensor names"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class OfficialChoice:
 
     Attributes:
         name: stem of the file.
-        model: key of `foundation` in params.yaml: sam_med3d, fastsam3d, sam, sam_med2d, mobile_sam or tinysam.
+        model: sam_med3d, fastsam3d, sam, sam_med2d, mobile_sam, tinysam, samus, medsam or msa.
         network: loaded, in evaluation mode, on the CPU.
         architecture: of a two-dimensional network, as its builder takes it; empty for SAM-Med3D and FastSAM3D.
         assumed: what the file does not say and was assumed, for the user to read.
@@ -50,12 +50,13 @@ class OfficialChoice:
         return self.model not in ("sam_med3d", "fastsam3d")
 
 
-def load_official(weights: Path, base: Path | None) -> OfficialChoice:
+def load_official(weights: Path, base: Path | None, model: str | None = None) -> OfficialChoice:
     """The network of an official checkpoint: its shape from the card, else from the tensors.
 
     Args:
         weights: .safetensors or torch file, never unpickled beyond tensors and plain values.
         base: a SAM-Med3D file, whose prompt encoder and mask decoder the released FastSAM3D encoder needs.
+        model: which network it is, where the tensors leave a choice (MedSAM has SAM's); None: as card and name say.
 
     Raises:
         InputError: for an unreadable file, another network (the message says what it seems to be), or a card that
@@ -69,14 +70,19 @@ def load_official(weights: Path, base: Path | None) -> OfficialChoice:
     if kind is None:
         raise InputError(file=weights, found=recognise.describe_state(state), expected=KNOWN,
                          remedy="name the weights of one of these networks by --weights")  # fmt: skip
+    if model is not None:
+        card = card | {"model": model}
     try:
-        model, network, architecture = _build(kind, state, card, weights, base)
+        found, network, architecture = _build(kind, state, card, weights, base)
     except (ValueError, TypeError) as error:
         raise InputError(
             file=weights, found=f"looks like {kind}, but: {error}", expected=KNOWN,
             remedy="correct the card beside the file, or use the unmodified checkpoint",
         ) from None  # fmt: skip
-    return OfficialChoice(weights.stem, model, network.eval(), architecture, assumed)
+    if model not in (None, found):
+        raise InputError(file=weights, found=f"weights of {found}", expected=f"weights of {model}",
+                         remedy="correct --model or --weights")  # fmt: skip
+    return OfficialChoice(weights.stem, found, network.eval(), architecture, assumed)
 
 
 def _build(
@@ -127,7 +133,16 @@ def _plane_architecture(
     """Name and architecture of a two-dimensional network; a card may state both."""
     given = card.get("architecture")
     if kind == "sam":
-        return "sam", given or recognise.sam_architecture(state)
+        is_medsam = "medsam" in (card.get("model"), weights.stem.lower()[:6])
+        return ("medsam" if is_medsam else "sam"), given or recognise.sam_architecture(state)
+    if kind == "samus":
+        return "samus", given or recognise.samus_architecture(state)
+    if kind == "msa":
+        from uscl_med3d.nets.msa import MSA
+
+        return "msa", given or MSA
+    if kind in ("autosamus", "samed", "litemedsam"):
+        raise ValueError("it takes no clicks, so it cannot segment from them")
     if kind == "sam_med2d":
         return "sam_med2d", {"small_slices": "pad"} | (given or recognise.sam_architecture(state))
     from uscl_med3d.nets.mobile_sam import OFFICIAL
@@ -151,6 +166,14 @@ def _build_plane(model: str, architecture: Mapping[str, Any]) -> nn.Module:
         from uscl_med3d.nets.mobile_sam import build_mobile_sam
 
         return build_mobile_sam(architecture)
+    if model == "samus":
+        from uscl_med3d.nets.samus import build_samus
+
+        return build_samus(architecture)
+    if model == "msa":
+        from uscl_med3d.nets.msa import build_msa
+
+        return build_msa(architecture)
     from uscl_med3d.nets.sam import build_sam
 
     return build_sam({name: value for name, value in architecture.items() if name != "small_slices"})

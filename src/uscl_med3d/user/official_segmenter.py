@@ -12,6 +12,7 @@ from uscl_med3d.data.official_grid import RELEASED, GridRule
 from uscl_med3d.user.official import OfficialChoice
 from uscl_med3d.user.official_session import OfficialPredictor, OfficialVolume, read_raw
 from uscl_med3d.user.official_slices import SlicedVolume, SlicePredictor, load_method
+from uscl_med3d.user.official_stills import NOTES
 from uscl_med3d.user.segmenter import (
     DEFAULT_OBJECT,
     Precision,
@@ -65,6 +66,7 @@ class OfficialSegmenter(Segmenter):
                 SlicePredictor(load_method(self.choice, device), source),
             )
             said = ["the network sees single slices: only slices with clicks are segmented"]
+            said += [NOTES[self.choice.model]] if self.choice.model in NOTES else []
         elif isinstance(volume, np.ndarray):
             raise ValueError("official weights need a file, which says where its voxels lie")
         else:

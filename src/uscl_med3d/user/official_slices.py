@@ -11,14 +11,18 @@ import torch
 from uscl_med3d.methods.slicewise import SlicewiseMethod
 from uscl_med3d.user.inputs import Source
 from uscl_med3d.user.official import OfficialChoice
+from uscl_med3d.user.official_stills import MODELS, StillSlices, load_stills
 
 Click = tuple[int, int, int, int]
 """(frame, row, column, label)."""
 
 
-def load_method(choice: OfficialChoice, device: torch.device) -> SlicewiseMethod:
+def load_method(choice: OfficialChoice, device: torch.device) -> SlicewiseMethod | StillSlices:
     """The method of a two-dimensional checkpoint: its resize rule, mask choice and feedback."""
     from uscl_med3d.methods.registry import find_method
+
+    if choice.model in MODELS:
+        return load_stills(choice.model, choice.network, device)
 
     kind: Any = find_method(choice.model)
     # Pictures are given as they are, so that no percentiles of a volume matter.
@@ -66,7 +70,7 @@ class SlicePredictor:
 
     side = 0  # a box may be of any size
 
-    def __init__(self, method: SlicewiseMethod, source: Source) -> None:
+    def __init__(self, method: SlicewiseMethod | StillSlices, source: Source) -> None:
         self.method, self.source = method, source
         self._embeddings: dict[int, torch.Tensor] = {}
 
@@ -87,7 +91,7 @@ class SlicePredictor:
             points = torch.tensor([[click[1:3] for click in given]]).float()
             labels = torch.tensor([[click[3] for click in given]])
             with torch.inference_mode():
-                state = self.method.start(self._embed(frame), (size[0], size[1]))
+                state: Any = self.method.start(self._embed(frame), (size[0], size[1]))
                 for count in range(1, len(given) + 1):
                     logits = self.method.click(state, points[:, :count], labels[:, :count])
             result[frame] = (logits[0, 0] > 0).cpu().numpy()

@@ -78,6 +78,7 @@ class Segmenter:
         scale: str = DEFAULT_SCALE,
         device: str | None = None,
         precision: Precision = "float32",
+        model: str | None = None,
     ) -> Segmenter:
         """Load a model.
 
@@ -89,11 +90,14 @@ class Segmenter:
             scale: whose results; relative to the current folder.
             device: cpu or cuda; None: that of the run's parameters, or the CPU for official checkpoints.
             precision: of the network; bfloat16 for mixed precision.
+            model: which network official weights hold (samus, medsam, ...); alone: one for single pictures.
 
         Raises:
             InputError: where there is no such model, or a file does not fit.
         """
-        choice = models.choose(weights, Path(base) if base else None, Path(start) if start else None, scale)
+        choice = models.choose(
+            weights, Path(base) if base else None, Path(start) if start else None, scale, model
+        )
         if isinstance(choice, OfficialChoice):
             from uscl_med3d.user.official_segmenter import OfficialSegmenter
 
@@ -156,6 +160,11 @@ class Segmenter:
                 f"the first prompt of {name!r} is a background click: start with a click on the object"
             )
         self._add(Prompt(name, ((*self.place(point, mm), label),)))
+
+    @property
+    def frames(self) -> int:
+        """Frames of the input; 1 for a picture."""
+        return int(self._open.source.frames.shape[0])
 
     def box(self, corners: Point, name: str = DEFAULT_OBJECT, mm: bool | World = False) -> None:
         """Add a box (x0, y0, z0, x1, y1, z1), first and last voxel.
