@@ -22,6 +22,7 @@ from uscl_med3d.foundation.stages import DICE_COLUMNS, Stages, write_description
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.fastsam3d import FastSam3DMethod
 from uscl_med3d.methods.sam_med3d import SamMed3DMethod
+from uscl_med3d.nets.card import preprocessing_of
 from uscl_med3d.nets.fastsam3d import FastSam3DConfig, FastSam3DEncoder, build_fastsam3d, save_fastsam3d
 from uscl_med3d.nets.fastsam3d.config import Residual
 from uscl_med3d.nets.intensity import zscore_foreground
@@ -70,6 +71,7 @@ def train(
     else:
         check_file(Path(settings.weights), settings.sha256, settings.source)
         load_checkpoint(network.image_encoder, settings.weights)
+        network.preprocessing = preprocessing_of(settings.weights)
     save_fastsam3d(weights_out, network)
     write_description(settings, network, weights_out, curve_out, curve, DICE_COLUMNS[1:], facts)
     if settings.weights == "train":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.methods.base import Card, Weights, need_base, torch_device
@@ -28,6 +28,7 @@ class FastSam3DMethod(SamMed3DMethod):
         normalisation="z-score over voxels > 0 of the crop",
     )
     Options: ClassVar[type[Section]] = FastSam3DOptions
+    official_clicks: ClassVar[Literal["all", "newest"]] = "newest"
 
     @classmethod
     def load(cls, job: Any, weights: Weights) -> Self:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
 
+from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.prompts import Prompts
 from uscl_med3d.methods.base import Card, ClickMethod, Weights, need_base, torch_device
+from uscl_med3d.nets.card import read_preprocessing
 from uscl_med3d.nets.intensity import zscore_foreground
 from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig, build_sam_med3d, load_checkpoint
 
@@ -42,6 +44,7 @@ class SamMed3DMethod(ClickMethod):
         normalisation="z-score over voxels > 0 of the crop",
     )
     Options: ClassVar[type[Section]] = SamMed3DOptions
+    official_clicks: ClassVar[Literal["all", "newest"]] = "all"
     network: SamMed3D
 
     def __init__(self, network: SamMed3D, prompts: Prompts, device: torch.device) -> None:
@@ -58,7 +61,7 @@ class SamMed3DMethod(ClickMethod):
 
     def embed(self, crops: Tensor) -> Tensor:
         """See `Method.embed`; the embedding is (b, c, g, g, g)."""
-        return self.network.image_encoder(zscore_foreground(crops.to(self.device)))
+        return self.network.image_encoder(self.network.turn(zscore_foreground(crops.to(self.device))))
 
     def start(self, embedding: Tensor) -> State:
         """The first prediction gets a mask prompt of zeros, as upstream in training and inference."""
@@ -70,21 +73,36 @@ class SamMed3DMethod(ClickMethod):
 
     def click(self, state: State, points: Tensor, labels: Tensor) -> Tensor:
         """See `Method.click`; the fed-back mask carries no gradient."""
-        if self.prompts.clicks_given == "newest":
+        official = self.network.preprocessing == "official"
+        if (self.official_clicks if official else self.prompts.clicks_given) == "newest":
             points, labels = points[:, -1:], labels[:, -1:]
-        if self.prompts.click_axes == "hdw":
+        if official:
+            points = points.flip(-1)
+        elif self.prompts.click_axes == "hdw":
             # The grid's encoding has its first two axes swapped; swapped clicks are encoded as their cell.
             points = points[..., [1, 0, 2]]
         prompt = (points.to(self.device, torch.float32), labels.to(self.device))
-        low, state.quality = self.network.decode(state.embedding, prompt, masks=state.mask)
-        state.mask = low.detach()
-        return self.network.upsample(low)
+        turn = self.network.turn
+        low, state.quality = self.network.decode(state.embedding, prompt, masks=turn(state.mask))
+        state.mask = turn(low.detach())
+        return turn(self.network.upsample(low))
 
 
 def load_base(job: Any, base_weights: Path) -> SamMed3D:
-    """The base network of a job."""
+    """The base network of a job, fed as the card of its weights says.
+
+    Raises:
+        InputError: for weights that do not fit the job, and for official ones with clicks in another order of axes.
+    """
     network = build_sam_med3d(SamMed3DConfig(**job.model.model_dump()))
     load_checkpoint(network, base_weights)
+    network.preprocessing = read_preprocessing(Path(base_weights)) or "ours"
+    if network.preprocessing == "official" and job.prompts.click_axes != "dhw":
+        raise InputError(
+            file=base_weights, found=f"official weights, and prompts.click_axes: {job.prompts.click_axes}",
+            expected="prompts.click_axes: dhw, as official weights were trained",
+            remedy="set prompts.click_axes: dhw, or take weights that were trained with the other order",
+        )  # fmt: skip
     return network
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.nets.card import KEY, read_preprocessing
 from uscl_med3d.nets.fastsam3d.config import FastSam3DConfig
 from uscl_med3d.nets.fastsam3d.image_encoder import FastSam3DEncoder
 from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig
@@ -31,10 +32,12 @@ def build_fastsam3d(student: FastSam3DConfig, config: SamMed3DConfig) -> SamMed3
 
 
 def save_fastsam3d(path: str | Path, network: SamMed3D) -> None:
-    """Write all weights with the architecture, so that `load_fastsam3d` needs nothing but the file."""
+    """Write all weights with architecture and preprocessing, so that `load_fastsam3d` needs nothing but the file."""
     assert isinstance(network.image_encoder, FastSam3DEncoder)
     architecture = {"student": asdict(network.image_encoder.config), "sam_med3d": asdict(network.config)}
     belongs = {"model": "fastsam3d", "architecture": json.dumps(architecture, sort_keys=True)}
+    if network.preprocessing == "official":
+        belongs[KEY] = network.preprocessing
     save_tensors(path, network.state_dict(), belongs)
 
 
@@ -57,4 +60,5 @@ def load_fastsam3d(path: str | Path) -> SamMed3D:
     )
     state: dict[str, Tensor] = read_tensors(path, belongs)
     network.load_state_dict(state, strict=True)
+    network.preprocessing = read_preprocessing(Path(path)) or "ours"
     return network

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from uscl_med3d.nets.card import Preprocessing
 from uscl_med3d.nets.sam_med3d.config import SamMed3DConfig
 from uscl_med3d.nets.sam_med3d.image_encoder import ImageEncoder
 from uscl_med3d.nets.sam_med3d.mask_decoder import MaskDecoder
@@ -19,11 +20,16 @@ class SamMed3D(nn.Module):
     Args:
         config: shape of the network.
         image_encoder: another encoder in place of SAM-Med3D's own, for the same crops and embedding.
+
+    Attributes:
+        preprocessing: how the weights in it are fed, by their card. `official` weights take volumes as (x, y, z), those of
+            ours as (d, h, w); `turn` brings one to the other.
     """
 
     def __init__(self, config: SamMed3DConfig, image_encoder: ImageEncoder | None = None) -> None:
         super().__init__()
         self.config = config
+        self.preprocessing: Preprocessing = "ours"
         self.image_encoder = ImageEncoder(config) if image_encoder is None else image_encoder
         self.prompt_encoder = PromptEncoder(config)
         self.mask_decoder = MaskDecoder(config)
@@ -58,6 +64,10 @@ class SamMed3D(nn.Module):
             dense_prompt_embeddings=dense,
             multimask_output=multimask_output,
         )
+
+    def turn(self, volumes: Tensor) -> Tensor:
+        """(b, c, d, h, w) of this project to the axes of the weights, and back: (w, h, d) = (x, y, z), or unchanged."""
+        return volumes.transpose(2, 4) if self.preprocessing == "official" else volumes
 
     def upsample(self, masks: Tensor) -> Tensor:
         """Low-resolution logits (b, m, 4g, 4g, 4g) to input voxels (b, m, s, s, s), trilinear as upstream."""
