@@ -173,7 +173,12 @@ class DicomClip:
                 return
             palette = self._palette_scale(dataset) if self._kind == "PALETTE COLOR" else None
             order = self._groups.order
-            for frame in iter_pixels(dataset, indices=None if order is None else list(order)):
+            if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+                frames = iter_pixels(dataset, indices=None if order is None else list(order))
+            else:  # at once: frame by frame, pydicom miscounts the bytes of subsampled chroma
+                whole = dataset.pixel_array if self._count > 1 else dataset.pixel_array[None]
+                frames = iter(whole if order is None else whole[list(order)])
+            for frame in frames:
                 yield (
                     np.asarray(frame) if palette is None else self._paint(np.asarray(frame), dataset, palette)
                 )
