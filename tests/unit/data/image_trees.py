@@ -138,6 +138,26 @@ def write_sheet(file: Path, rows: list[list[str]]) -> Path:
     return file
 
 
+def make_cohort(root: Path) -> Path:
+    """Two sweeps of two patients with two annotated frames each, as `ingest` writes them; the folder of volumes."""
+    from uscl_med3d.core.io import save_volume, write_json
+
+    write_json(root / "params" / "ingest.json", {"classes": {"liver": 3, "kidney": 5}})
+    for number, split in ((1, "train"), (2, "test")):
+        folder = root / "volumes" / f"sweep{number}"
+        folder.mkdir(parents=True)
+        image = np.stack([picture(10 * number + frame) for frame in range(5)])
+        labels = np.full(image.shape, 255, np.uint8)
+        for frame in (1, 3):
+            labels[frame] = np.maximum(disc(12, 12, 3), disc(28, 36, 5))
+        save_volume(folder / "image.nii.gz", image, (1.0, 1.0, 1.0))
+        save_volume(folder / "key_frames.nii.gz", labels, (1.0, 1.0, 1.0))
+        entries = [{"index": frame, "role": "prompt"} for frame in (1, 3)]
+        facts = {"sweep": f"sweep{number}", "patient": f"p{number}", "split": split, "key_frames": entries}
+        write_json(folder / "sidecar.json", facts)
+    return root / "volumes"
+
+
 def make_us30k(root: Path) -> Path:
     sets = {"ThyroidNodule-TN3K": 2, "Echocardiography-CAMUS": 4}
     names = {"ThyroidNodule-TN3K": ["a", "b", "c"], "Echocardiography-CAMUS": ["0001_2CH_01", "0002_4CH_01"]}

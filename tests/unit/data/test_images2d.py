@@ -17,7 +17,7 @@ from uscl_med3d.data.images2d.tables import read_sheet
 MAKERS = {
     "busi": trees.make_busi, "camus": trees.make_camus, "ddti": trees.make_ddti, "hmc_qu": trees.make_hmc_qu,
     "tg3k": trees.make_tg3k, "tn3k": trees.make_tn3k, "udiat": trees.make_udiat, "us30k": trees.make_us30k,
-    "usgra": trees.make_usgra,
+    "usgra": trees.make_usgra, "cohort": trees.make_cohort,
 }  # fmt: skip
 COUNTS = {
     "busi": 5,
@@ -29,6 +29,7 @@ COUNTS = {
     "udiat": 2,
     "us30k": 5,
     "usgra": 5,
+    "cohort": 4,
 }
 
 
@@ -158,6 +159,15 @@ def test_lines_per_class_are_one_image_of_us30k_with_all_its_labels(tmp_path):
     images = open_set("us30k", trees.make_us30k(tmp_path))
     item = next(item for item in images.items if item.name.endswith("0001_2CH_01"))
     assert set(np.unique(read_item(item)[1])) == {0, 1, 3} and images.classes["class_3"] == 3
+
+
+def test_key_frames_of_a_cohort_are_images_of_their_patients(tmp_path):
+    images = open_set("cohort", trees.make_cohort(tmp_path))
+    item = images.items[1]
+    image, mask = read_item(item)
+    assert (item.name, item.group, item.split) == ("sweep1_0003", "p1", "train")
+    assert np.array_equal(image, trees.picture(13)) and mask[12, 12] == 1 and mask[28, 36] == 2
+    assert images.classes == {"liver": 1, "kidney": 2}
 
 
 def _item(folder: Path, mask: np.ndarray):
