@@ -49,7 +49,10 @@ def show_figures(figures: list[Path]) -> str:
         "Of the committed run of the default scale: simulated sweeps, so no accuracy on patients.",
     ]
     for figure in figures:
-        module = import_module(f"uscl_med3d.report.figures.{figure.stem}")
+        try:
+            module = import_module(f"uscl_med3d.report.figures.{figure.stem}")
+        except ModuleNotFoundError:
+            continue  # left by an earlier version of the program
         parts += [f"## {module.TITLE}", f"![{module.TITLE}](gallery/{figure.name})", module.CAPTION]
     return "\n\n".join(parts) + "\n"
 

@@ -11,12 +11,24 @@ from pathlib import Path
 STAGES = {
     "simulate": ("simulate", "simulate_general"),
     "ingest": ("ingest",),
-    "foundation": ("foundation",),
+    "foundation": ("foundation", "foundation_compare"),
     "pseudolabel": ("pseudolabel",),
     "pretrain": ("pretrain",),
     "finetune": ("finetune",),
     "evaluate": ("evaluate", "gate", "measure"),
-    "report": ("tables", "training_cost", "inference_cost", "figure", "claims", "html", "complete"),
+    "report": (
+        "image_use_table",
+        "tables",
+        "training_cost",
+        "inference_cost",
+        "figure_inputs",
+        "figure",
+        "claims",
+        "cost_claims",
+        "html",
+        "run_cost",
+        "complete",
+    ),
 }
 """Stage -> its rules. A rule of no stage is a stage of its own; those that only collect others are left out."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from snakemake_logger_plugin_stages.display import Lines
-from snakemake_logger_plugin_stages.run import Run, words
+from snakemake_logger_plugin_stages.run import STAGES, Run, words
 
 ROOT = Path(__file__).parents[3]
 
@@ -106,6 +107,18 @@ def test_last_words_name_the_page_or_what_is_left(clock: Clock) -> None:
     lines.update(run)
     assert "results/x/report.html" in "\n".join(run.summary())
     assert stream.getvalue() == "1 job in 1 stage\nreport: 1 job\nreport: done in 3 s\n"
+
+
+def test_rules_of_the_default_run_have_a_stage() -> None:
+    """A new rule would be a line of its own, below the pipeline's."""
+    text = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    rules = set(re.findall(r"^ *(?:rule|checkpoint) (\w+):", text, flags=re.MULTILINE))
+    apart = {
+        rule
+        for rule in rules
+        if rule.endswith("_all") or rule.startswith(("annotation", "search", "still", "usgra"))
+    }
+    assert rules - apart == {rule for stage in STAGES.values() for rule in stage}
 
 
 def test_times_in_words() -> None:
