@@ -31,8 +31,33 @@ rule still_fold:
         " > {log} 2>&1"
 
 
+rule still_weights:
+    input:
+        params=PLAN.job_file("stills"),
+        code=lambda wildcards: PLAN.still_code(wildcards.still),
+        images=PLAN.still_files,
+        base=lambda wildcards: PLAN.still_base(wildcards.still),
+    output:
+        weights=f"{RESULTS}/checkpoints/stills/{{still}}.safetensors",
+        curve=f"{STILLS}/curves/{{still}}-all.csv",
+    log:
+        f"{RESULTS}/logs/stills/{{still}}-all.log",
+    resources:
+        gpu=PLAN.gpus,
+    params:
+        folder=PLAN.params.stills.folder,
+    message:
+        "stills: {wildcards.still}, all images"
+    shell:
+        "uscl-med3d still_weights --params {input.params} --name {wildcards.still} --images {params.folder:q}"
+        " --base {input.base} --weights {output.weights} --curve {output.curve} > {log} 2>&1"
+
+
 rule usgra:
     input:
+        weights=expand(
+            rules.still_weights.output.weights, still=PLAN.params.stills.kept
+        ),
         params=PLAN.job_file("stills"),
         code=list_sources("uscl_med3d.stills.table"),
         scores=expand(

@@ -353,6 +353,21 @@ def still_fold(
 
 
 @stage()
+def still_weights(
+    params: Job,
+    name: Annotated[str, typer.Option(help="Key of `stills.methods` in params.yaml.")],
+    images: Input,
+    weights: Output,
+    curve: Output,
+    base: OptionalInput = None,
+) -> None:
+    """One method trained on all single images, for `segment --model`."""
+    from uscl_med3d.stills.fold import run_all
+
+    run_all(load_job("stills", params), name, images, base, weights, curve)
+
+
+@stage()
 def still_table(params: Job, table: Output, all_scores: Output, scores: Inputs = NONE) -> None:
     """The table of all methods on single images."""
     from uscl_med3d.stills.table import build_table

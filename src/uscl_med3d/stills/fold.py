@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from safetensors.torch import save_file
 
 from uscl_med3d.clicks.simulators import SIMULATORS, draw_first_click
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import write_csv
+from uscl_med3d.core.io import atomic, sha256, write_csv, write_json
 from uscl_med3d.core.seeds import Seeds, prepare_torch, rng
 from uscl_med3d.data.images2d import ImageSet, Item, folds, open_set, read_item
 from uscl_med3d.evaluate.official_scores import hausdorff_95
@@ -23,6 +24,7 @@ from uscl_med3d.methods.stills.base import ClickedMethod, Start, StillMethod, Wh
 from uscl_med3d.stills.task import StillTask
 from uscl_med3d.train import engine
 
+ALL_IMAGES = -1  # in place of a fold
 COLUMNS = ["method", "fold", "image", "group", "class", "points", "dice", "hd95_px"]
 
 
@@ -45,51 +47,76 @@ def run_fold(
     Raises:
         InputError: for a folder that is another set, or a set without enough groups.
     """
-    settings, entry = job.stills, job.stills.methods[name]
-    torch_device(job.device)
-    images = open_set(settings.layout, folder)
-    inside, outside = divide(images, settings.folds, fold, job.seed, folder)
-    seeds: Seeds = (job.seed, "stills", name, fold)
-    prepare_torch(job.seed, job.threads, *seeds[1:])
-    kind = find_still_method(entry.module)
-    start = Start(entry.image_size, tuple(images.classes), entry.options, base if entry.base else None)
-    method = kind.build(start)
-    pictures = [read_item(item) for item in outside]
-    method.look_at(pictures)
-    curve: list[dict[str, float]] = []
-    resume = engine.ResumeFile(
-        scores_csv, engine.fingerprint(job, name, fold, [item.name for item in images.items])
-    )
-    if entry.learning_rate is not None:
-        task = StillTask(
-            method,
-            pictures,
-            entry.image_size,
-            len(images.classes),
-            settings.training,
-            entry.learning_rate,
-            seeds,
-        )
-        progress = engine.run(
-            task,
-            settings.training,
-            seeds=seeds,
-            resume=resume,
-            precision=job.precision,
-            title=f"{name}, fold {fold}",
-        )
-        curve = progress.curve
-    method.network.eval()
+    images = open_set(job.stills.layout, folder)
+    inside, outside = divide(images, job.stills.folds, fold, job.seed, folder)
+    method, curve, resume = train(job, name, fold, images, outside, base, scores_csv)
     rows = [
         (name, fold, item.name, item.group, label_name, score.points, score.dice, score.hd95_px)
         for item in inside
-        for label_name, score in score_item(method, item, images, settings, job.seed)
+        for label_name, score in score_item(method, item, images, job.stills, job.seed)
     ]
-    write_csv(
-        curve_csv, pd.DataFrame(curve, columns=sorted({key for row in curve for key in row}) or ["step"])
-    )
+    write_csv(curve_csv, curve)
     write_csv(scores_csv, pd.DataFrame(rows, columns=COLUMNS))
     resume.remove()
+
+
+def run_all(job: Any, name: str, folder: Path, base: Path | None, weights_out: Path, curve_csv: Path) -> None:
+    """Train method `name` on every image; write its weights under official names, with a card (.json) beside them.
+
+    Nothing is scored: no image is left for it.
+    """
+    images = open_set(job.stills.layout, folder)
+    method, curve, resume = train(job, name, ALL_IMAGES, images, list(images.items), base, weights_out)
+    with atomic(weights_out) as temporary:
+        save_file(
+            {key: value.contiguous() for key, value in sorted(method.network.state_dict().items())}, temporary
+        )
+    write_json(
+        weights_out.with_suffix(".json"),
+        {
+            "model": job.stills.methods[name].module,
+            "preprocessing": "official",
+            "architecture": method.architecture,
+            "learned_from": f"{len(images.items)} images of {images.name}",
+            "classes": list(images.classes),
+            "sha256": sha256(weights_out),
+        },
+    )
+    write_csv(curve_csv, curve)
+    resume.remove()
+
+
+def train(
+    job: Any, name: str, part: int, images: ImageSet, items: list[Item], base: Path | None, output: Path
+) -> tuple[StillMethod, pd.DataFrame, engine.ResumeFile]:
+    """A method trained on some images of a set, its learning curve, and the resume file to remove in the end.
+
+    Args:
+        part: the fold that is left out, or `ALL_IMAGES`. output: what is written in the end.
+    """
+    entry, training = job.stills.methods[name], job.stills.training
+    torch_device(job.device)
+    seeds: Seeds = (job.seed, "stills", name, part)
+    prepare_torch(job.seed, job.threads, *seeds[1:])
+    start = Start(entry.image_size, tuple(images.classes), entry.options, base if entry.base else None)
+    method = find_still_method(entry.module).build(start)
+    pictures = [read_item(item) for item in items]
+    method.look_at(pictures)
+    resume = engine.ResumeFile(
+        output, engine.fingerprint(job, name, part, [item.name for item in images.items])
+    )
+    rows: list[dict[str, float]] = []
+    if entry.learning_rate is not None:
+        task = StillTask(
+            method, pictures, entry.image_size, len(images.classes), training, entry.learning_rate, seeds
+        )
+        title = f"{name}, all images" if part == ALL_IMAGES else f"{name}, fold {part}"
+        rows = engine.run(
+            task, training, seeds=seeds, resume=resume, precision=job.precision, title=title
+        ).curve
+    method.network.eval()
+    columns = sorted({key for row in rows for key in row}) or ["step"]
+    return method, pd.DataFrame(rows, columns=columns), resume
 
 
 def divide(images: ImageSet, count: int, fold: int, seed: int, folder: Path) -> tuple[list[Item], list[Item]]:

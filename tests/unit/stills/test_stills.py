@@ -14,7 +14,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.data.images2d import open_set
 from uscl_med3d.methods.stills.base import StretchFrame
 from uscl_med3d.stills import fold as folding
-from uscl_med3d.stills.fold import COLUMNS, compare, divide, run_fold
+from uscl_med3d.stills.fold import COLUMNS, compare, divide, run_all, run_fold
 from uscl_med3d.stills.table import build_table, interval, macro_mean
 from uscl_med3d.stills.task import draw_click
 from uscl_med3d.train import engine
@@ -56,6 +56,21 @@ def test_every_image_is_scored_once_by_every_method(folder, base, tmp_path):
     curve = pd.read_csv(tmp_path / "curves" / "unet-0.csv")
     assert curve["step"].tolist() == [2, 3] and np.isfinite(curve["loss"]).all()
     assert not list(tmp_path.glob("*.resume"))
+
+
+def test_weights_of_all_images_segment_a_picture(folder, base, tmp_path, monkeypatch, capsys):
+    from uscl_med3d import cli
+
+    place = tmp_path / "results/usgra/checkpoints/stills/samus.safetensors"
+    run_all(tiny_job(), "samus", folder, base, place, tmp_path / "curve.csv")
+    monkeypatch.chdir(tmp_path)
+    picture = str(next((folder / "images").glob("*.png")))
+    code = cli.main(
+        ["segment", picture, "--model", "samus", "--point", "20,20", "-o", "m.npy", "--allow-empty"]
+    )
+    assert code == 0, capsys.readouterr().err
+    assert np.load("m.npy").shape == (1, 52, 60)
+    assert "8 images of usgra" in place.with_suffix(".json").read_text()
 
 
 def test_an_interrupted_training_goes_on_with_the_same_result(folder, base, tmp_path, monkeypatch):

@@ -44,7 +44,7 @@ class StillEntry(Section):
 
 
 class Stills(Section):
-    """See params.yaml, section `stills`."""
+    """See params.yaml, section `stills`. `kept`: methods that are trained on all images, too, for `segment --model`."""
 
     layout: str
     folder: str
@@ -54,4 +54,5 @@ class Stills(Section):
     n_boot: int = Field(ge=1)
     confidence: float = Field(gt=0, lt=1)
     training: StillTraining
+    kept: tuple[str, ...]
     methods: dict[str, StillEntry]

@@ -62,13 +62,14 @@ class StillMethod(ABC):
 
     Attributes:
         prompt: `clicks`: one structure at a time, by clicks; `none`: all structures at once.
-        network: what is trained.
+        network: what is trained. architecture: what its builder takes, as JSON values; empty where weights are not kept.
     """
 
     card: ClassVar[Card]
     prompt: ClassVar[Literal["clicks", "none"]]
     Options: ClassVar[type[Section]]
     network: nn.Module
+    architecture: Mapping[str, Any] = {}
 
     @classmethod
     @abstractmethod

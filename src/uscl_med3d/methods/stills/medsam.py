@@ -42,9 +42,12 @@ class MedSamStill(ClickedMethod):
     def build(cls, start: Start) -> MedSamStill:
         options = cls.read_options(start)
         architecture, tensors = read_base(start)
-        network = build_sam(architecture | {"image_size": start.image_size})
+        architecture = architecture | {"image_size": start.image_size}
+        network = build_sam(architecture)
         start_from_sam(network, tensors, rename=lambda name: name, left_random=())
-        return cls(network.eval(), options.first_form)
+        method = cls(network.eval(), options.first_form)
+        method.architecture = architecture
+        return method
 
     def make_frame(self, size: tuple[int, int]) -> Frame:
         return MedSamFrame(size, self.network.config.image_size, self.network.config.mask_size)

@@ -52,9 +52,12 @@ class MsaStill(ClickedMethod):
         own: dict[str, Any] = {name: MSA[name] for name in ("mlp_adapter_scale", "slices")}
         own |= asdict(RELEASED if options.behaviour == "official" else SANE)
         own |= {"bottleneck_ratio": options.bottleneck_ratio, "depth_adapters": False}
-        network = build_msa(base | own | {"image_size": start.image_size})
+        architecture = base | own | {"image_size": start.image_size}
+        network = build_msa(architecture)
         start_msa(network, tensors)
-        return cls(network.eval())
+        method = cls(network.eval())
+        method.architecture = architecture
+        return method
 
     def make_frame(self, size: tuple[int, int]) -> Frame:
         return StretchFrame(size, self.network.config.image_size, self.network.config.mask_size)

@@ -43,9 +43,12 @@ class SamusStill(ClickedMethod):
     def build(cls, start: Start) -> SamusStill:
         options = cls.read_options(start)
         base, tensors = read_base(start)
-        network = build_samus(shrink(base, start.image_size, options))
+        architecture = shrink(base, start.image_size, options)
+        network = build_samus(architecture)
         start_samus(network, tensors)
-        return cls(network.eval())
+        method = cls(network.eval())
+        method.architecture = architecture
+        return method
 
     def make_frame(self, size: tuple[int, int]) -> Frame:
         return StretchFrame(size, self.network.config.image_size, self.network.config.mask_size)
