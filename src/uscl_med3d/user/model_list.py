@@ -22,6 +22,13 @@ _OFFICIAL = {
 """Files by the names of data/external/README.md."""
 
 
+_NOTES = (
+    "",
+    "val. Dice: over validation sweeps, at the last click. image use: Dice points lost with another patient's image.",
+    "Shipped models learned from simulated data: their numbers say nothing about accuracy on patients.",
+)
+
+
 @dataclass(frozen=True)
 class Model:
     """A model that is there.
@@ -71,8 +78,11 @@ def describe(found: list[Model]) -> str:
         )
     head = ("model", "kind", "takes clicks", "val. Dice", "image use", "licence", "for")
     widths = [max(len(row[column]) for row in (head, *lines)) for column in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-                     for row in (head, *lines))  # fmt: skip
+    rows = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in (head, *lines)
+    ]
+    return "\n".join([*(row.rstrip() for row in rows), *_NOTES])
 
 
 def as_json(found: list[Model]) -> list[dict[str, Any]]:
