@@ -149,4 +149,5 @@ def test_pixel_aspects(tmp_path: Path, turn: str, aspect: Fraction) -> None:
     assert clip.info.pixel_aspect == pytest.approx(
         float(aspect) if matrix[0] else 1 / float(aspect), rel=1e-3
     )
-    assert bool(clip.notes) == (aspect != 1)
+    assert any("not square" in note.text for note in clip.notes) == (aspect != 1)
+    assert any("as players show it" in note.text for note in clip.notes) == (turn != "as stored")

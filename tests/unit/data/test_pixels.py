@@ -296,3 +296,24 @@ def test_frames_that_an_edit_list_hides_are_not_missing(tmp_path: Path) -> None:
     np.testing.assert_array_equal(frames, shown[8:])
     clip = open_clip(tmp_path / "b.mp4")
     assert len(list(clip.frames())) == 16 and find_irregular([], clip.times_s) is None
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("declared", "refused"), [(3, True), (4, False), (5, True)])
+def test_frames_against_the_number_that_the_header_declares(
+    tmp_path: Path, declared: int, refused: bool, packed: bool
+) -> None:
+    clip = draw_clip(4)
+    path = write_dicom(tmp_path / "a.dcm", np.stack([clip] * 3, -1), "RGB")
+    dataset = pydicom.dcmread(path)
+    dataset.NumberOfFrames = declared
+    if packed:
+        dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+        dataset.PixelData = pydicom.encaps.encapsulate(grey_jpegs(clip), has_bot=False)
+        dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(path)
+    if not refused:
+        assert len(read_clip(path)[0]) == 4
+        return
+    with pytest.raises(InputError):
+        read_clip(path)

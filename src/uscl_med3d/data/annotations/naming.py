@@ -39,8 +39,11 @@ class ClipNames:
 
 
 def plain_name(text: str) -> str:
-    """A name without the suffix of a clip, case, and kind of separators."""
-    return re.sub(r"[\s_\-]+", "_", VIDEO_SUFFIX.sub("", text.strip())).strip("_").casefold()
+    """A name without the suffix of a clip, case, kind of separators, and words that name no clip (`P01 frames`)."""
+    name = re.sub(r"[\s_\-]+", "_", VIDEO_SUFFIX.sub("", text.strip())).strip("_").casefold()
+    words = [word for word in name.split("_") if word not in PLAIN]
+    # What is left must be more than a number: `sweep_1` and `video_1` are two names.
+    return "_".join(words) if any(letter.isalpha() for word in words for letter in word) else name
 
 
 def name_clip(sweep: str, patient: str, source: str, others: Iterable[tuple[str, str, str]]) -> ClipNames:

@@ -23,10 +23,9 @@ SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 def read(path: Path, canvas: Canvas) -> dict[int, np.ndarray]:
     """Frame index -> label map uint8 (h, w). Raises `InputError`."""
     labels = read_label_map(path, canvas)
-    empty = IGNORE if (labels == IGNORE).any() else 0
-    annotated = (labels != empty).any(axis=(1, 2))
-    found = {int(frame): np.ascontiguousarray(labels[frame]) for frame in np.flatnonzero(annotated)}
-    return read_binary(found, canvas, path)
+    frames = read_binary(dict(enumerate(labels)), canvas, path)
+    empty = IGNORE if any((mask == IGNORE).any() for mask in frames.values()) else 0
+    return {frame: np.ascontiguousarray(mask) for frame, mask in frames.items() if (mask != empty).any()}
 
 
 def read_label_map(path: Path, canvas: Canvas) -> np.ndarray:

@@ -28,7 +28,7 @@ ITK_ONLY = (
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 STUDIO = "YBR_PARTIAL_422"  # luma of 16..235, which no decoder converts
 GREY = ("MONOCHROME1", "MONOCHROME2")
-FLOATING = ("FloatPixelData", "DoubleFloatPixelData")
+STARTS = (b"\xff\xd8", b"\xff\x4f")  # of a JPEG, of a JPEG 2000 stream: one for each frame
 
 TWELVE_BITS = "1.2.840.10008.1.2.4.51"  # JPEG of up to 12 bits, of which other decoders know only 8
 
@@ -171,6 +171,7 @@ class DicomClip:
             if self._must_use_itk(dataset):
                 yield from self._decode_by_itk(dataset)
                 return
+            self._refuse_more(dataset)
             palette = self._palette_scale(dataset) if self._kind == "PALETTE COLOR" else None
             order = self._groups.order
             if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
@@ -190,6 +191,24 @@ class DicomClip:
                 f"pixel data not decodable after {count} frames ({type(error).__name__}: {error})"[:300],
                 "pixel data in a transfer syntax that pydicom or ITK decodes",
             ) from error
+
+    def _refuse_more(self, dataset: Any) -> None:
+        """Raise `InputError` where the pixel data holds more frames than the header declares."""
+        from pydicom.encaps import generate_fragments
+        from pydicom.pixels.utils import get_expected_length
+
+        data = dataset.get("PixelData")
+        if data is None:
+            return
+        if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+            starts = (bytes(fragment[:2]) for fragment in generate_fragments(data))
+            held = sum(start in STARTS for start in starts)
+        else:
+            held = len(data) * self._count // max(1, get_expected_length(dataset))
+        if held > self._count:
+            raise self._error(
+                f"pixel data of {held} frames", f"the {self._count} frames that its header declares"
+            )
 
     def _palette_scale(self, dataset: Any) -> int:
         """Bits by which entries of the palette are shifted down: words of 16 bits may hold entries of 8."""

@@ -69,6 +69,13 @@ class DicomSeriesClip:
                     f"{len(self.unreadable)} file(s) that cannot be read are left out: {_names(self.unreadable)}"
                 )
             )
+        numbers = [_number(header) for header in self._headers]
+        if self._along is not None and None not in numbers and numbers != sorted(numbers):  # type: ignore[type-var]
+            notes.append(
+                Note(
+                    "frames are in the order of their positions, which is not that of their instance numbers"
+                )
+            )
         if self._along is not None and not self._parallel():
             notes.append(Note("frames are not parallel: no place in the patient is given to voxels"))
         return notes

@@ -66,6 +66,14 @@ def read_display(path: Path, container: av.container.InputContainer, stream: av.
         mirrored, upside_down = along_x < 0, along_y < 0
         aspect = (1 / aspect if swapped else aspect) * abs(along_x / along_y)
     notes = []
+    if swapped or mirrored or upside_down:
+        what = [
+            word
+            for word, is_so in (("turned", swapped), ("mirrored", mirrored), ("upside down", upside_down))
+            if is_so
+        ]
+        notes.append(Note(f"the container shows the picture {' and '.join(what)}, and so is it read: key frames must be "
+                          "drawn on the picture as players show it"))  # fmt: skip
     if abs(aspect - 1) > SQUARE:
         notes.append(Note(f"pixels are not square (width / height = {aspect:.4g}): the volume's grid makes up for it, "
                           "frames and key frames keep the stored pixels"))  # fmt: skip
