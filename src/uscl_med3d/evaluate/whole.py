@@ -54,6 +54,10 @@ def predict_whole(
         of_case = list(group)
         if method.takes == "key_frames":
             yield from _predict_from_key_frames(method, of_case, job.classes)
+        elif method.told_class:
+            for item in of_case:
+                labels = method.segment(item.image, None, {item.name: job.classes[item.name]}, None)
+                yield _prediction(item, labels, job.classes)
         else:
             labels = method.segment(of_case[0].image, None, job.classes, None)
             for item in of_case:

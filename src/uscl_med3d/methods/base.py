@@ -53,6 +53,15 @@ class Card:
     normalisation: str
 
 
+@dataclass(frozen=True)
+class Example:
+    """One labelled sweep: image (d, h, w), zero outside the acquisition, and uint8 labels, 255 where nothing is known."""
+
+    name: str
+    image: np.ndarray
+    label: np.ndarray
+
+
 class Method(ABC):
     """One method, ready to predict; `load` makes one. Its kind (a subclass below) says what it is given.
 
@@ -60,6 +69,7 @@ class Method(ABC):
         takes, works_on: the same words as the registry's.
         network: the module that predicts.
         tuning: what of it is trained, and how that is stored; None for what is used as it is.
+        fitted: whether it learns in one go, by `fit`, instead of step by step.
     """
 
     card: ClassVar[Card]
@@ -68,6 +78,7 @@ class Method(ABC):
     Options: ClassVar[type[Section]]
     network: nn.Module
     tuning: Tuning | None = None
+    fitted: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
@@ -108,7 +119,11 @@ class Method(ABC):
 
     def prepare_training(self) -> list[nn.Parameter]:
         """Choose what trains (set `requires_grad`); return those parameters in order."""
-        return self._tuned().prepare()
+        return [] if self.fitted else self._tuned().prepare()
+
+    def fit(self, examples: Sequence[Example], classes: Mapping[str, int], seed: int) -> float:
+        """Learn from all examples at once, where `fitted`; the mean Dice on them, in percent."""
+        raise NotImplementedError(f"{type(self).__name__} is not fitted")
 
     def trained_state(self) -> dict[str, Tensor]:
         """Names and current values of everything that training changes."""
@@ -120,7 +135,11 @@ class Method(ABC):
 
     def save(self, path: Path) -> None:
         """Write the trained tensors, with what they belong to, so that `load` can check it."""
-        save_tensors(path, self.trained_state(), self._tuned().belongs)
+        save_tensors(path, self.trained_state(), self.belongs())
+
+    def belongs(self) -> dict[str, str]:
+        """What the trained tensors belong to."""
+        return dict(self._tuned().belongs)
 
     def learning_rate(self) -> float:
         """The highest one, reached after the warm-up."""
@@ -233,9 +252,14 @@ class SliceMethod(Method):
 
 
 class WholeMethod(Method):
-    """No clicks: the whole volume at once, from nothing or from annotated key frames."""
+    """No clicks: the whole volume at once, from nothing or from annotated key frames.
+
+    Attributes:
+        told_class: it is told which class is meant: `segment` is asked for one class at a time.
+    """
 
     works_on: ClassVar[WorksOn] = "volume"
+    told_class: ClassVar[bool] = False
 
     @abstractmethod
     def segment(

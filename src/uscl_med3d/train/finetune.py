@@ -18,6 +18,7 @@ from uscl_med3d.methods.registry import find_method
 from uscl_med3d.train import engine
 from uscl_med3d.train.sweeps import LabelledSweeps
 from uscl_med3d.train.tasks import make_task
+from uscl_med3d.train.tasks.fits import Fit
 
 CURVE_COLUMNS = ["step", "loss", "learning_rate", "validation_dice"]
 
@@ -49,19 +50,23 @@ def finetune(
     files = [sha256(path) if path else None for path in (weights.base, weights.start)]
     resume = engine.ResumeFile(Path(out_weights), engine.fingerprint(job, files, sweeps.hashes()))
     prepared = time.perf_counter()
-    progress = engine.run(
-        task,
-        task.schedule,
-        seeds=(job.seed, "finetune", job.run.training_seed),
-        resume=resume,
-        precision=job.precision,
-        title=job.run.id,
-    )
+    if isinstance(task, Fit):
+        progress, batch_size = task.run(), None
+    else:
+        batch_size = task.schedule.batch_size
+        progress = engine.run(
+            task,
+            task.schedule,
+            seeds=(job.seed, "finetune", job.run.training_seed),
+            resume=resume,
+            precision=job.precision,
+            title=job.run.id,
+        )
     trained = time.perf_counter()
     method.save(out_weights)
     write_csv(curve_csv, pd.DataFrame(progress.curve, columns=CURVE_COLUMNS))
     write_json(info_json, _facts(job, method, task.parameters, progress, task))
-    write_json(cost_json, _costs(job, task.schedule, trained - prepared, time.perf_counter() - begun))
+    write_json(cost_json, _costs(job, batch_size, trained - prepared, time.perf_counter() - begun))
     resume.remove()
 
 
@@ -75,14 +80,14 @@ def _facts(
         "method": job.run.method,
         "trainable_parameters": sum(value.numel() for value in parameters),
         "total_parameters": sum(value.numel() for value in method.network.parameters()),
-        "learning_rate": method.learning_rate(),
+        "learning_rate": None if method.fitted else method.learning_rate(),
         "kept_step": kept,
         **task.describe(),
         **method.describe(),
     }
 
 
-def _costs(job: Any, schedule: Any, training_seconds: float, total_seconds: float) -> dict[str, Any]:
+def _costs(job: Any, batch_size: int | None, training_seconds: float, total_seconds: float) -> dict[str, Any]:
     """What this repetition cost on this machine; never part of a hashed output."""
     on_gpu = job.device == "cuda"
     return {
@@ -91,7 +96,7 @@ def _costs(job: Any, schedule: Any, training_seconds: float, total_seconds: floa
         "total_seconds": round(total_seconds, 2),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20, 1) if on_gpu else None,
-        "batch_size": schedule.batch_size,
+        "batch_size": batch_size,
         "device": job.device,
         "threads": job.threads,
         "torch": torch.__version__,

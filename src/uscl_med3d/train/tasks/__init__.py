@@ -9,14 +9,17 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.runs import TASKS
 from uscl_med3d.methods.base import Method
 from uscl_med3d.train.engine import Task
+from uscl_med3d.train.tasks.fits import Fit
 
 
-def make_task(job: Any, method: Method, sweeps: Any) -> Task:
+def make_task(job: Any, method: Method, sweeps: Any) -> Task | Fit:
     """The task of one run: `TASK(job, method, sweeps)` of its module; `sweeps` is a `train.sweeps.LabelledSweeps`.
 
     Raises:
         InputError: for a kind of method that is not trained, or without anything to train on.
     """
+    if method.fitted:
+        return Fit(job, method, sweeps)
     if method.works_on not in TASKS or method.takes == "key_frames":
         raise InputError(
             file=f"params.yaml, methods.{job.run.method}",
