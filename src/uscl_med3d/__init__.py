@@ -6,7 +6,11 @@ __version__ = "0.1.0"
 
 # Loaded when asked for: the command line and the workflow import this package without torch. By name and with types in
 # __init__.pyi, so that no stage of the pipeline depends on these files.
-_PUBLIC = {"Segmenter": "uscl_med3d.user.segmenter", "InputError": "uscl_med3d.core.errors"}
+_PUBLIC = {
+    "Segmenter": "uscl_med3d.user.segmenter",
+    "InputError": "uscl_med3d.core.errors",
+    "show": "uscl_med3d.view.notebook",
+}
 
 
 def __getattr__(name: str) -> object:

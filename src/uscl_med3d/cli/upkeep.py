@@ -62,8 +62,14 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes only.")] = False,
     fastsam3d: Annotated[bool, typer.Option("--fastsam3d", help="FastSAM3D's encoder instead.")] = False,
     ingest: Annotated[bool, typer.Option("--ingest", help="Ingest of one sweep instead.")] = False,
+    viewer: Annotated[bool, typer.Option("--viewer", help="Clicks in the viewer instead.")] = False,
 ) -> None:
-    """Time the encoder against the padded reference, or ingest, into results/bench/."""
+    """Time the encoder against the padded reference, ingest, or clicks in the viewer, into results/bench/."""
+    if viewer:
+        from uscl_med3d.view.bench import main as main_viewer
+
+        print(main_viewer(Path("results/bench"), Path("params.yaml"), repeats=5, browser=not quick))
+        return
     if ingest:
         from uscl_med3d.bench.ingest import main as main_ingest
 
