@@ -68,7 +68,11 @@ def bench(
     if viewer:
         from uscl_med3d.view.bench import main as main_viewer
 
-        print(main_viewer(Path("results/bench"), Path("params.yaml"), repeats=5, browser=not quick))
+        print(
+            main_viewer(
+                Path("results/bench"), Path("params.yaml"), repeats=3 if quick else 5, browser=not quick
+            )
+        )
         return
     if ingest:
         from uscl_med3d.bench.ingest import main as main_ingest

@@ -112,6 +112,12 @@ def write_nifti(path, clip, spacing=(0.6, 0.6, 1.2)):
     return path
 
 
+@pytest.fixture(scope="session")
+def write_volume():
+    """Write frames as a NIfTI with a place in the patient."""
+    return write_nifti
+
+
 @pytest.fixture
 def make_desk(tmp_path, clip):
     """A desk with one NIfTI, or with the given items."""
