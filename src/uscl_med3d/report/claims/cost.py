@@ -11,6 +11,7 @@ import pandas as pd
 from uscl_med3d.report.claims.build import ADAPTFORMER, FASTSAM3D, FULL, REGISTRY_SAM, REGISTRY_USCL, runs_of
 from uscl_med3d.report.claims.claim import Claim, Decided, Evidence, bears_out
 from uscl_med3d.report.reported import load_reported_cost
+from uscl_med3d.report.words import direction
 
 MEASURED_NOTE = (
     "Ratios of what was measured once on one machine, other in every run; so they stand apart from the other claims. "
@@ -46,8 +47,8 @@ def _measured(column: str, unit: str) -> Callable[[Evidence], Decided]:
         if isinstance(values, str):
             return Decided(math.nan, "undecided", values)
         ratio = values[0] / values[1]
-        towards = "in favour" if ratio < 1 else "against"
-        why = f"direction seen: {towards}; {values[0]:.3g} {unit} against {values[1]:.3g} {unit}, measured once."
+        seen = direction([1 - ratio])
+        why = f"direction seen: {seen}; {values[0]:.3g} {unit} against {values[1]:.3g} {unit}, measured once."
         return Decided(ratio, "undecided (one measurement)", why)
 
     return examine
@@ -79,7 +80,7 @@ def _faster(evidence: Evidence) -> Decided:
     ratio = seconds[0] / seconds[1]
     operations = table["encoder_gflop"][REGISTRY_SAM] / table["encoder_gflop"][FASTSAM3D]
     why = (
-        f"direction seen: {'in favour' if ratio < 1 else 'against'}; {1 / ratio:.2f} times as fast "
+        f"direction seen: {direction([1 - ratio])}; {1 / ratio:.2f} times as fast "
         f"({seconds[0]:.3g} s against {seconds[1]:.3g} s), {operations:.2f} times fewer operations, measured "
         "once; SAM-Med3D runs with this project's fast encoder."
     )

@@ -11,6 +11,7 @@ from uscl_med3d.report.claims.claim import Claim, Decided, Evidence, Finding
 from uscl_med3d.report.contrasts import measure
 from uscl_med3d.report.gate import NOT_TESTABLE
 from uscl_med3d.report.statistics import Difference, holm
+from uscl_med3d.report.words import count, direction
 
 
 @dataclass
@@ -121,7 +122,10 @@ def _judge(case: _Case, evidence: Evidence) -> tuple[str, str]:
     # Seeds that were scored, not those that are planned: a run cut into sittings may have fewer.
     seeds = min(difference.seeds for _, difference in case.found)
     if case.claim.about_training and seeds == 1:
-        return "undecided (one seed)", f"direction seen: {_direction(case)}; {facts}"
+        return (
+            "undecided (one seed)",
+            f"direction seen: {direction([one.mean for _, one in case.found])}; {facts}",
+        )
     note = " One training seed: holds for these checkpoints." if seeds == 1 and case.trained else ""
     if positive and case.p <= alpha and all(difference.low > 0 for _, difference in case.found):
         return "supported", facts + note
@@ -130,20 +134,11 @@ def _judge(case: _Case, evidence: Evidence) -> tuple[str, str]:
     return "undecided", facts + note
 
 
-def _direction(case: _Case) -> str:
-    signs = [difference.mean > 0 for _, difference in case.found]
-    if all(signs):
-        return "in favour"
-    if not any(signs):
-        return "against"
-    return f"in favour in {sum(signs)} of {len(signs)} comparisons"
-
-
 def _describe(case: _Case) -> str:
     """The comparison shown, test, patients and power, in one sentence."""
     label, weakest = min(case.found, key=lambda pair: pair[1].mean)
     several = f"weakest of {len(case.found)}: {label}" if len(case.found) > 1 else label
-    text = f"{several}; p = {case.p:.3g} (Holm), {weakest.n_patients} patients"
+    text = f"{several}; p = {case.p:.3g} (Holm), {count(weakest.n_patients, 'patient')}"
     positive = sum(difference.mean > 0 for _, difference in case.found)
     if len(case.found) > 1:
         text += f", {positive} of {len(case.found)} positive"

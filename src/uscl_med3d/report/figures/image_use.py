@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from uscl_med3d.report.figures.inputs import FigureInputs
 from uscl_med3d.report.style import INK, MUTED, OURS, class_title, new_figure, say, share_legend
 from uscl_med3d.report.tables.context import IMAGE_USE_DATASETS
+from uscl_med3d.report.words import signed
 
 TITLE = "Image use: own image against another patient's"
 CAPTION = (
@@ -59,6 +60,5 @@ def _panel(axes: Axes, rows: pd.DataFrame, title: str, labels: list[str]) -> Non
         axes.plot(part["dice_other"], y, "o", color=OURS, mfc="white", ms=size, zorder=3,
                   label=f"another patient's image, {click} {noun}")  # fmt: skip
     for row in rows[rows["points"] == points[-1]].to_dict("records"):
-        gain, place = round(row["difference"]), labels.index(row["method"])
-        text = f"{gain:+d}" if gain else "0"
+        text, place = signed(row["difference"], 0), labels.index(row["method"])
         axes.text(117, place, text.replace("-", "−"), ha="right", va="center", fontsize=6.5, color=INK)

@@ -24,6 +24,7 @@ from uscl_med3d.report.scores import explain_missing, read_scores
 from uscl_med3d.report.statistics import Estimate, estimate
 from uscl_med3d.report.style import INK, MUTED, class_title, new_figure, say, share_legend, wrap
 from uscl_med3d.report.tables.context import Context
+from uscl_med3d.report.words import count, signed
 
 TITLE = "What scores against pseudo-labels would hide"
 CAPTION = (
@@ -200,8 +201,8 @@ def _describe(gap: Gap) -> str:
     if gap.difference is None:
         return wrap(f"– {gap.reason}", 16)
     one = gap.difference
-    interval = "" if np.isnan(one.low) else f"\n[{one.low:+.1f}, {one.high:+.1f}]"
-    return f"{one.mean:+.1f}{interval}\n{one.n_patients} patients"
+    interval = "" if np.isnan(one.low) else f"\n[{signed(one.low, 1)}, {signed(one.high, 1)}]"
+    return f"{signed(one.mean, 1)}{interval}\n{count(one.n_patients, 'patient')}"
 
 
 def _bars(

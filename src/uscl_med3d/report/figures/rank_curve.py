@@ -18,6 +18,7 @@ from uscl_med3d.report.statistics import estimate
 from uscl_med3d.report.style import MUTED, new_figure, say, share_legend
 from uscl_med3d.report.tables.context import MODULES, Context, source_of_cell
 from uscl_med3d.report.tables.layout import shown
+from uscl_med3d.report.words import count
 
 TITLE = "Dice against LoRA rank"
 CAPTION = (
@@ -64,9 +65,7 @@ def _ours(axes: Axes, context: Context) -> None:
             dots = _seed_means(context, rank, modules)
             axes.plot([position + 0.07] * len(dots), dots, "o", color=colour, mfc="white", ms=2.6, mew=0.7, zorder=4,
                       label="one training seed" if (modules, rank) == (swept[-1], _ranks(context)[0]) else None)  # fmt: skip
-    seeds_text = (
-        f"{len(context.job.training_seeds)} training seed{'s' * (len(context.job.training_seeds) > 1)}"
-    )
+    seeds_text = count(len(context.job.training_seeds), "training seed")
     axes.text(0.98, 0.03, seeds_text, transform=axes.transAxes, ha="right", color=MUTED, fontsize=6.5)
     _finish(axes, context)
 

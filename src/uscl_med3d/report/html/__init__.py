@@ -10,6 +10,7 @@ from typing import Any
 from uscl_med3d.core.io import write_text
 from uscl_med3d.report.html import sections
 from uscl_med3d.report.html.page import page
+from uscl_med3d.report.html.summary import summarise
 
 __all__ = ["ReportInputs", "build_report"]
 
@@ -54,4 +55,4 @@ def build_report(job: Any, inputs: ReportInputs, out_html: Path) -> None:
         out_html: the page.
     """
     parts = [(name, title, build(job, inputs)) for name, title, build in sections.SECTIONS]
-    write_text(out_html, page(f"USCL-Med3D: report of the run “{job.scale}”", parts))
+    write_text(out_html, page(f"USCL-Med3D: report of the run “{job.scale}”", summarise(inputs), parts))

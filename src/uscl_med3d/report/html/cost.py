@@ -8,7 +8,7 @@ from typing import Any
 
 from uscl_med3d.core.io import read_json
 from uscl_med3d.core.runs import list_runs
-from uscl_med3d.report.html.page import cell, paragraph, table
+from uscl_med3d.report.html.page import cell, long_table, paragraph
 from uscl_med3d.report.html.provenance import read_origins
 
 HEADER = ("Run", "Trainable parameters", "of all", "Steps")
@@ -30,7 +30,7 @@ def cost(job: Any, inputs: Any) -> str:
     runs = [run for run in list_runs(job.methods, job.training_seeds) if run.id in facts]
     known = set(read_origins(inputs.receipts_dir))
     listed = "".join(f'<li><a href="{path}">{path}</a>: {escape(text)}</li>' for path, text in FILES.items())
-    sizes = table(HEADER, [_row(run.id, facts[run.id], known) for run in runs]) if runs else ""
+    sizes = long_table(HEADER, [_row(run.id, facts[run.id], known) for run in runs]) if runs else ""
     return (
         f"{sizes or paragraph('No fine-tune says what it trains.', 'note')}"
         f'{paragraph(NOTE, "muted")}<ul class="muted">{listed}</ul>'

@@ -9,6 +9,7 @@ import pandas as pd
 
 from uscl_med3d.report.figures import image_use as figure_of_use
 from uscl_med3d.report.html.page import cell, figure, fold, paragraph, table
+from uscl_med3d.report.words import signed
 
 INTRO = (
     "A promptable model can score well by drawing a blob round the clicks. So every model is scored twice with the same "
@@ -36,7 +37,9 @@ def _summary(frame: pd.DataFrame) -> str:
     blind = list(rows.loc[~(rows["ci_low"] > 0), "method"])
     if not len(rows):
         return paragraph("Not measured on ultrasound.", "note")
-    seeing = [f"{row.method} {row.difference:+.1f}" for row in rows.itertuples() if row.method not in blind]
+    seeing = [
+        f"{row.method} {signed(row.difference, 1)}" for row in rows.itertuples() if row.method not in blind
+    ]
     parts = [f"On ultrasound these gain by looking (Dice points): {', '.join(seeing)}."] if seeing else []
     parts += [f"For these no gain is shown: {', '.join(blind)}."] if blind else []
     return paragraph(" ".join(parts), "note bad" if blind else "note good")

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from uscl_med3d.report.html.page import cell, paragraph, table
+from uscl_med3d.report.words import count
 
 HEADER = ("Sweep", "Patient", "Split", "File", "Found", "Expected", "What to do")
 
@@ -20,9 +21,9 @@ def left_out(inputs: Any) -> str:
     failures = pd.read_csv(path, dtype=str, keep_default_na=False)
     if failures.empty:
         return paragraph("Every sweep of the cohort table was used.", "muted")
-    count = failures["sweep"].nunique()
+    number = failures["sweep"].nunique()
     text = (
-        f"{count} sweep{'s' * (count > 1)} of the cohort table could not be used: everything on this page is made "
+        f"{count(number, 'sweep')} of the cohort table could not be used: everything on this page is made "
         "without, and the run is not complete."
     )
     rows = [[cell(value) for value in row] for row in failures.itertuples(index=False, name=None)]

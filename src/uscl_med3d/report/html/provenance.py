@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core.io import read_json, sha256
-from uscl_med3d.report.html.page import paragraph, table
+from uscl_med3d.report.html.page import fold, long_table, paragraph, table
 from uscl_med3d.report.style import class_title
+from uscl_med3d.report.words import count
 
 DIGITS = 16
 """Hexadecimal digits shown of a SHA-256, as in `uscl-med3d trace`."""
@@ -99,7 +100,11 @@ def _runs(inputs: Any) -> str:
             f'<td class="hashes">{weights or "none"}</td>',
             *(f'<td class="hashes"><code>{short(value)}</code></td>' for value in others),
         ])  # fmt: skip
-    return title + paragraph(intro, "muted") + table(("Run", "Weights", "Parameters", "Scores", "Code"), rows)
+    return (
+        title
+        + paragraph(intro, "muted")
+        + long_table(("Run", "Weights", "Parameters", "Scores", "Code"), rows)
+    )
 
 
 def _job_files(inputs: Any) -> str:
@@ -118,6 +123,4 @@ def _job_files(inputs: Any) -> str:
             [f"<td{anchor}><code>{escape(name)}</code></td>", f"<td><code>{sha256(path)}</code></td>"]
         )
     listed = table(("Job file", "SHA-256"), rows)
-    return (
-        title + paragraph(intro, "muted") + f"<details><summary>{len(rows)} files</summary>{listed}</details>"
-    )
+    return title + paragraph(intro, "muted") + fold(count(len(rows), "file"), listed)

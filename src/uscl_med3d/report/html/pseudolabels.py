@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from uscl_med3d.report.figures import fig2, pseudolabel_gap, pseudolabel_quality
+from uscl_med3d.report.figures import fig2, fig3, pseudolabel_gap, pseudolabel_quality
 from uscl_med3d.report.figures.pseudolabel_quality import METHODS, REFERENCES, read_quality
 from uscl_med3d.report.html.page import cell, facts, figure, paragraph, table
 from uscl_med3d.report.style import class_title
@@ -16,7 +16,7 @@ from uscl_med3d.report.style import class_title
 def pseudolabels(job: Any, inputs: Any) -> str:
     """Counts of the gate, quality by class and method, and the two figures."""
     parts = [_counts(inputs), _verdict(inputs), _quality_table(job, inputs)]
-    for module in (pseudolabel_quality, pseudolabel_gap, fig2):
+    for module in (fig2, fig3, pseudolabel_quality, pseudolabel_gap):
         name = module.__name__.rpartition(".")[2]
         parts.append(figure(inputs.figures_dir / f"{name}.png", module.TITLE, module.CAPTION))
     return "".join(parts)

@@ -15,7 +15,7 @@ from uscl_med3d.report.figures import find_figure
 from uscl_med3d.report.html.cost import cost
 from uscl_med3d.report.html.image_use import image_use
 from uscl_med3d.report.html.left_out import left_out
-from uscl_med3d.report.html.page import cell, facts, figure, paragraph, table
+from uscl_med3d.report.html.page import cell, facts, figure, paragraph, side_by_side, table
 from uscl_med3d.report.html.provenance import provenance
 from uscl_med3d.report.html.pseudolabels import pseudolabels
 from uscl_med3d.report.html.tables import table_section
@@ -39,8 +39,14 @@ def overview(job: Any, inputs: Any) -> str:
     ]
     if inputs.claims_csv.is_file():
         verdicts = pd.read_csv(inputs.claims_csv)["verdict"].str.split(" ").str[0].value_counts()
-        names = ("supported", "contradicted", "undecided")
-        parts.append(facts((str(verdicts.get(name, 0)), f"claims {name}") for name in names))
+        names = {
+            "supported": "supported",
+            "contradicted": "contradicted",
+            "undecided": "undecided",
+            "not": "not testable",
+        }
+        found = [(int(verdicts.get(name, 0)), words) for name, words in names.items()]
+        parts.append(facts((str(n), f"{'claim' if n == 1 else 'claims'} {words}") for n, words in found))
     return "".join(parts)
 
 
@@ -52,7 +58,8 @@ def gate(inputs: Any) -> str:
         )
     result = read_json(inputs.gate_json)
     if result["passed"]:
-        return paragraph("Gate passed on validation patients: the models look at the image.", "note good")
+        seen = " The models that it judges look at the image." if result.get("image_use") else ""
+        return paragraph(f"Gate passed on validation patients.{seen}", "note good")
     failures = "; ".join(result["failures"])
     return paragraph(
         f"Gate NOT passed on validation patients: {failures}. Comparisons of these models say little.",
@@ -61,7 +68,7 @@ def gate(inputs: Any) -> str:
 
 
 def cohort(job: Any, inputs: Any) -> str:
-    """Patients and sweeps by group and split, what was left out, and Figures 1 and 3."""
+    """Patients and sweeps by group and split, what was left out, and Figure 1."""
     if inputs.splits_csv is None or not Path(inputs.splits_csv).is_file():
         return paragraph("No split file.", "note") + left_out(inputs) + _figure(inputs, "fig1")
     splits = pd.read_csv(inputs.splits_csv, dtype=str)
@@ -75,18 +82,21 @@ def cohort(job: Any, inputs: Any) -> str:
     test = splits[splits["split"] == "test"]
     parts = [
         facts([
-            (str(splits["patient"].nunique()), "patients"),
-            (str(splits["sweep"].nunique()), "sweeps"),
-            (str(test["patient"].nunique()), "test patients"),
-            (str(len(job.classes)), "classes"),
+            _fact(splits["patient"].nunique(), "patient"),
+            _fact(splits["sweep"].nunique(), "sweep"),
+            _fact(test["patient"].nunique(), "test patient"),
+            (str(len(job.classes)), "class" if len(job.classes) == 1 else "classes"),
         ]),
         table(("Group", "Split", "Patients", "Sweeps"), rows),
         paragraph("Splits are by patient; the same file governs every stage.", "muted"),
         left_out(inputs),
         _figure(inputs, "fig1"),
-        _figure(inputs, "fig3"),
     ]  # fmt: skip
     return "".join(parts)
+
+
+def _fact(number: int, noun: str) -> tuple[str, str]:
+    return str(number), noun if number == 1 else f"{noun}s"
 
 
 def method(job: Any, inputs: Any) -> str:
@@ -106,7 +116,8 @@ def results(job: Any, inputs: Any) -> str:
 
 def pictures(job: Any, inputs: Any) -> str:
     """Curves and comparisons."""
-    return "".join(_figure(inputs, name) for name in ("click_curves", "cases", "rank_curve", "forgetting"))
+    names = ("click_curves", "rank_curve", "forgetting")
+    return _figure(inputs, "cases") + side_by_side(_figure(inputs, name) for name in names)
 
 
 def errors(job: Any, inputs: Any) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
 
-from uscl_med3d.report.html.page import cell, paragraph, table
+from uscl_med3d.report.html.page import cell, long_table, paragraph
 from uscl_med3d.report.html.provenance import Origin, read_origins
 from uscl_med3d.report.tables import TABLES
 from uscl_med3d.report.tables.context import Context
-from uscl_med3d.report.tables.layout import Cell, arrange, value_column
+from uscl_med3d.report.tables.layout import Cell, Layout, arrange, value_column
+from uscl_med3d.report.words import count
 
 
 def table_section(job: Any, inputs: Any) -> str:
@@ -42,7 +45,17 @@ def _one(name: str, context: Context, folder: Path, origins: dict[str, Origin]) 
         rows.append([*map(cell, index), *values])
     notes = "".join(f"<li>{escape(note)}</li>" for note in layout.notes)
     listed = f'<ol class="caption">{notes}</ol>' if notes else ""
-    return title + table(layout.header, rows) + _caption(folder / f"{name}.md") + listed
+    shown = long_table(layout.header, rows, _last_clicks(rows, layout, module))
+    return title + shown + _caption(folder / f"{name}.md") + listed
+
+
+def _last_clicks(rows: Sequence[list[str]], layout: Layout, module: ModuleType) -> list[list[str]]:
+    """Rows after the last click, of a table with a row per click count; none of other tables."""
+    if "points" not in module.INDEX:
+        return []
+    place = module.INDEX.index("points")
+    last = max(int(index[place]) for index in layout.index)
+    return [row for row, index in zip(rows, layout.index, strict=True) if int(index[place]) == last]
 
 
 def _cell(one: Cell, record: dict, module: Any, context: Context, origins: dict[str, Origin]) -> str:
@@ -52,7 +65,7 @@ def _cell(one: Cell, record: dict, module: Any, context: Context, origins: dict[
     if pd.isna(record[value_column(module)]):
         return f'<td class="number" title="{escape(str(record["reason"]))}">–{mark}{reported}</td>'
     runs = module.source(context, {key: record[key] for key in module.KEYS}).runs
-    hint = f"{record['n_patients']:.0f} patients, {record['n_cases']:.0f} cases"
+    hint = f"{count(record['n_patients'], 'patient')}, {count(record['n_cases'], 'case')}"
     for run in runs:
         hint += f"\nrun {run.id}" + (f": {origins[run.id].in_words()}" if run.id in origins else "")
     anchor = f"{'origin' if runs and runs[0].id in origins else 'run'}-{runs[0].id if runs else ''}"

@@ -8,6 +8,7 @@ from uscl_med3d.core.reporting import BLIND
 from uscl_med3d.report.tables import table6, table7
 from uscl_med3d.report.tables.context import Context
 from uscl_med3d.report.tables.layout import MARK
+from uscl_med3d.report.words import count
 
 REFERENCES = {
     "true_mask": "the complete reference masks",
@@ -105,7 +106,7 @@ def _patients(frame: pd.DataFrame, context: Context) -> str:
     if counts.empty:
         return ""
     low, high = int(counts.min()), int(counts.max())
-    text = f"{low} patients." if low == high else f"{low} to {high} patients per cell."
+    text = f"{count(low, 'patient')}." if low == high else f"{low} to {high} patients per cell."
     if low < context.job.report.few_patients:
         text += " Few patients: read the intervals, not the means."
     return text
@@ -123,8 +124,4 @@ def _seeds(context: Context) -> str:
     # Those that were scored, not those that are planned: a run cut into sittings may have fewer.
     training = context.scores["training_seed"].nunique()
     clicks = context.scores["click_seed"].nunique()
-    return f"{_count(training, 'training seed')}, {_count(clicks, 'click seed')}." if clicks else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{count(training, 'training seed')}, {count(clicks, 'click seed')}." if clicks else ""
