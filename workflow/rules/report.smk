@@ -5,7 +5,7 @@ rule image_use_table:
     input:
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.image_use"),
-        image_use=expand(f"{RESULTS}/image_use/{{run}}.parquet", run=PLAN.image_used),
+        image_use=expand(rules.evaluate.output.image_use, run=PLAN.image_used),
     output:
         csv=f"{RESULTS}/image_use.csv",
         receipt=f"{RESULTS}/receipts/report/image_use.json",

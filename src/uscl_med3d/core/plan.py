@@ -360,8 +360,16 @@ class Plan:
 
     @property
     def image_used(self) -> list[str]:
-        """Runs whose use of the image is measured: none yet, no rule makes `image_use/<run>.parquet`."""
-        return []
+        """Runs whose use of the image is shown: main runs, all training seeds, of methods that take clicks."""
+        methods = self.params.methods.items()
+        mains = {
+            self.main_runs[name]
+            for name, entry in methods
+            if entry.takes == "clicks" and not entry.weights_of
+        }
+        return [
+            run.id for run in self.runs.values() if run.id.removesuffix(f"_s{run.training_seed}") in mains
+        ]
 
     @property
     def shown(self) -> list[str]:

@@ -11,12 +11,13 @@ NOT_TESTABLE = "not testable: the model ignores the image"
 
 
 def read_blind(gate_json: Path | None) -> frozenset[str]:
-    """Ids of the runs that the gate of image use has judged and not passed; empty without a gate.
+    """Methods that the gate has found to ignore the image; empty without a gate.
 
     Args:
-        gate_json: with `image_use`: run -> result with `passed`.
+        gate_json: with `methods`: method -> result, of which `sees` is false where too little Dice is owed to the image
+            (`evaluate.gate`), and null or missing where that was not judged.
     """
     if gate_json is None or not Path(gate_json).is_file():
         return frozenset()
-    judged = read_json(gate_json).get("image_use", {})
-    return frozenset(run for run, result in judged.items() if not result["passed"])
+    judged = read_json(gate_json).get("methods", {})
+    return frozenset(name for name, result in judged.items() if result.get("sees") is False)

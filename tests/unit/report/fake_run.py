@@ -85,7 +85,9 @@ def run_effect(run) -> float:
     if run.rank is None:
         return -15.0
     return (
-        {"encoder": 14.0, "decoder": 10.0, "both": 22.0}[run.modules] - abs(np.log2(run.rank / 32)) + run.vcl
+        {"encoder": 14.0, "decoder": 10.0, "both": 22.0}[run.modules]
+        - abs(np.log2(run.rank / 32))
+        + bool(run.pretraining)
     )
 
 
@@ -95,7 +97,7 @@ def score_row(run, dataset, patient, case, name, reference, click, seed, dice, r
         "method": run.method,
         "rank": run.rank,
         "modules": run.modules,
-        "pretraining": "vcl" if run.vcl else None,
+        "pretraining": run.pretraining,
         "training_seed": run.training_seed,
         "dataset": dataset,
         "split": "test",

@@ -12,7 +12,7 @@ from matplotlib.text import Text
 
 from uscl_med3d.core.reporting import TABLES
 from uscl_med3d.core.scores import read_score_file, write_scores
-from uscl_med3d.evaluate.gate import average_by_click
+from uscl_med3d.evaluate.gate import mean_dice
 from uscl_med3d.report.claims import build_claims
 from uscl_med3d.report.comparison import judge_gap
 from uscl_med3d.report.figures import FigureInputs, cases, click_curves, pseudolabel_gap
@@ -79,11 +79,13 @@ def test_other_figures_are_the_same_without_these_rows(run, compared):
 
 
 def test_the_gate_looks_at_the_truth_on_whole_volumes_only():
-    run = type("Run", (), dict.fromkeys(("id", "method", "rank", "modules", "vcl", "training_seed"), "x"))
+    run = type(
+        "Run", (), dict.fromkeys(("id", "method", "rank", "modules", "pretraining", "training_seed"), "x")
+    )
     row = fake_run.score_row(run, "us", "p", "s", "liver", "true_mask", 1, 0, 50.0) | {"split": "val"}
     rows = pd.DataFrame([row])
     both = pd.concat([rows, as_compared(rows, 40.0)])
-    assert average_by_click(both, "first_click", "random_error").loc["liver", 1] == 50.0
+    assert mean_dice(both) == 50.0
 
 
 def test_the_figure_says_the_gap_of_every_trained_method(run, compared):

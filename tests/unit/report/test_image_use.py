@@ -135,8 +135,8 @@ def test_claims_about_training_are_not_tested_on_blind_models(run, tmp_path):
     from uscl_med3d.report.claims import build_claims
     from uscl_med3d.report.gate import NOT_TESTABLE
 
-    results = {"full_tuning": {"passed": False}, "sam_med3d": {"passed": True}}
-    write_json(tmp_path / "gate.json", {"passed": False, "failures": [], "image_use": results})
+    results = {"full_tuning": {"sees": False}, "sam_med3d": {"sees": True}, "adaptformer": {"sees": None}}
+    write_json(tmp_path / "gate.json", {"passed": False, "failures": [], "methods": results})
     verdicts = {}
     for name, gate in (("open", None), ("shut", tmp_path / "gate.json")):
         build_claims(run.job, run.scores, run.info, None, gate, tmp_path / f"{name}.csv")

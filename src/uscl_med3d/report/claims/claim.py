@@ -35,7 +35,7 @@ class Evidence:
         context: scores and registry.
         pseudolabels_dir: folder with `quality.csv`, or None.
         sizes: run -> number of parameters that it trains.
-        blind: runs that ignore the image, by the gate.
+        blind: methods that ignore the image, by the gate.
         tables_dir: folder of the cost tables, for claims about measured cost alone.
     """
 

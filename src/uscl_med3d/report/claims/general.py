@@ -10,6 +10,7 @@ from uscl_med3d.report.claims.build import REGISTRY_USCL as USCL
 from uscl_med3d.report.claims.claim import Claim, bears_out, list_values, table2
 from uscl_med3d.report.contrasts import Contrast
 from uscl_med3d.report.tables.context import DATASETS, Context
+from uscl_med3d.report.words import count
 
 FLAT = ("SAM", "MobileSAM", "TinySAM", "SAM-Med2D")
 SETS = tuple(DATASETS[name] for name in GENERAL)
@@ -22,7 +23,14 @@ def _few(context: Context) -> int:
 def _ahead_at_few(context: Context, others: tuple[str, ...]) -> list[Contrast]:
     few = _few(context)
     return [
-        against(context, USCL, other, name, few, f"USCL-Med3D minus {other}, {DATASETS[name]}, {few} click")
+        against(
+            context,
+            USCL,
+            other,
+            name,
+            few,
+            f"USCL-Med3D minus {other}, {DATASETS[name]}, {count(few, 'click')}",
+        )
         for other in others
         for name in GENERAL
     ]
@@ -43,7 +51,14 @@ def _ahead_at_few_paper(others: tuple[str, ...]) -> str:
 def _behind_at_few(context: Context) -> list[Contrast]:
     few = _few(context)
     return [
-        against(context, SAM, USCL, name, few, f"SAM-Med3D minus USCL-Med3D, {DATASETS[name]}, {few} click")
+        against(
+            context,
+            SAM,
+            USCL,
+            name,
+            few,
+            f"SAM-Med3D minus USCL-Med3D, {DATASETS[name]}, {count(few, 'click')}",
+        )
         for name in GENERAL
     ]
 

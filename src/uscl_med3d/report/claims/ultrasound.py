@@ -16,6 +16,7 @@ from uscl_med3d.report.contrasts import Contrast
 from uscl_med3d.report.reported import load_reported
 from uscl_med3d.report.style import class_title
 from uscl_med3d.report.tables.context import Context
+from uscl_med3d.report.words import count
 
 
 def _points() -> list[int]:
@@ -41,7 +42,7 @@ def _mean_lead_paper() -> str:
 
 def _every_cell(context: Context) -> list[Contrast]:
     return [
-        against(context, USCL, SAM, "us", points, f"{class_title(name)}, {points} clicks", (name,))
+        against(context, USCL, SAM, "us", points, f"{class_title(name)}, {count(points, 'click')}", (name,))
         for points in context.job.report.points
         for name in context.classes
     ]
@@ -57,7 +58,7 @@ def _every_cell_paper(other: str) -> str:
 def _growing_lead(context: Context) -> list[Contrast]:
     return [
         change_of_lead(
-            context, USCL, SAM, "us", few, many, f"lead after {many} minus lead after {few} clicks"
+            context, USCL, SAM, "us", few, many, f"lead after {count(many, 'click')} minus that after {few}"
         )
         for few, many in pairwise(sorted(context.job.report.points))
     ]
@@ -74,7 +75,9 @@ def _growing_lead_paper() -> str:
 
 def _fastsam3d(context: Context) -> list[Contrast]:
     return [
-        against(context, USCL, "FastSAM3D", "us", points, f"USCL-Med3D minus FastSAM3D, {points} clicks")
+        against(
+            context, USCL, "FastSAM3D", "us", points, f"USCL-Med3D minus FastSAM3D, {count(points, 'click')}"
+        )
         for points in context.job.report.points
     ]
 

@@ -24,7 +24,7 @@ class _Case:
     decided: Decided | None = None
     p: float = math.nan
     trained: bool = False
-    runs: frozenset[str] = frozenset()
+    methods: frozenset[str] = frozenset()
 
 
 def decide(claims: Sequence[Claim], evidence: Evidence) -> list[dict[str, Any]]:
@@ -45,9 +45,10 @@ def _examine(claim: Claim, evidence: Evidence) -> _Case:
         findings: Sequence[Finding] = [
             Finding(one.label, measure(evidence.context, one)) for one in contrasts
         ]
-        compared = [run for one in contrasts for level in one.levels for run in level.runs]
-        methods, case.runs = {run.method for run in compared}, frozenset(run.id for run in compared)
-        case.trained = any(evidence.context.job.methods[name].trained for name in methods)
+        case.methods = frozenset(
+            run.method for one in contrasts for level in one.levels for run in level.runs
+        )
+        case.trained = any(evidence.context.job.methods[name].trained for name in case.methods)
     else:
         assert claim.examine is not None  # where there are no contrasts
         examined = claim.examine(evidence)
@@ -98,7 +99,7 @@ def _row(case: _Case, evidence: Evidence) -> dict[str, Any]:
 
 
 def _judge(case: _Case, evidence: Evidence) -> tuple[str, str]:
-    blind = sorted(case.runs & evidence.blind)
+    blind = sorted(case.methods & evidence.blind)
     if case.claim.about_training and blind:
         names = f"{', '.join(blind)} {'has' if len(blind) == 1 else 'have'}"
         return NOT_TESTABLE, f"{names} not passed the gate: Dice hardly changes with another patient's image"

@@ -58,7 +58,7 @@ def gate(inputs: Any) -> str:
         )
     result = read_json(inputs.gate_json)
     if result["passed"]:
-        seen = " The models that it judges look at the image." if result.get("image_use") else ""
+        seen = " The models that it judges look at the image." if result.get("methods") else ""
         return paragraph(f"Gate passed on validation patients.{seen}", "note good")
     failures = "; ".join(result["failures"])
     return paragraph(
