@@ -140,9 +140,10 @@ def tiny_params(**changes: Any) -> parameters.Params:
     values["model"] |= MODEL
     short = {
         "steps": 6, "batch_size": 2, "clicks": 2, "warmup_steps": 2, "min_target_voxels": 5,
-        "validate_every": 3, "validation_targets": 3, "validation_clicks": 2, "resume_every": 2,
+        "evaluate_every": 3, "validation_targets": 3, "validation_clicks": 2, "resume_every": 2,
     }  # fmt: skip
-    values["finetune"] |= short | {"crops_per_target": 2}
+    values["finetune"] |= short
+    values["methods"]["uscl_med3d"]["grid"]["sweep_modules"] = ["encoder", "decoder", "both"]
     crops = {
         "min_target_voxels": 5,
         "validation_patients": 1,
@@ -152,6 +153,7 @@ def tiny_params(**changes: Any) -> parameters.Params:
     for name in ("sam_med3d", "fastsam3d"):
         values["foundation"][name]["training"]["crops"] |= crops
     values["evaluate"] |= {"clicks": 3, "min_target_voxels": 5, "surface_at": [], "batch_size": 3}
+    values["evaluate"]["image_use"] |= {"points": [1, 3]}
     for name, value in changes.items():
         *path, last = name.split("__")
         section = values

@@ -6,6 +6,7 @@ A new task is one function here: it makes the task anew, always the same, with i
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from tiny_cohort import Cohort, tiny_job
 from uscl_med3d.core.params.schedule import Schedule
 from uscl_med3d.core.seeds import prepare_torch
 from uscl_med3d.data.general import Reading
+from uscl_med3d.pretext import list_pretexts
 from uscl_med3d.train.engine import Task
 
 SEED = 7
@@ -138,6 +140,49 @@ def _seggpt(cohort: Cohort, seed: int) -> Example:
     return _example(task, job.seggpt.training, task.network)
 
 
+def _finetune(cohort: Cohort, seed: int, run: str) -> Example:
+    from uscl_med3d.methods.base import Weights
+    from uscl_med3d.methods.registry import find_method
+    from uscl_med3d.train.sweeps import LabelledSweeps
+    from uscl_med3d.train.tasks import make_task
+
+    job = tiny_job("finetune", run, seed=seed)
+    prepare_torch(job.seed, job.threads, "finetune")
+    method = find_method(job.run.method).load(job, Weights(cohort.base if job.method.base else None))
+    sweeps = LabelledSweeps(cohort.volumes, cohort.splits, cohort.pseudolabels)
+    task = make_task(job, method, sweeps)
+    return _example(task, task.schedule, method.network)
+
+
+def _pretext(cohort: Cohort, seed: int, name: str) -> Example:
+    from uscl_med3d.nets.lora import add_lora, freeze_all_but_lora
+    from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, load_checkpoint
+    from uscl_med3d.pretext import find_pretext
+    from uscl_med3d.pretext.sweeps import SweepImages
+
+    job = tiny_job("pretrain", seed=seed)
+    prepare_torch(job.seed, job.threads, "pretrain")
+    model = build_sam_med3d(SamMed3DConfig(**job.model.model_dump()))
+    load_checkpoint(model, cohort.base)
+    add_lora(model, "encoder", 4, 4.0, 0.0, seed)
+    freeze_all_but_lora(model, "encoder")
+    kind = find_pretext(name)
+    values = {**job.pretrain.tasks[name], **TINY_PRETEXT.get(name, {})}
+    sweeps = SweepImages(cohort.volumes, cohort.splits)
+    task = kind(job, kind.Options.model_validate(values), model.image_encoder, sweeps, seed)
+    return _example(task, job.pretrain.schedule, model)
+
+
+TINY_PRETEXT: dict[str, dict[str, Any]] = {
+    "vcl": {
+        "random_crops": 2,
+        "head_dim": 16,
+        "head_components": 4,
+        "whitening_sweeps": 2,
+        "validation_crops": 2,
+    },
+}
+
 TASKS: dict[str, Callable[[Cohort, int], Example]] = {
     "sam_med3d dense": lambda cohort, seed: _sam_med3d(cohort, seed, "dense"),
     "sam_med3d clicks": lambda cohort, seed: _sam_med3d(cohort, seed, "clicks"),
@@ -149,4 +194,9 @@ TASKS: dict[str, Callable[[Cohort, int], Example]] = {
     "tinysam": lambda cohort, seed: _student(cohort, seed, "tinysam"),
     "fastsam3d": _fastsam3d,
     "seggpt": _seggpt,
+    "finetune, LoRA on crops": lambda cohort, seed: _finetune(cohort, seed, "uscl_med3d_r32_both_none"),
+    "finetune, all weights on crops": lambda cohort, seed: _finetune(cohort, seed, "full_tuning"),
+    "finetune, AdaptFormer on crops": lambda cohort, seed: _finetune(cohort, seed, "adaptformer"),
+    "finetune, windows": lambda cohort, seed: _finetune(cohort, seed, "unet"),
+    **{f"pretext {name}": partial(_pretext, name=name) for name in list_pretexts()},
 }

@@ -27,9 +27,11 @@ def measured(base_weights, cohort, make_job, tmp_path_factory):
     def measure(name):
         entry = ENTRIES[name]
         run = main_run(name, entry)
-        if entry.weights_of or (entry.grid and next(r for r in list_runs(ENTRIES, [0]) if r.id == run).vcl):
+        if entry.weights_of or (
+            entry.grid and next(r for r in list_runs(ENTRIES, [0]) if r.id == run).pretraining
+        ):
             source = entry.weights_of or name
-            run = next(r.id for r in list_runs(ENTRIES, [0]) if r.method == source and r.vcl is False)
+            run = next(r.id for r in list_runs(ENTRIES, [0]) if r.method == source and r.pretraining is None)
         job = make_job("measure", run, measure__least_passes=1, measure__most_passes=2)
         file = folder / f"{name}.json"
         cost.measure_cost(job, cohort.volumes, cohort.splits, base_weights(entry.base), None, None, file)

@@ -10,16 +10,19 @@ from tiny_cohort import ROOT, SHAPE, SIZE, draw_balls, tiny_params
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.runs import list_runs, main_run
-from uscl_med3d.methods.base import Card, Method, WholeMethod
+from uscl_med3d.methods.base import Card, Weights, WholeMethod
 from uscl_med3d.methods.registry import find_method, list_methods
 from uscl_med3d.nets import lora
 
 METHODS = list_methods()
 ENTRIES = tiny_params().methods
 TRAINED = [name for name in METHODS if name in ENTRIES and ENTRIES[name].trained]
-ADAPTED = [name for name in TRAINED if find_method(name).adapters_off is not Method.adapters_off]
-CLICKED = [name for name in METHODS if find_method(name).prompt == "clicks"]
-SLICED = [name for name in METHODS if find_method(name).prompt == "slice_clicks"]
+ADAPTED = [
+    name for name in TRAINED if (ENTRIES[name].tuning or {}).get("strategy") in ("lora", "adaptformer")
+]
+KINDS = {name: (find_method(name).takes, find_method(name).works_on) for name in METHODS}
+CLICKED = [name for name in METHODS if KINDS[name] == ("clicks", "crop")]
+SLICED = [name for name in METHODS if KINDS[name] == ("clicks", "slice")]
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +36,18 @@ def load(base_weights, make_job, tmp_path_factory):
         base = base_weights(entry.base)
         job = make_job("evaluate", main_run(name, entry))
         vcl = None
-        if job.run.vcl:
+        if job.run.pretraining:
             vcl = folder / f"r{job.run.rank}.safetensors"
             if not vcl.exists():
-                plain = next(run.id for run in list_runs(params.methods, [0]) if run.vcl is False)
-                other = find_method("uscl_med3d").load(make_job("evaluate", plain), base, None, None)
+                plain = next(run.id for run in list_runs(params.methods, [0]) if run.pretraining is None)
+                other = find_method("uscl_med3d").load(make_job("evaluate", plain), Weights(base))
                 state = {
                     key: value + 0.05 for key, value in lora.lora_state(other.network, "encoder").items()
                 }
-                lora.save_lora(vcl, state, job.run.rank, other.alpha, other.base_sha256)
-        return find_method(name).load(job, base, checkpoint, vcl)
+                lora.save_lora(
+                    vcl, state, job.run.rank, other.tuning.alpha, other.tuning.belongs["base_sha256"]
+                )
+        return find_method(name).load(job, Weights(base, vcl, checkpoint))
 
     return load_method
 
@@ -82,13 +87,14 @@ def sweep(values=(3, 4), seed=5):
 def ask(method, variant=0):
     """Everything that a method answers to one input, as tensors on the input's grid, whatever its kind of prompt."""
     crops, points, labels = prompts(2)
-    if method.prompt == "clicks":
+    kind = (method.takes, method.works_on)
+    if kind == ("clicks", "crop"):
         return predict(method, crops.flip(-1) if variant else crops, points, labels)
     image, key_frames = sweep(seed=5 + variant)
-    if method.prompt == "slice_clicks":
+    if kind == ("clicks", "slice"):
         volume = torch.from_numpy(image[:2].astype(np.float32))
         return predict_slices(method, volume, points[..., 1:].clamp(max=SHAPE[2] - 1), labels)
-    given = key_frames if method.prompt == "key_frames" else None
+    given = key_frames if method.takes == "key_frames" else None
     return [torch.from_numpy(method.segment(image, given, CLASSES, None))]
 
 
@@ -131,16 +137,16 @@ def test_wrong_options_are_named(name, make_job):
 @pytest.mark.parametrize("name", METHODS)
 def test_kind_of_prompt_is_the_registrys(name):
     method = find_method(name)
-    assert method.prompt == ENTRIES[name].prompt
-    assert issubclass(method, WholeMethod) == (method.prompt in ("key_frames", "none"))
+    assert KINDS[name] == (ENTRIES[name].takes, ENTRIES[name].works_on)
+    assert issubclass(method, WholeMethod) == (method.works_on in ("volume", "window"))
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_masks_come_on_the_inputs_grid(name, load):
     method = load(name)
-    shapes = {"clicks": (2, 1, SIZE, SIZE, SIZE), "slice_clicks": (2, 1, *SHAPE[1:])}
+    shapes = {"crop": (2, 1, SIZE, SIZE, SIZE), "slice": (2, 1, *SHAPE[1:])}
     for answer in ask(method):
-        assert answer.shape == shapes.get(method.prompt, SHAPE) and torch.isfinite(answer).all()
+        assert answer.shape == shapes.get(method.works_on, SHAPE) and torch.isfinite(answer).all()
 
 
 @pytest.mark.parametrize("name", CLICKED + SLICED)
@@ -265,7 +271,7 @@ def test_adapters_off_is_the_base_model_bit_for_bit(name, load):
 @pytest.mark.parametrize("name", [name for name in TRAINED if ENTRIES[name].base])
 def test_a_checkpoint_of_other_base_weights_is_refused(name, load, tmp_path):
     method = load(name)
-    method.base_sha256 = "0" * 64
+    method.tuning.belongs["base_sha256"] = "0" * 64
     method.save(tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="base_sha256"):
         load(name, tmp_path / "other.safetensors")

@@ -17,7 +17,7 @@ foundation:
   sam_med3d: {weights: results/smoke/checkpoints/foundation/sam_med3d.safetensors, source: the smoke run}
 gate: {required: true}
 methods:                      # those of the paper's own tables are enough here
-  uscl_med3d: {grid: {ranks: [32], modules: [both], without_vcl: false}}
+  uscl_med3d: {grid: {ranks: [32], modules: [both], without_pretraining: false}}
   sam: null
   mobile_sam: null
   tinysam: null

@@ -19,7 +19,7 @@ SCALES = "workflow/scales/smoke.yaml workflow/scales/public.yaml tiny.yaml"
 TINY = """
 foundation:
   seggpt:
-    training: {steps: 4, plain_steps: 2, held_out_scenes: 2, evaluate_every: 2, checkpoint_every: 2}
+    training: {steps: 4, plain_steps: 2, held_out_scenes: 2, evaluate_every: 2, resume_every: 2}
 ingest: {spacing_mm: 2.0, max_frames: 12, workers: 1}
 """
 NAMES = {"left_ventricle": 7, "myocardium": 8, "left_atrium": 9}

@@ -113,14 +113,14 @@ def test_own_general_set_is_a_listing(config, tmp_path, monkeypatch):
 
 def test_one_pretraining_per_rank(config):
     assert list(Plan(config).pretrainings) == ["r8", "r16", "r32", "r64"]
-    assert Plan(config).vcl_weights("uscl_med3d_r32_both_novcl") == []
+    assert Plan(config).start_weights("uscl_med3d_r32_both_none") == []
 
 
 def test_a_method_that_uses_anothers_weights_names_its_checkpoints(config):
     plan = Plan(config)
     main = plan.main_runs["uscl_med3d"]
     assert plan.weights("adapter_off") == plan.weights(main) and plan.weights(main)
-    assert plan.vcl_weights("adapter_off") == plan.vcl_weights(main) and "adapter_off" not in plan.trained
+    assert plan.start_weights("adapter_off") == plan.start_weights(main) and "adapter_off" not in plan.trained
     assert plan.params.methods["adapter_off"].options == {}
 
 
@@ -160,10 +160,10 @@ def test_a_plot_setting_touches_its_own_figures_only(config, tmp_path, monkeypat
 def test_search_trains_main_runs_without_vcl_and_only_what_is_there(config):
     plan = Plan(config)
     assert {plan.candidate_run(name) for name in plan.candidates} == {
-        "uscl_med3d_r32_both_novcl", "full_tuning", "adaptformer",
+        "uscl_med3d_r32_both_none", "full_tuning", "adaptformer",
     }  # fmt: skip
     config["methods"]["adaptformer"] = None
-    config["methods"]["uscl_med3d"]["grid"]["without_vcl"] = False
+    config["methods"]["uscl_med3d"]["grid"]["without_pretraining"] = False
     assert {name.partition("-")[0] for name in Plan(config).candidates} == {"full_tuning"}
 
 

@@ -5,7 +5,7 @@ import pytest
 from uscl_med3d.core.params.methods import Grid, MethodEntry
 from uscl_med3d.core.runs import list_runs, main_run, pretraining
 
-GRID = Grid(rank=32, ranks=(8, 16, 32, 64), modules=("encoder", "decoder", "both"), without_vcl=True)
+GRID = Grid(rank=32, ranks=(8, 16, 32, 64), modules=("encoder", "decoder", "both"), without_pretraining=True)
 
 
 def entry(grid: Grid | None = None, trained: bool = True, weights_of: str | None = None) -> MethodEntry:
@@ -16,7 +16,7 @@ def entry(grid: Grid | None = None, trained: bool = True, weights_of: str | None
 def test_tables_3_and_5_share_their_runs():
     ids = [run.id for run in list_runs({"lora": entry(GRID)}, [0])]
     assert len(ids) == len(set(ids)) == 4 * 3 + 3
-    assert "lora_r32_both_vcl" in ids and "lora_r32_decoder_novcl" in ids and "lora_r8_both_novcl" not in ids
+    assert "lora_r32_both_vcl" in ids and "lora_r32_decoder_none" in ids and "lora_r8_both_none" not in ids
 
 
 def test_only_the_main_cell_leaves_ultrasound():
@@ -48,4 +48,4 @@ def test_runs_of_one_rank_and_training_seed_share_a_pretraining():
     names = {run.id: pretraining(run) for run in runs}
     assert names["lora_r8_encoder_vcl"] == names["lora_r8_both_vcl"] == "r8"
     assert names["lora_r8_encoder_vcl_s5"] == names["lora_r8_both_vcl_s5"] == "r8_s5"
-    assert names["lora_r32_both_novcl"] is None
+    assert names["lora_r32_both_none"] is None

@@ -10,6 +10,7 @@ from uscl_med3d.core.io import load_volume, sha256
 from uscl_med3d.core.scores import read_score_file
 from uscl_med3d.evaluate.kept import SLICE_CLICK_COLUMNS, SLICE_CLICKS
 from uscl_med3d.evaluate.score import evaluate
+from uscl_med3d.methods.base import Weights
 from uscl_med3d.methods.registry import find_method
 from uscl_med3d.nets.sam import build_sam
 from uscl_med3d.nets.sam.checkpoint import save_weights
@@ -38,7 +39,7 @@ def test_clicks_in_slices_replay_to_the_same_masks(cohort, make_job, tmp_path):
     given = clicks.groupby(keys[:3])["click"].size()
     last = scores[(scores["click"] == 3) & scores["dice"].notna()].drop_duplicates(["case", "class"])
     assert given.to_dict() == last.set_index(keys[:3])["volume_clicks"].to_dict()
-    method = find_method("sam").load(job, tmp_path / "sam.safetensors", None, None)
+    method = find_method("sam").load(job, Weights(tmp_path / "sam.safetensors"))
     paths = sorted((tmp_path / "a").glob("*.nii.gz"))
     assert len(paths) == 3
     for path in paths:

@@ -13,6 +13,7 @@ from tiny_cohort import cohort, make_job
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json, sha256
 from uscl_med3d.foundation import fastsam3d as module
+from uscl_med3d.methods.base import Weights
 from uscl_med3d.methods.fastsam3d import FastSam3DMethod
 from uscl_med3d.nets.fastsam3d import FastSam3DEncoder, load_fastsam3d
 from uscl_med3d.nets.sam_med3d import read_state
@@ -102,7 +103,7 @@ def test_official_student_is_loaded_and_its_quirks_kept(cohort, make_job, tmp_pa
     torch.save({"model_state_dict": encoder.state_dict()}, file)
     given = {"foundation__fastsam3d__weights": str(file), "foundation__fastsam3d__sha256": sha256(file)}
     weights, curve = run(make_job(STAGE, **architecture, **given), cohort, tmp_path)
-    method = FastSam3DMethod.load(make_job("evaluate", "fastsam3d"), weights, None, None)
+    method = FastSam3DMethod.load(make_job("evaluate", "fastsam3d"), Weights(weights))
     assert method.network.image_encoder.config.residual == "normalised"
     image = torch.randn(1, 1, *[encoder.image_size] * 3)
     with torch.no_grad():

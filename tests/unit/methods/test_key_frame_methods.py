@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.methods.base import Weights
 from uscl_med3d.methods.nearest_key_frame import NearestKeyFrameMethod
 from uscl_med3d.methods.seggpt import SegGptMethod
 from uscl_med3d.methods.shape_interpolation import ShapeInterpolationMethod
@@ -33,12 +34,12 @@ def job(name: str, options: dict) -> SimpleNamespace:
 @pytest.fixture(params=["nearest_key_frame", "shape_interpolation", "seggpt"])
 def method(request, tmp_path):
     if request.param == "nearest_key_frame":
-        return NearestKeyFrameMethod.load(job(request.param, {}), None, None, None)
+        return NearestKeyFrameMethod.load(job(request.param, {}), Weights())
     if request.param == "shape_interpolation":
-        return ShapeInterpolationMethod.load(job(request.param, {}), None, None, None)
+        return ShapeInterpolationMethod.load(job(request.param, {}), Weights())
     torch.manual_seed(0)
     save_seggpt(build_seggpt(TINY), "instance", tmp_path / "seggpt.safetensors")
-    return SegGptMethod.load(job(request.param, OPTIONS), tmp_path / "seggpt.safetensors", None, None)
+    return SegGptMethod.load(job(request.param, OPTIONS), Weights(tmp_path / "seggpt.safetensors"))
 
 
 def sweep() -> tuple[np.ndarray, np.ndarray]:
@@ -90,10 +91,10 @@ def test_what_each_makes_of_a_frame_between(method) -> None:
 
 def test_weights_and_options_that_do_not_fit_are_refused(tmp_path) -> None:
     with pytest.raises(ValueError, match="no weights"):
-        NearestKeyFrameMethod.load(job("nearest_key_frame", {}), tmp_path, None, None)
+        NearestKeyFrameMethod.load(job("nearest_key_frame", {}), Weights(tmp_path))
     with pytest.raises(ValueError, match="no weights"):
-        ShapeInterpolationMethod.load(job("shape_interpolation", {}), None, tmp_path, None)
+        ShapeInterpolationMethod.load(job("shape_interpolation", {}), Weights(trained=tmp_path))
     with pytest.raises(ValueError, match="base weights"):
-        SegGptMethod.load(job("seggpt", OPTIONS), None, None, None)
+        SegGptMethod.load(job("seggpt", OPTIONS), Weights())
     with pytest.raises(InputError, match="score_threshold"):
         SegGptMethod.read_options(job("seggpt", OPTIONS | {"score_threshold": 2.0}))

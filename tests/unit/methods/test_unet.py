@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.methods.base import Weights
 from uscl_med3d.methods.registry import find_method
 from uscl_med3d.methods.unet import Unshuffled, pad_to
 
@@ -23,7 +24,7 @@ def volume(shape):
 @pytest.mark.parametrize("shape", [(10, 12, 9), (35, 20, 70)])
 def test_smaller_and_larger_than_a_patch(name, shape, make_job):
     job = make_job("evaluate", name)
-    method = find_method(name).load(job, None, None, None)
+    method = find_method(name).load(job, Weights())
     labels = method.segment(volume(shape), None, job.classes, None)
     assert labels.shape == shape and labels.dtype == np.uint8
     assert labels.any() and not labels[..., :3].any()
@@ -31,7 +32,7 @@ def test_smaller_and_larger_than_a_patch(name, shape, make_job):
 
 def test_label_values_come_by_name(make_job):
     job = make_job("evaluate", "unet")
-    method = find_method("unet").load(job, None, None, None)
+    method = find_method("unet").load(job, Weights())
     image = volume((12, 14, 16))
     labels = method.segment(image, None, job.classes, None)
     renamed = method.segment(image, None, {name: value + 10 for name, value in job.classes.items()}, None)
@@ -42,7 +43,7 @@ def test_label_values_come_by_name(make_job):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_checkpoint_of_another_architecture_or_other_classes_is_refused(name, make_job, tmp_path):
     job = make_job("evaluate", name)
-    method = find_method(name).load(job, None, None, None)
+    method = find_method(name).load(job, Weights())
     method.save(tmp_path / "trained.safetensors")
     for changes, key in (({"classes": {"liver": 3}}, "classes"),):
         with pytest.raises(InputError, match=key):
@@ -52,18 +53,18 @@ def test_a_checkpoint_of_another_architecture_or_other_classes_is_refused(name, 
     options = {**job.method.options, "patch": [64, 64, 64]}
     other = job.model_copy(update={"method": job.method.model_copy(update={"options": options})})
     with pytest.raises(InputError, match="architecture"):
-        find_method(name).load(other, None, tmp_path / "trained.safetensors", None)
+        find_method(name).load(other, Weights(trained=tmp_path / "trained.safetensors"))
 
 
 def test_the_start_depends_on_the_training_seed_only(make_job):
     job = make_job("finetune", "unet")
     torch.manual_seed(1)
-    first = find_method("unet").load(job, None, None, None).trained_state()
+    first = find_method("unet").load(job, Weights()).trained_state()
     torch.manual_seed(2)
-    second = find_method("unet").load(job, None, None, None).trained_state()
+    second = find_method("unet").load(job, Weights()).trained_state()
     assert all(torch.equal(first[name], second[name]) for name in first)
     other = job.model_copy(update={"run": job.run.model_copy(update={"training_seed": 1})})
-    third = find_method("unet").load(other, None, None, None).trained_state()
+    third = find_method("unet").load(other, Weights()).trained_state()
     assert any(not torch.equal(first[name], third[name]) for name in first)
 
 

@@ -119,7 +119,7 @@ def test_joint_p_value_needs_all_for_and_one_against():
 
 def test_a_sweep_of_one_rank_leaves_claims_about_ranks_undecided(tmp_path):
     methods = read_defaults(fake_run.ROOT)["methods"]
-    methods["uscl_med3d"]["grid"] |= {"ranks": [32], "modules": ["both"], "without_vcl": False}
+    methods["uscl_med3d"]["grid"] |= {"ranks": [32], "modules": ["both"], "without_pretraining": False}
     job = fake_run.make_job(tmp_path, methods=methods)
     scores = fake_run.make_scores(job, tmp_path, patients=4, clicks=(1, 10))
     build_claims(job, scores, [], None, None, tmp_path / "claims.csv")

@@ -4,40 +4,45 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import load_volume, read_json, save_volume, sha256
+from uscl_med3d.core.seeds import rng
+from uscl_med3d.methods.base import Weights
 from uscl_med3d.methods.registry import find_method
 from uscl_med3d.nets import lora
 from uscl_med3d.train import finetune as module
-from uscl_med3d.train.loop import ClickTrainer
+from uscl_med3d.train.sweeps import LabelledSweeps
+from uscl_med3d.train.tasks import make_task
+from uscl_med3d.train.tasks.crops import CropClicks
 
 RUNS = ["full_tuning", "adaptformer", "uscl_med3d_r8_both_vcl", "uscl_med3d_r8_decoder_vcl",
-        "uscl_med3d_r32_encoder_novcl", "uscl_med3d_r32_decoder_novcl"]  # fmt: skip
+        "uscl_med3d_r32_encoder_none", "uscl_med3d_r32_decoder_none"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def vcl(cohort, make_job, tmp_path_factory):
     """An encoder adapter as pretraining would leave it, with B different from zero."""
     method = find_method("uscl_med3d").load(
-        make_job("finetune", "uscl_med3d_r8_encoder_novcl", methods__uscl_med3d__grid__rank=8),
-        cohort.base,
-        None,
-        None,
+        make_job("finetune", "uscl_med3d_r8_encoder_none", methods__uscl_med3d__grid__rank=8),
+        Weights(cohort.base),
     )
     state = {name: value + 0.1 for name, value in lora.lora_state(method.network, "encoder").items()}
     path = tmp_path_factory.mktemp("vcl") / "r8.safetensors"
-    lora.save_lora(path, state, 8, method.alpha, method.base_sha256)
+    lora.save_lora(path, state, 8, method.tuning.alpha, method.tuning.belongs["base_sha256"])
     return path
 
 
 def train(job, cohort, vcl, folder, name="run"):
     paths = [folder / f"{name}.{kind}" for kind in ("safetensors", "csv", "json", "cost.json")]
-    module.finetune(job, cohort.volumes, cohort.splits, cohort.pseudolabels, cohort.base,
-                    vcl if job.run.vcl else None, *paths)  # fmt: skip
+    start = vcl if job.run.pretraining else None
+    names = ("out_weights", "curve_csv", "info_json", "cost_json")
+    sweeps = LabelledSweeps(cohort.volumes, cohort.splits, cohort.pseudolabels)
+    module.finetune(job, sweeps, Weights(cohort.base, start), **dict(zip(names, paths, strict=True)))
     return paths
 
 
@@ -45,8 +50,10 @@ def train(job, cohort, vcl, folder, name="run"):
 def test_trains_only_what_the_run_names(run, cohort, make_job, vcl, tmp_path):
     job = make_job("finetune", run)
     weights, curve, info, cost = train(job, cohort, vcl, tmp_path)
-    start = find_method(job.run.method).load(job, cohort.base, None, vcl if job.run.vcl else None)
-    trained = find_method(job.run.method).load(job, cohort.base, weights, vcl if job.run.vcl else None)
+    start = find_method(job.run.method).load(job, Weights(cohort.base, vcl if job.run.pretraining else None))
+    trained = find_method(job.run.method).load(
+        job, Weights(cohort.base, vcl if job.run.pretraining else None, weights)
+    )
     changed = {
         name
         for (name, a), b in zip(
@@ -60,7 +67,6 @@ def test_trains_only_what_the_run_names(run, cohort, make_job, vcl, tmp_path):
     assert facts["trainable_parameters"] == sum(
         v.numel() for n, v in _prepared(trained).items() if n in expected
     )
-    assert facts["embeddings_computed_once"] == (job.run.modules == "decoder")
     assert list(pd.read_csv(curve)["step"]) == [3, 6]
     assert read_json(cost)["training_seconds"] >= 0
     assert not list(tmp_path.glob("*.resume"))
@@ -78,26 +84,23 @@ def test_same_job_gives_the_same_bytes(cohort, make_job, vcl, tmp_path):
     assert sha256(first[1]) == sha256(second[1])
 
 
-@pytest.mark.parametrize("run", ["adaptformer", "uscl_med3d_r8_decoder_vcl"])
 @pytest.mark.parametrize("keep", ["best", "last"])
-def test_interrupted_run_ends_like_an_uninterrupted_one(
-    run, keep, cohort, make_job, vcl, tmp_path, monkeypatch
-):
-    job = make_job("finetune", run, finetune__keep=keep)
+def test_interrupted_run_ends_like_an_uninterrupted_one(keep, cohort, make_job, vcl, tmp_path, monkeypatch):
+    job = make_job("finetune", "uscl_med3d_r8_decoder_vcl", finetune__keep=keep)
     whole = train(job, cohort, vcl, tmp_path, "whole")
-    step = ClickTrainer._step
+    loss = CropClicks.loss
 
-    def stop_at_five(self, number):
-        if number == 5:
+    def stop_at_five(self, step):
+        if step == 5:
             raise KeyboardInterrupt
-        step(self, number)
+        return loss(self, step)
 
-    monkeypatch.setattr(ClickTrainer, "_step", stop_at_five)
+    monkeypatch.setattr(CropClicks, "loss", stop_at_five)
     with pytest.raises(KeyboardInterrupt):
         train(job, cohort, vcl, tmp_path, "parts")
     assert (tmp_path / "parts.safetensors.resume").is_file() and not (tmp_path / "parts.safetensors").exists()
     seen = []
-    monkeypatch.setattr(ClickTrainer, "_step", lambda self, number: (seen.append(number), step(self, number)))
+    monkeypatch.setattr(CropClicks, "loss", lambda self, step: (seen.append(step), loss(self, step))[1])
     parts = train(job, cohort, vcl, tmp_path, "parts")
     assert seen == [4, 5]
     assert sha256(whole[0]) == sha256(parts[0]) and sha256(whole[1]) == sha256(parts[1])
@@ -110,41 +113,19 @@ def test_resume_file_of_another_job_is_ignored(cohort, make_job, vcl, tmp_path, 
     assert sha256(fresh[0]) == sha256(again[0])
 
 
-def test_all_runs_of_a_seed_draw_the_same_crops(cohort, make_job, vcl, tmp_path):
+def test_all_runs_of_a_seed_draw_the_same_crops_and_clicks(cohort, make_job):
     drawn = []
-    for run in ("full_tuning", "uscl_med3d_r32_decoder_novcl"):
+    for run in ("full_tuning", "uscl_med3d_r32_decoder_none"):
         job = make_job("finetune", run)
-        method = find_method(job.run.method).load(job, cohort.base, None, None)
-        method.prepare_training()
-        training = module._ClickTraining(
-            job,
-            cohort.volumes,
-            cohort.pseudolabels,
-            module.read_splits(cohort.splits),
-            (job.seed, "finetune", 0),
-            method,
-        )
-        drawn.append((training.crops, training.draw(3).batch.first_clicks.tolist()))
-    assert drawn[0] == drawn[1]
-    assert {crop.target.case for crop in drawn[0][0]} == {"s_t1", "s_t2"}
-
-
-def test_cached_embeddings_equal_fresh_ones(cohort, make_job, vcl):
-    job = make_job("finetune", "uscl_med3d_r8_decoder_vcl")
-    method = find_method("uscl_med3d").load(job, cohort.base, None, vcl)
-    method.prepare_training()
-    training = module._ClickTraining(
-        job,
-        cohort.volumes,
-        cohort.pseudolabels,
-        module.read_splits(cohort.splits),
-        (job.seed, "finetune", 0),
-        method,
-    )
-    example = training.draw(1)
-    with torch.no_grad():
-        fresh = method.embed(torch.from_numpy(example.batch.images))
-    torch.testing.assert_close(example.embedding, fresh)
+        method = find_method(job.run.method).load(job, Weights(cohort.base))
+        sweeps = LabelledSweeps(cohort.volumes, cohort.splits, cohort.pseudolabels)
+        task = make_task(job, method, sweeps)
+        drawn.append([task.draw(rng(*task.seeds, "batch", step)) for step in range(3)])
+        assert {target.case for target in task.targets} == {"s_t1", "s_t2"}
+    for one, two in zip(*drawn, strict=True):
+        assert np.array_equal(one.images, two.images) and np.array_equal(one.owner, two.owner)
+        assert np.array_equal(one.objects.first_clicks, two.objects.first_clicks)
+    assert not np.array_equal(drawn[0][0].images, drawn[0][1].images), "every step draws new crops"
 
 
 def test_no_target_is_a_clear_error(cohort, make_job, vcl, tmp_path):

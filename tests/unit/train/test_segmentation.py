@@ -8,20 +8,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import read_json, sha256
-from uscl_med3d.core.params.segmentation import Augmentation
-from uscl_med3d.data.sweeps import read_splits
-from uscl_med3d.methods.registry import find_method
-from uscl_med3d.train import finetune as module
-from uscl_med3d.train.augment import augment
 from uscl_med3d.train.segmentation import (
     PatchTrainer,
     PatchTraining,
     dice_cross_entropy_of_classes,
     place_patch,
 )
+
+from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import read_json, sha256
+from uscl_med3d.core.params.segmentation import Augmentation
+from uscl_med3d.data.sweeps import read_splits
+from uscl_med3d.methods.base import Weights
+from uscl_med3d.methods.registry import find_method
+from uscl_med3d.train import finetune as module
+from uscl_med3d.train.augment import augment
 
 STILL = {
     "flip": (0.0, 0.0, 0.0),
@@ -130,8 +131,8 @@ def test_training_changes_the_weights_and_writes_the_same_files_as_other_methods
 ):
     job = make_job("finetune", name)
     weights, curve, info, cost = train(job, cohort, tmp_path)
-    start = find_method(name).load(job, None, None, None).trained_state()
-    trained = find_method(name).load(job, None, weights, None).trained_state()
+    start = find_method(name).load(job, Weights()).trained_state()
+    trained = find_method(name).load(job, Weights(trained=weights)).trained_state()
     assert all(not torch.equal(start[key], trained[key]) for key in start if key.endswith("weight"))
     steps = job.method.options["training"]["steps"]
     frame = pd.read_csv(curve)
@@ -167,7 +168,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(cohort, make_job, tm
 
 def test_channels_follow_the_classes_and_unknown_stays_unknown(cohort, make_job):
     job = make_job("finetune", "unet")
-    method = find_method("unet").load(job, None, None, None)
+    method = find_method("unet").load(job, Weights())
     training = PatchTraining(
         job, cohort.volumes, cohort.pseudolabels, read_splits(cohort.splits), (0, "x"), method
     )
@@ -181,7 +182,7 @@ def test_channels_follow_the_classes_and_unknown_stays_unknown(cohort, make_job)
 
 def test_without_pseudo_labels_there_is_one_clear_message(cohort, make_job, tmp_path):
     job = make_job("finetune", "unet")
-    method = find_method("unet").load(job, None, None, None)
+    method = find_method("unet").load(job, Weights())
     with pytest.raises(InputError, match="no pseudo-labelled sweep"):
         PatchTraining(job, cohort.volumes, tmp_path, read_splits(cohort.splits), (0, "x"), method)
 

@@ -19,6 +19,7 @@ from uscl_med3d.core import params as parameters
 from uscl_med3d.core.io import sha256, write_json, write_text
 from uscl_med3d.core.runs import list_runs
 from uscl_med3d.core.scores import COLUMNS, write_scores
+from uscl_med3d.methods.base import Weights
 from uscl_med3d.methods.registry import find_method
 from uscl_med3d.nets import lora
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_checkpoint
@@ -40,7 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = root / "results/phantom"
     base, vcl = (
         folder / "checkpoints/foundation/sam_med3d.safetensors",
-        folder / "checkpoints/pretrain/r32.safetensors",
+        folder / "checkpoints/pretrain/vcl_r32.safetensors",
     )
     torch.manual_seed(3)
     network = build_sam_med3d(SamMed3DConfig(**params.model.model_dump()))
@@ -58,9 +59,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     for name, dice in RUNS.items():
         job = parameters.load_job("evaluate", folder / f"params/evaluate/{name}.json")
-        if job.run.vcl and not vcl.is_file():
-            options = find_method("uscl_med3d").read_options(job)
-            alpha = lora.lora_alpha(options.alpha_rule, 32)
+        if job.run.pretraining and not vcl.is_file():
+            alpha = lora.lora_alpha(job.method.tuning["alpha_rule"], 32)
             lora.add_lora(network, "encoder", 32, alpha, 0.0, 1)
             tensors = {
                 key: 0.1 * torch.randn(value.shape)
@@ -68,7 +68,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             }
             lora.save_lora(vcl, tensors, 32, alpha, sha256(base))
         if job.method.trained:
-            method = find_method(job.run.method).load(job, base, None, vcl if job.run.vcl else None)
+            method = find_method(job.run.method).load(
+                job, Weights(base, vcl if job.run.pretraining else None)
+            )
             for value in method.prepare_training():
                 value.data.add_(0.02 * torch.randn_like(value))
             method.save(folder / f"checkpoints/finetune/{name}.safetensors")

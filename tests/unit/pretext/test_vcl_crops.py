@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from uscl_med3d.core.seeds import rng
-from uscl_med3d.train import vcl_crops
+from uscl_med3d.pretext.vcl import crops as vcl_crops
 
 GRIDS = st.tuples(*[st.integers(1, 3)] * 3)
 SHAPES = st.tuples(*[st.integers(3, 11)] * 3)

@@ -9,8 +9,9 @@ import pytest
 import torch
 from tiny_cohort import tiny_params
 
+from uscl_med3d.train.clicking import add_clicks, draw_objects
 from uscl_med3d.train.crops import CropReference, CropSource, Target
-from uscl_med3d.train.loop import add_clicks, scheduled_rate
+from uscl_med3d.train.engine import scheduled_rate
 from uscl_med3d.train.validation import choose_validation_crops, validate
 
 
@@ -54,8 +55,32 @@ def test_validation_is_a_mean_over_classes():
     source = CropSource(lambda case: (label.astype(np.float32), label), 8, 1)
     crops = [CropReference(Target("a", name, value), (1, 1, 1 if value == 1 else 6)) for name, value in
              (("one", 1), ("two", 2), ("two", 2))]  # fmt: skip
-    assert validate(Oracle(), source, crops, 2, "random_error", 2, (0,)) == pytest.approx(50.0)
-    assert np.isnan(validate(Oracle(), source, [], 2, "random_error", 2, (0,)))
+    told = {"clicks": 2, "simulator": "random_error", "seeds": (0,)}
+    assert validate(Oracle(), source, crops, **told) == pytest.approx(50.0)
+    assert np.isnan(validate(Oracle(), source, [], **told))
+
+
+def test_validation_with_another_image_shows_what_is_not_seen():
+    """Two crops whose images are their own truths: with the other's image the oracle is wrong everywhere."""
+    first, second = np.zeros((8, 8, 8), np.uint8), np.zeros((8, 8, 8), np.uint8)
+    first[:4], second[4:] = 1, 1
+    cases = {"a": first, "b": second}
+    source = CropSource(lambda case: (cases[case].astype(np.float32) + 1, cases[case]), 8, 2)
+    crops = [CropReference(Target(name, "one", 1), at) for name, at in (("a", (1, 1, 1)), ("b", (6, 1, 1)))]
+    told = {"clicks": 1, "simulator": "random_error", "seeds": (0,)}
+    assert validate(Oracle(), source, crops, **told) == 100.0
+    assert validate(Oracle(), source, crops, **told, other_image=True) == 0.0
+
+
+def test_objects_of_a_crop_the_first_whatever_its_size():
+    label = np.zeros((6, 6, 6), np.uint8)
+    label[0, 0, 0], label[1, :2, :2], label[3:], label[2] = 1, 2, 3, 255
+    crops = [(label.astype(np.float32), label, [(1,), (2,), (3,)])]
+    batch = draw_objects(crops, per_crop=3, min_voxels=10, random=np.random.default_rng(0))
+    assert batch.owner.tolist() == [0, 0] and batch.images.shape == (1, 1, 6, 6, 6)
+    assert [(truth == 1).sum() for truth in batch.objects.truth] == [1, 108]
+    assert (batch.objects.truth[:, 0, 2] == 255).all()
+    assert batch.objects.first_clicks[0].tolist() == [0, 0, 0] and batch.objects.first_clicks[1][0] >= 3
 
 
 def test_validation_crops_take_classes_in_turn():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,9 @@ from uscl_med3d.core.io import save_volume, sha256
 from uscl_med3d.core.params import job_model
 from uscl_med3d.nets import lora
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_checkpoint
-from uscl_med3d.train import pretrain as stage
+from uscl_med3d.pretext import stage
+from uscl_med3d.pretext.sweeps import SweepImages
+from uscl_med3d.pretext.vcl import Vcl
 
 MODEL = {
     "image_size": 16, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "global_blocks": (1,),
@@ -27,21 +28,26 @@ MODEL = {
 PRETRAIN = {
     "form": "paper", "log_margin": 0.05, "base_grid": (1, 2, 2), "random_crops": 3, "momentum": 0.9,
     "head": "linear", "head_hidden_dim": 16, "head_dim": 16, "head_components": 8, "whitening_sweeps": 3,
-    "alpha_rule": "equal_rank", "dropout": 0.0,
-    "steps": 6, "batch_size": 2, "learning_rate": 1e-3, "head_learning_rate": 1e-3,
-    "warmup_steps": 2, "weight_decay": 0.01,
-    "gradient_norm": 1.0,
+    "learning_rate": 1e-3, "head_learning_rate": 1e-3,
     "augmentation": {
         "flip_probability": 0.1, "rotate_probability": 0.1, "shift_probability": 0.1, "shift": 0.1,
     },
-    "validation_crops": 4, "validate_every": 4, "checkpoint_every": 3,
+    "validation_crops": 4,
 }  # fmt: skip
+SCHEDULE = {
+    "steps": 6, "batch_size": 2, "warmup_steps": 2, "final_learning_rate": 0.0, "weight_decay": 0.01, "gradient_norm": 1.0,
+    "evaluate_every": 4, "resume_every": 3,
+}  # fmt: skip
+SHARED = {"alpha_rule": "equal_rank", "dropout": 0.0}
 SPLITS = {"a": "train", "b": "train", "c": "train", "d": "val", "e": "test"}
 
 
 def make_job(**changes):
     values = {"seed": 3, "threads": 1, "device": "cpu", "precision": "float32", "model": MODEL}
-    return job_model("pretrain").model_validate({**values, "pretrain": {**PRETRAIN, **changes}})
+    schedule = {key: changes.pop(key, value) for key, value in SCHEDULE.items()}
+    shared = {key: changes.pop(key, value) for key, value in SHARED.items()}
+    pretrain = shared | {"schedule": schedule, "tasks": {"vcl": {**PRETRAIN, **changes}}}
+    return job_model("pretrain").model_validate({**values, "pretrain": pretrain})
 
 
 def write_splits(path, splits):
@@ -69,8 +75,9 @@ def inputs(tmp_path_factory):
 
 
 def run(inputs: Path, out: Path, rank: int = 4, **changes):
-    paths = inputs / "volumes", inputs / "splits.csv", inputs / "base.safetensors"
-    stage.pretrain(make_job(**changes), rank, 0, *paths, out / f"r{rank}.safetensors", out / f"r{rank}.csv")
+    sweeps = SweepImages(inputs / "volumes", inputs / "splits.csv")
+    made = {"out_weights": out / f"r{rank}.safetensors", "curve_csv": out / f"r{rank}.csv"}
+    stage.pretrain(make_job(**changes), rank, 0, sweeps, inputs / "base.safetensors", **made)
     return (out / f"r{rank}.safetensors").read_bytes(), (out / f"r{rank}.csv").read_text()
 
 
@@ -89,7 +96,7 @@ def test_writes_the_encoder_adapter_and_a_curve(inputs, tmp_path):
 
 
 def test_the_task_is_learned(inputs, tmp_path):
-    changes = {"learning_rate": 3e-3, "head_learning_rate": 1e-2, "steps": 60, "validate_every": 10}
+    changes = {"learning_rate": 3e-3, "head_learning_rate": 1e-2, "steps": 60, "evaluate_every": 10}
     run(inputs, tmp_path, augmentation=dict.fromkeys(PRETRAIN["augmentation"], 0.0), **changes)
     # Three sweeps are learned, not understood: the last steps are compared with the first.
     first, last = pd.read_csv(tmp_path / "r4.csv").iloc[[1, -1]].to_dict("records")
@@ -101,19 +108,21 @@ def test_the_task_is_learned(inputs, tmp_path):
 @pytest.mark.parametrize("changes", [{}, {"dropout": 0.3}, {"form": "code", "head": "mlp"}])
 def test_interrupted_and_resumed_equals_uninterrupted(inputs, tmp_path, monkeypatch, changes):
     whole = run(inputs, tmp_path / "whole", **changes)
-    step = stage.Trainer._train_step
+    step = Vcl.loss
 
-    def fail_at_five(self):
-        if self.step == 5:
+    def fail_at_five(self, number):
+        if number == 5:
             raise KeyboardInterrupt
-        return step(self)
+        return step(self, number)
 
-    monkeypatch.setattr(stage.Trainer, "_train_step", fail_at_five)
+    monkeypatch.setattr(Vcl, "loss", fail_at_five)
     with pytest.raises(KeyboardInterrupt):
         run(inputs, tmp_path / "cut", **changes)
-    assert (tmp_path / "cut/r4.resume").is_file() and not (tmp_path / "cut/r4.safetensors").exists()
+    assert (tmp_path / "cut/r4.safetensors.resume").is_file() and not (
+        tmp_path / "cut/r4.safetensors"
+    ).exists()
     steps = []
-    monkeypatch.setattr(stage.Trainer, "_train_step", lambda self: (steps.append(self.step), step(self))[1])
+    monkeypatch.setattr(Vcl, "loss", lambda self, number: (steps.append(number), step(self, number))[1])
     torch.manual_seed(99)
     assert run(inputs, tmp_path / "cut", **changes) == whole
     assert steps == [3, 4, 5], "it did not go on from its checkpoint"
@@ -122,25 +131,25 @@ def test_interrupted_and_resumed_equals_uninterrupted(inputs, tmp_path, monkeypa
 @pytest.mark.parametrize("damage", ["other parameters", "truncated"])
 def test_a_checkpoint_of_something_else_is_ignored(inputs, tmp_path, monkeypatch, damage):
     whole = run(inputs, tmp_path / "whole")
-    step = stage.Trainer._train_step
+    step = Vcl.loss
 
-    def fail_at_five(self):
-        if self.step == 5:
+    def fail_at_five(self, number):
+        if number == 5:
             raise KeyboardInterrupt
-        return step(self)
+        return step(self, number)
 
-    monkeypatch.setattr(stage.Trainer, "_train_step", fail_at_five)
+    monkeypatch.setattr(Vcl, "loss", fail_at_five)
     with pytest.raises(KeyboardInterrupt):
         run(inputs, tmp_path / "cut", learning_rate=2e-3 if damage == "other parameters" else 1e-3)
     if damage == "truncated":
-        resume = tmp_path / "cut/r4.resume"
+        resume = tmp_path / "cut/r4.safetensors.resume"
         resume.write_bytes(resume.read_bytes()[:500])
-    monkeypatch.setattr(stage.Trainer, "_train_step", step)
+    monkeypatch.setattr(Vcl, "loss", step)
     assert run(inputs, tmp_path / "cut") == whole
 
 
 def test_only_training_and_validation_images_can_be_read(inputs):
-    sweeps = stage.SweepImages(inputs / "volumes", inputs / "splits.csv")
+    sweeps = SweepImages(inputs / "volumes", inputs / "splits.csv")
     assert (sweeps.train, sweeps.validation) == (["a", "b", "c"], ["d"])
     for unknown in ("e", "f"):
         with pytest.raises(ValueError, match="no training or validation patient"):
@@ -149,11 +158,12 @@ def test_only_training_and_validation_images_can_be_read(inputs):
 
 def test_training_draws_from_training_sweeps_only(inputs, tmp_path, monkeypatch):
     drawn = []
-    draw = stage.Trainer._draw
+    draw = Vcl._draw
     monkeypatch.setattr(
-        stage.Trainer, "_draw", lambda self, sweep, *rest: (drawn.append(sweep), draw(self, sweep, *rest))[1]
+        Vcl, "_draw", lambda self, sweep, *rest: (drawn.append(sweep), draw(self, sweep, *rest))[1]
     )
-    monkeypatch.setattr(stage.Trainer, "_record", lambda self: None)
+    monkeypatch.setattr(Vcl, "evaluate", lambda self: {})
+    monkeypatch.setattr(Vcl, "columns", Vcl.columns[:3])
     run(inputs, tmp_path)
     # Once for the head's start; then 6 steps of 2 sweeps are four epochs, each with every sweep once.
     assert all(sorted(drawn[k : k + 3]) == ["a", "b", "c"] for k in range(0, 15, 3)) and len(drawn) == 15
@@ -161,8 +171,9 @@ def test_training_draws_from_training_sweeps_only(inputs, tmp_path, monkeypatch)
 
 def test_runs_without_validation_patients(inputs, tmp_path):
     write_splits(tmp_path / "splits.csv", {name: "train" for name in "abc"})
-    paths = inputs / "volumes", tmp_path / "splits.csv", inputs / "base.safetensors"
-    stage.pretrain(make_job(), 4, 0, *paths, tmp_path / "r4.safetensors", tmp_path / "r4.csv")
+    sweeps = SweepImages(inputs / "volumes", tmp_path / "splits.csv")
+    made = {"out_weights": tmp_path / "r4.safetensors", "curve_csv": tmp_path / "r4.csv"}
+    stage.pretrain(make_job(), 4, 0, sweeps, inputs / "base.safetensors", **made)
     curve = pd.read_csv(tmp_path / "r4.csv")
     assert curve["validation_loss"].isna().all() and np.isfinite(curve["loss"].iloc[-1])
 
@@ -172,13 +183,13 @@ def test_a_patient_in_two_splits_is_refused(inputs, tmp_path):
     text = (tmp_path / "splits.csv").read_text().replace("p_d", "p_a")
     (tmp_path / "splits.csv").write_text(text)
     with pytest.raises(InputError, match="p_a"):
-        stage.SweepImages(inputs / "volumes", tmp_path / "splits.csv")
+        SweepImages(inputs / "volumes", tmp_path / "splits.csv")
 
 
 def test_no_training_patient_is_refused(inputs, tmp_path):
     write_splits(tmp_path / "splits.csv", {"d": "val"})
     with pytest.raises(InputError, match="train"):
-        stage.SweepImages(inputs / "volumes", tmp_path / "splits.csv")
+        SweepImages(inputs / "volumes", tmp_path / "splits.csv")
 
 
 def test_a_sweep_too_thin_for_the_grid_is_named(inputs, tmp_path):
@@ -186,24 +197,13 @@ def test_a_sweep_too_thin_for_the_grid_is_named(inputs, tmp_path):
         run(inputs, tmp_path, base_grid=(13, 1, 1))
 
 
-def test_cuda_without_a_device_is_refused(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="cuda"):
-        stage._find_device("cuda")
-
-
-def test_learning_rate_warms_up_and_falls_to_zero():
-    rates = [stage.learning_rate(step, 1.0, 4, 20) for step in range(20)]
-    assert rates[:4] == [0.25, 0.5, 0.75, 1.0] and rates[4] == 1.0
-    assert all(a > b for a, b in pairwise(rates[4:])) and 0 < rates[-1] < 0.02
-
-
 def test_training_seeds_differ_and_are_measured_on_the_same_crops(inputs, tmp_path):
-    paths = inputs / "volumes", inputs / "splits.csv", inputs / "base.safetensors"
+    sweeps = SweepImages(inputs / "volumes", inputs / "splits.csv")
     made = {}
     for seed in (0, 1):
         files = tmp_path / f"s{seed}.safetensors", tmp_path / f"s{seed}.csv"
-        stage.pretrain(make_job(), 4, seed, *paths, *files)
+        outputs = dict(zip(("out_weights", "curve_csv"), files, strict=True))
+        stage.pretrain(make_job(), 4, seed, sweeps, inputs / "base.safetensors", **outputs)
         made[seed] = files[0].read_bytes(), pd.read_csv(files[1])
     assert made[0][0] != made[1][0]
     same = ["validation_chance", "validation_constant_prediction_loss"]

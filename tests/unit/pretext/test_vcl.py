@@ -8,8 +8,8 @@ from torch import nn
 
 from uscl_med3d.nets import lora
 from uscl_med3d.nets.sam_med3d import PRESETS, build_sam_med3d
-from uscl_med3d.nets.vcl_head import VclHead
-from uscl_med3d.train import vcl
+from uscl_med3d.pretext.vcl import net as vcl
+from uscl_med3d.pretext.vcl.head import VclHead
 
 
 @pytest.fixture

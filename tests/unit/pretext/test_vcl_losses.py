@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
-from uscl_med3d.nets.vcl_head import VclHead
-from uscl_med3d.train import vcl_losses
-from uscl_med3d.train.vcl_losses import Embeddings
+from uscl_med3d.pretext.vcl import losses as vcl_losses
+from uscl_med3d.pretext.vcl.head import VclHead
+from uscl_med3d.pretext.vcl.losses import Embeddings
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-10}
 
