@@ -29,23 +29,24 @@ def check_gate(job: Any, image_use: Sequence[Path], scores: Sequence[Path], out_
     runs = {name: main_run(name, entry) for name, entry in job.methods.items()}
     looked = {path.stem: read_score_file(path, LOOKED) for path in image_use}
     scored = {path.stem: read_score_file(path, SCORED) for path in scores}
-    methods = {
+    seeing = {
         name: judge_seeing(looked[runs[name]], rule)
         for name, rule in job.gate.seeing.items()
         if name in runs and runs[name] in looked
     }
+    judged = {name: found for name, found in seeing.items() if found is not None}
     blind = _judge_blind(job, runs, scored)
-    for name, found in blind.items():
-        methods[name] = methods.get(name, {"sees": None}) | found
-    failures = [text for name, found in methods.items() for text in _explain(name, found, job.gate)]
-    # Without any true mask there is nothing to hold a model to: a user's own cohort goes on, and the report says so.
-    measured = any(found.get("sees") is not None for found in methods.values())
-    required = job.gate.required and measured
+    failures = [
+        text for name in job.methods for text in _explain(name, judged.get(name), blind.get(name), job.gate)
+    ]
+    # Without any reference there is nothing to hold a model to: a user's own cohort goes on, and the report says so.
+    required = job.gate.required and bool(judged)
     result = {
-        "passed": measured and not failures,
+        "passed": bool(judged) and not failures,
         "required": required,
         "failures": failures,
-        "methods": methods,
+        "image_use": {runs[name]: {"method": name, **found} for name, found in judged.items()},
+        "blind": {runs[name]: {"method": name, **found} for name, found in blind.items()},
     }
     write_json(out_json, result)
     if required and failures:
@@ -57,17 +58,20 @@ def check_gate(job: Any, image_use: Sequence[Path], scores: Sequence[Path], out_
         )
 
 
-def judge_seeing(looked: pd.DataFrame, rule: Any) -> dict[str, Any]:
-    """Own image minus another patient's on validation patients: mean over cases, then over classes, then over sets."""
+def judge_seeing(looked: pd.DataFrame, rule: Any) -> dict[str, Any] | None:
+    """Own image minus another patient's on validation patients: mean over cases, then over classes, then over sets.
+
+    None where no validation case has a reference.
+    """
     rows = looked[(looked["split"] == "val") & looked["dataset"].isin(rule.datasets)]
     means = rows.groupby(["image", "points", "dataset", "class"])["dice"].mean()
     sets = means.groupby(["image", "points", "dataset"]).mean()
     if sets.empty:
-        return {"sees": None, "reason": "no validation case with a reference", "required": rule.required}
+        return None
     difference = (sets["own"] - sets["other"]).unstack("dataset")
     first, last = difference.iloc[0].mean(), difference.iloc[-1].mean()
     return {
-        "sees": bool(first >= rule.first_click and last >= rule.last_click),
+        "passed": bool(first >= rule.first_click and last >= rule.last_click),
         "required": rule.required,
         "first_click": round(float(first), 3),
         "last_click": round(float(last), 3),
@@ -101,23 +105,27 @@ def _judge_blind(
     return {
         name: {
             "dice": round(float(dice[name] or 0), 3),
-            "above_blind": all((dice[name] or 0) > (floor or 0) for floor in floors.values()),
-            "blind": {floor: round(float(value or 0), 3) for floor, value in floors.items()},
+            "passed": all((dice[name] or 0) > (floor or 0) for floor in floors.values()),
+            "floors": {floor: round(float(value or 0), 3) for floor, value in floors.items()},
         }
         for name in tuned
         if floors
     }
 
 
-def _explain(name: str, found: Mapping[str, Any], gate: Any) -> list[str]:
+def _explain(
+    name: str, seeing: Mapping[str, Any] | None, blind: Mapping[str, Any] | None, gate: Any
+) -> list[str]:
     """What stops the pipeline."""
     rule, texts = gate.seeing.get(name), []
-    if rule is not None and rule.required and found.get("sees") is False:
+    if rule is None or not rule.required:
+        return []
+    if seeing is not None and not seeing["passed"]:
         texts.append(
-            f"{name} owes {found['first_click']:.1f} and {found['last_click']:.1f} points to the image after the first "
+            f"{name} owes {seeing['first_click']:.1f} and {seeing['last_click']:.1f} points to the image after the first "
             f"and the last click, not {rule.first_click:g} and {rule.last_click:g}"
         )
-    if rule is not None and rule.required and found.get("above_blind") is False:
-        floors = ", ".join(f"{floor} {value:.1f}" for floor, value in found["blind"].items())
-        texts.append(f"{name} reaches {found['dice']:.1f} Dice on validation sweeps, not above {floors}")
+    if blind is not None and not blind["passed"]:
+        floors = ", ".join(f"{floor} {value:.1f}" for floor, value in blind["floors"].items())
+        texts.append(f"{name} reaches {blind['dice']:.1f} Dice on validation sweeps, not above {floors}")
     return texts

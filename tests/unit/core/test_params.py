@@ -105,5 +105,5 @@ def test_job_file_with_a_foreign_key_is_refused(values, tmp_path):
 
 def test_adapters_of_both_stages_must_scale_alike(values):
     values["pretrain"]["alpha_rule"] = "twice_rank"
-    with pytest.raises(InputError, match=r"uscl_med3d\.options\.alpha_rule"):
+    with pytest.raises(InputError, match=r"uscl_med3d\.tuning\.alpha_rule"):
         params.validate(values, "params.yaml")

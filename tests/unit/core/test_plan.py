@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.params.report import SHOWN_IN
 from uscl_med3d.core.plan import Plan
@@ -43,10 +44,10 @@ def changed(config: dict, edit, tmp_path: Path) -> set[str]:
 
 def test_new_rank_touches_its_own_jobs_and_the_report(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    new = [f"uscl_med3d_r4_{modules}_vcl" for modules in ("encoder", "decoder", "both")]
+    new = ["uscl_med3d_r4_both_vcl"]
     figures = {f"figure/{name}.json" for name in FIGURES}
     expected = (
-        {"all.json", "annotation.json", "check.json", "report.json", "search.json"}
+        {"all.json", "annotation.json", "check.json", "gate.json", "report.json", "search.json"}
         | figures
         | {f"{stage}/{run}.json" for stage in ("finetune", "evaluate") for run in new}
     )
@@ -112,7 +113,7 @@ def test_own_general_set_is_a_listing(config, tmp_path, monkeypatch):
 
 
 def test_one_pretraining_per_rank(config):
-    assert list(Plan(config).pretrainings) == ["r8", "r16", "r32", "r64"]
+    assert list(Plan(config).pretrainings) == ["vcl_r8", "vcl_r16", "vcl_r32", "vcl_r64"]
     assert Plan(config).start_weights("uscl_med3d_r32_both_none") == []
 
 
@@ -169,7 +170,15 @@ def test_search_trains_main_runs_without_vcl_and_only_what_is_there(config):
 
 def test_job_of_a_candidate_does_not_depend_on_the_values_in_use(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    edit = lambda c: c["methods"]["full_tuning"]["options"].update(learning_rate=0.03)  # noqa: E731
+    edit = lambda c: c["methods"]["full_tuning"]["tuning"].update(learning_rate=0.03)  # noqa: E731
     names = changed(config, edit, tmp_path)
     assert "finetune/full_tuning.json" in names and "search.json" in names
     assert not {name for name in names if name.startswith("search/")}
+
+
+def test_a_method_that_the_gate_requires_cannot_be_left_out_without_a_word(config):
+    config["methods"]["full_tuning"] = None
+    with pytest.raises(InputError, match=r"gate\.seeing requires it"):
+        Plan(config)
+    config["gate"]["seeing"]["full_tuning"]["required"] = False
+    assert "full_tuning" not in Plan(config).runs

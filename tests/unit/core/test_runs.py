@@ -3,14 +3,32 @@ from __future__ import annotations
 import pytest
 
 from uscl_med3d.core.params.methods import Grid, MethodEntry
-from uscl_med3d.core.runs import list_runs, main_run, pretraining
+from uscl_med3d.core.runs import list_runs, main_run, pretraining_id
 
-GRID = Grid(rank=32, ranks=(8, 16, 32, 64), modules=("encoder", "decoder", "both"), without_pretraining=True)
+MODULES = ("encoder", "decoder", "both")
+GRID = Grid(
+    rank=32,
+    ranks=(8, 16, 32, 64),
+    modules=MODULES,
+    sweep_modules=MODULES,
+    pretraining="vcl",
+    without_pretraining=True,
+)
 
 
 def entry(grid: Grid | None = None, trained: bool = True, weights_of: str | None = None) -> MethodEntry:
-    return MethodEntry(label="x", prompt="clicks", base=None, weights_of=weights_of, trained=trained,
-                       datasets=("us", "amos"), grid=grid, options={})  # fmt: skip
+    return MethodEntry(
+        label="x",
+        takes="clicks",
+        works_on="crop",
+        base=None,
+        weights_of=weights_of,
+        trained=trained,
+        tuning={"strategy": "lora"} if grid else None,
+        datasets=("us", "amos"),
+        grid=grid,
+        options={},
+    )
 
 
 def test_tables_3_and_5_share_their_runs():
@@ -40,12 +58,31 @@ def test_a_method_with_the_weights_of_another_runs_as_its_main_cell():
         r for r in list_runs({"lora": entry(GRID), "off": entry(trained=False, weights_of="lora")}, [0, 1])
         if r.method == "off"
     ]  # fmt: skip
-    assert (run.id, run.rank, run.modules, run.vcl, run.datasets) == ("off", 32, "both", True, ("us", "amos"))
+    assert (run.id, run.rank, run.modules, run.pretraining, run.datasets) == (
+        "off",
+        32,
+        "both",
+        "vcl",
+        ("us", "amos"),
+    )
 
 
 def test_runs_of_one_rank_and_training_seed_share_a_pretraining():
     runs = list_runs({"lora": entry(GRID)}, [3, 5])
-    names = {run.id: pretraining(run) for run in runs}
-    assert names["lora_r8_encoder_vcl"] == names["lora_r8_both_vcl"] == "r8"
-    assert names["lora_r8_encoder_vcl_s5"] == names["lora_r8_both_vcl_s5"] == "r8_s5"
+    names = {run.id: pretraining_id(run) for run in runs}
+    assert names["lora_r8_encoder_vcl"] == names["lora_r8_both_vcl"] == "vcl_r8"
+    assert names["lora_r8_encoder_vcl_s5"] == names["lora_r8_both_vcl_s5"] == "vcl_r8_s5"
     assert names["lora_r32_both_none"] is None
+
+
+def test_other_ranks_are_trained_for_the_modules_of_the_sweep_only():
+    grid = GRID.model_copy(update={"sweep_modules": ("both",)})
+    ids = [run.id for run in list_runs({"lora": entry(grid)}, [0])]
+    assert "lora_r8_both_vcl" in ids and "lora_r8_encoder_vcl" not in ids and "lora_r32_encoder_vcl" in ids
+    assert len(ids) == 3 + 3 + 3
+
+
+def test_a_grid_that_contradicts_itself_is_refused():
+    for wrong in ({"rank": 5}, {"modules": ("both",)}):
+        with pytest.raises(ValueError, match=r"rank|modules"):
+            Grid.model_validate(GRID.model_dump() | wrong)

@@ -6,7 +6,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.search import apply, in_use, list_candidates
 
 CANDIDATES = {"full": ({"learning_rate": 0.1}, {"learning_rate": 0.2, "finetune.steps": 9})}
-JOB = {"seed": 1, "method": {"label": "x", "options": {"learning_rate": 1.0}}, "finetune": {"steps": 5}}
+JOB = {"seed": 1, "method": {"label": "x", "tuning": {"learning_rate": 1.0}}, "finetune": {"steps": 5}}
 
 
 def test_candidates_are_numbered_per_method():
@@ -15,7 +15,7 @@ def test_candidates_are_numbered_per_method():
 
 def test_values_replace_options_and_those_of_the_section():
     job = apply(JOB, CANDIDATES["full"][1], "params.yaml")
-    assert job["method"]["options"] == {"learning_rate": 0.2} and job["finetune"] == {"steps": 9}
+    assert job["method"]["tuning"] == {"learning_rate": 0.2} and job["finetune"] == {"steps": 9}
     assert JOB["finetune"] == {"steps": 5} and job["seed"] == 1
 
 

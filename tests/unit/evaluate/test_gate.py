@@ -1,4 +1,4 @@
-"""The gate passes, fails for each reason, and always writes its result."""
+"""The gate passes, fails for each reason by name, and always writes its result."""
 
 from __future__ import annotations
 
@@ -7,69 +7,84 @@ import pytest
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
-from uscl_med3d.core.scores import COLUMNS, write_scores
+from uscl_med3d.core.scores import COLUMNS, IMAGE_USE, write_scores
 from uscl_med3d.evaluate.gate import check_gate
 
+MAIN = "uscl_med3d_r32_both_vcl"
+DOMAINS = ("amos", "totalsegmentator", "brats")
+GOOD = {"sam_med3d": (30.0, 28.0), MAIN: (20.0, 22.0), "full_tuning": (36.0, 39.0)}
+"""Run -> points owed to the image after the first and the last click."""
 
-def scores(folder, last: dict[str, float], first: float = 50.0):
-    rows = []
-    for name, value in last.items():
-        for case in range(2):
-            for click in range(1, 11):
-                dice = value if click == 10 else first
-                rows.append(
-                    ("us", "val", "true_mask", "first_click", "random_error", f"c{case}", name, click, dice)
-                )
-        rows.append(("us", "test", "true_mask", "first_click", "random_error", "c9", name, 10, 0.0))
-        rows.append(("us", "val", "held_out_key_frames", "first_click", "random_error", "c0", name, 10, 0.0))
-    columns = ["dataset", "split", "reference", "crop", "click_simulator", "case", "class", "click", "dice"]
-    path = folder / "scores.parquet"
+
+def write_image_use(folder, run, first, last):
+    datasets = DOMAINS if run == "sam_med3d" else ("us",)
+    rows = [
+        (run, dataset, split, f"p{case}", f"c{case}", "liver", points, image, dice)
+        for dataset in datasets
+        for case in range(2)
+        for points, owed in ((1, first), (10, last))
+        for image, dice in (("own", 70.0), ("other", 70.0 - owed))
+        for split in ("val",)
+    ]
+    # Test patients must not count: there the model owes nothing to the image.
+    rows += [(run, "us", "test", "t", "t", "liver", 1, image, 50.0) for image in ("own", "other")]
+    path = folder / "image_use" / f"{run}.parquet"
+    path.parent.mkdir(exist_ok=True)
+    write_scores(path, pd.DataFrame(rows, columns=IMAGE_USE.names), IMAGE_USE)
+    return path
+
+
+def write_dice(folder, run, dice):
+    columns = ["dataset", "split", "reference", "class", "click", "dice"]
+    rows = [
+        ("us", "val", "true_mask", name, click, dice) for name in ("liver", "kidney") for click in (1, 10)
+    ]
+    rows += [("us", "test", "true_mask", "liver", 10, 0.0), ("us", "val", "pseudo_label", "liver", 10, 0.0)]
+    path = folder / "scores" / f"{run}.parquet"
+    path.parent.mkdir(exist_ok=True)
     write_scores(path, pd.DataFrame(rows, columns=columns).reindex(columns=list(COLUMNS)))
     return path
 
 
-GOOD = {"pleural_effusion": 70.0, "ascites": 45.0, "liver": 70.0, "spleen": 70.0, "kidney": 60.0}
-
-
-def run(make_job, folder, last, first=50.0, **changes):
-    job = make_job("gate", evaluate__clicks=10, **changes)
-    check_gate(job, scores(folder, last, first), folder / "gate.json")
+def run_gate(make_job, folder, owed, dice=None, **changes):
+    job = make_job("gate", **changes)
+    image_use = [write_image_use(folder, run, *points) for run, points in owed.items()]
+    scores = [write_dice(folder, run, value) for run, value in (dice or {}).items()]
+    check_gate(job, image_use, scores, folder / "gate.json")
     return read_json(folder / "gate.json")
 
 
 def test_passes(make_job, tmp_path):
-    result = run(make_job, tmp_path, GOOD, gate__required=True)
-    assert (
-        result["passed"]
-        and result["mean_dice"] == pytest.approx(63.0)
-        and result["gain"] == pytest.approx(13.0)
-    )
+    result = run_gate(make_job, tmp_path, GOOD, gate__required=True)
+    assert result["passed"] and not result["failures"]
+    assert result["image_use"]["sam_med3d"]["first_click"] == pytest.approx(30)
+    assert set(result["image_use"]["sam_med3d"]["datasets"]) == set(DOMAINS)
 
 
-@pytest.mark.parametrize(
-    ("last", "first", "why"),
-    [
-        (GOOD | {"ascites": 39.0, "liver": 80.0}, 50.0, "ascites 39.0"),
-        (GOOD | {"liver": 50.0}, 50.0, "class mean 59.0"),
-        (GOOD, 61.0, "gain by clicking 2.0"),
-        (
-            {name: value for name, value in GOOD.items() if name != "kidney"},
-            50.0,
-            "no validation score of kidney",
-        ),
-    ],
-)
-def test_fails_clearly_when_required(last, first, why, make_job, tmp_path):
-    with pytest.raises(InputError, match=why):
-        run(make_job, tmp_path, last, first, gate__required=True)
-    assert read_json(tmp_path / "gate.json")["passed"] is False
+@pytest.mark.parametrize("run", list(GOOD))
+@pytest.mark.parametrize("click", [0, 1])
+def test_a_model_that_ignores_the_image_stops_the_run_and_is_named(run, click, make_job, tmp_path):
+    """The same Dice of 70 after every click, only that it stays with another patient's image."""
+    points = tuple(0.0 if click == place else value for place, value in enumerate(GOOD[run]))
+    method = "uscl_med3d" if run == MAIN else run
+    with pytest.raises(InputError, match=f"{method} owes"):
+        run_gate(make_job, tmp_path, GOOD | {run: points}, gate__required=True)
+    result = read_json(tmp_path / "gate.json")
+    assert result["passed"] is False and result["image_use"][run]["passed"] is False
+
+
+def test_a_tuned_model_must_beat_what_looks_at_nothing(make_job, tmp_path):
+    dice = {"full_tuning": 60.0, MAIN: 58.0, "ball": 50.0, "atlas": 59.0}
+    with pytest.raises(InputError, match=r"uscl_med3d reaches 58\.0 .* atlas 59\.0"):
+        run_gate(make_job, tmp_path, GOOD, dice, gate__required=True)
+    assert run_gate(make_job, tmp_path, GOOD, dice | {"atlas": 57.0}, gate__required=True)["passed"]
 
 
 def test_goes_on_when_not_required(make_job, tmp_path):
-    assert run(make_job, tmp_path, GOOD | {"ascites": 1.0}, gate__required=False)["passed"] is False
+    result = run_gate(make_job, tmp_path, GOOD | {"full_tuning": (0.0, 0.0)}, gate__required=False)
+    assert result["passed"] is False and result["failures"]
 
 
 def test_a_cohort_without_true_masks_goes_on(make_job, tmp_path):
-    result = run(make_job, tmp_path, {}, gate__required=True)
+    result = run_gate(make_job, tmp_path, {}, gate__required=True)
     assert not result["passed"] and not result["required"]
-    assert len(result["failures"]) == 5 and "true mask" in result["failures"][0]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from uscl_med3d.evaluate.predict import Region
 
 from uscl_med3d.core.scores import read_score_file
-from uscl_med3d.evaluate.cases import NO_PSEUDO_LABEL, FrameMasks, Item, choose_distance
+from uscl_med3d.evaluate.cases import NO_PSEUDO_LABEL, FrameMasks, Item, Sources, choose_distance
 from uscl_med3d.evaluate.protocol import NoPrediction, Prediction, Setting
 from uscl_med3d.evaluate.rows import (
     NO_COMPLETE_REFERENCE,
@@ -19,12 +18,20 @@ from uscl_med3d.evaluate.rows import (
 )
 from uscl_med3d.evaluate.score import evaluate
 from uscl_med3d.evaluate.whole import NO_KEY_FRAMES
+from uscl_med3d.methods.base import Weights
+from uscl_med3d.predict.crops import Region
 
 
 def test_pseudo_labels_are_compared_on_validation_sweeps_in_rows_of_their_own(cohort, make_job, tmp_path):
     job = make_job("evaluate", "sam_med3d", methods__sam_med3d__datasets=["us"], evaluate__click_seeds=[0, 1])
-    evaluate(job, cohort.volumes, cohort.splits, cohort.pseudolabels, cohort.general, cohort.base, None, None,
-             tmp_path / "scores.parquet", tmp_path / "predictions")  # fmt: skip
+    evaluate(
+        job,
+        Sources(cohort.volumes, cohort.splits, cohort.pseudolabels, cohort.general),
+        Weights(cohort.base),
+        scores_file=tmp_path / "scores.parquet",
+        image_use_file=tmp_path / "image_use.parquet",
+        predictions_dir=tmp_path / "predictions",
+    )
     scores = read_score_file(tmp_path / "scores.parquet")
     rows = scores[scores["reference"].isin([PSEUDO_LABEL, SAME_FRAMES])]
     assert set(rows["case"]) == {"s_v1"} and set(rows["split"]) == {"val"}

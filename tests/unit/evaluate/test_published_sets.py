@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 
 from uscl_med3d.core.scores import read_score_file
 from uscl_med3d.data.general import Reading
-from uscl_med3d.evaluate.cases import list_general_items
+from uscl_med3d.evaluate.cases import Sources, list_general_items
 from uscl_med3d.evaluate.score import evaluate
+from uscl_med3d.methods.base import Weights
 
 SPACING_MM = 5.0
 
@@ -81,11 +83,17 @@ def sets(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
 def test_published_layouts_are_scored_at_the_models_spacing(sets, cohort, make_job, tmp_path):
     job = make_job(
         "evaluate", "sam_med3d", general_reading__spacing_mm=SPACING_MM, evaluate__max_classes_per_case=2,
-        evaluate__surface_at=[3],
+        evaluate__surface_at=[3], evaluate__general_validation_patients=0,
         methods__sam_med3d__datasets=list(sets),
     )  # fmt: skip
-    evaluate(job, cohort.volumes, cohort.splits, cohort.pseudolabels, sets, cohort.base, None, None,
-             tmp_path / "scores.parquet", tmp_path / "masks")  # fmt: skip
+    evaluate(
+        job,
+        Sources(cohort.volumes, cohort.splits, cohort.pseudolabels, sets),
+        Weights(cohort.base),
+        scores_file=tmp_path / "scores.parquet",
+        image_use_file=tmp_path / "image_use.parquet",
+        predictions_dir=tmp_path / "masks",
+    )
     scores = read_score_file(tmp_path / "scores.parquet")
     assert set(scores["distance_unit"].dropna()) == {"mm"}
     cases = {name: sorted(set(rows["case"])) for name, rows in scores.groupby("dataset")}
@@ -100,12 +108,24 @@ def test_published_layouts_are_scored_at_the_models_spacing(sets, cohort, make_j
     assert last["dice"].between(0, 100).all() and len(last) >= 8
 
 
+def told(reading: Reading) -> SimpleNamespace:
+    """A job that asks for the test part, read so, with every object."""
+    values = {
+        "spacing_mm": reading.spacing_mm,
+        "modalities": reading.modalities,
+        "test_fraction": reading.test_fraction,
+    }
+    general = SimpleNamespace(model_dump=lambda: values)
+    settings = SimpleNamespace(splits=["test"], min_target_voxels=1, max_classes_per_case=5)
+    return SimpleNamespace(seed=reading.seed, general_reading=general, evaluate=settings)
+
+
 def test_resampling_keeps_the_tumour(sets) -> None:
     """The same real tumour has the same size in millimetres on the stored grid and on the model's."""
     volumes = []
     for spacing_mm in (None, 2.0):
         reading = Reading(spacing_mm=spacing_mm, modalities=("ct",), test_fraction=0.5, seed=0)
-        (item,) = list_general_items("amos", sets["amos"], 0, 1, 5, reading)
+        (item,) = list_general_items("amos", sets["amos"], told(reading))
         volumes.append(item.truth.sum() * np.prod(item.distance.spacing))
         if spacing_mm:
             assert item.distance.spacing == (2.0, 2.0, 2.0)
@@ -114,6 +134,6 @@ def test_resampling_keeps_the_tumour(sets) -> None:
 
 def test_regions_overlap(sets) -> None:
     reading = Reading(spacing_mm=SPACING_MM, modalities=("mr",), test_fraction=0.5, seed=0)
-    items = {item.name: item for item in list_general_items("brats", sets["brats"], 0, 1, 5, reading)}
+    items = {item.name: item for item in list_general_items("brats", sets["brats"], told(reading))}
     whole, core = items["whole_tumour"].truth, items["tumour_core"].truth
     assert (core <= whole).all() and 0 < core.sum() < whole.sum()

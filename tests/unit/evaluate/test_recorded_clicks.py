@@ -8,6 +8,7 @@ import torch
 
 from uscl_med3d.core.io import load_volume, sha256
 from uscl_med3d.core.scores import read_score_file
+from uscl_med3d.evaluate.cases import Sources
 from uscl_med3d.evaluate.kept import SLICE_CLICK_COLUMNS, SLICE_CLICKS
 from uscl_med3d.evaluate.score import evaluate
 from uscl_med3d.methods.base import Weights
@@ -29,8 +30,14 @@ def test_clicks_in_slices_replay_to_the_same_masks(cohort, make_job, tmp_path):
     torch.manual_seed(2)
     save_weights(tmp_path / "sam.safetensors", "sam", TINY_SAM, build_sam(TINY_SAM))
     for name in ("a", "b"):
-        evaluate(job, cohort.volumes, cohort.splits, cohort.pseudolabels, cohort.general,
-                 tmp_path / "sam.safetensors", None, None, tmp_path / f"{name}.parquet", tmp_path / name)  # fmt: skip
+        evaluate(
+            job,
+            Sources(cohort.volumes, cohort.splits, cohort.pseudolabels, cohort.general),
+            Weights(tmp_path / "sam.safetensors"),
+            scores_file=tmp_path / f"{name}.parquet",
+            image_use_file=tmp_path / f"{name}.image_use.parquet",
+            predictions_dir=tmp_path / name,
+        )
     assert sha256(tmp_path / "a" / SLICE_CLICKS) == sha256(tmp_path / "b" / SLICE_CLICKS)
     clicks = pd.read_csv(tmp_path / "a" / SLICE_CLICKS)
     scores = read_score_file(tmp_path / "a.parquet")

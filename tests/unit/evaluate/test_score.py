@@ -9,19 +9,26 @@ import numpy as np
 import pandas as pd
 import pytest
 from tiny_cohort import write_sweep
-from uscl_med3d.evaluate.predict import Region
 
 from uscl_med3d.core.io import load_volume, sha256
 from uscl_med3d.core.scores import read_score_file
 from uscl_med3d.evaluate import score as module
-from uscl_med3d.evaluate.cases import FrameMasks, Item, choose_distance, list_sweep_items
+from uscl_med3d.evaluate.cases import FrameMasks, Item, Sources, choose_distance, list_sweep_items
 from uscl_med3d.evaluate.protocol import Prediction, Setting
 from uscl_med3d.evaluate.rows import score_prediction
+from uscl_med3d.methods.base import Weights
+from uscl_med3d.predict.crops import Region
 
 
 def run_evaluation(job, cohort, folder, name="scores"):
-    module.evaluate(job, cohort.volumes, cohort.splits, cohort.pseudolabels, cohort.general, cohort.base, None, None,
-                    folder / f"{name}.parquet", folder / name)  # fmt: skip
+    module.evaluate(
+        job,
+        Sources(cohort.volumes, cohort.splits, cohort.pseudolabels, cohort.general),
+        Weights(cohort.base),
+        scores_file=folder / f"{name}.parquet",
+        image_use_file=folder / f"{name}.image_use.parquet",
+        predictions_dir=folder / name,
+    )
     return read_score_file(folder / f"{name}.parquet")
 
 
@@ -197,7 +204,7 @@ def test_a_case_is_scored_the_same_whatever_else_is_scored(scored, cohort, make_
                    evaluate__surface_at=[3], evaluate__click_seeds=[0, 1], evaluate__batch_size=5)  # fmt: skip
     alone = run_evaluation(job, cohort, tmp_path)
     # Five classes are one batch here, and two there.
-    chosen = together[together["split"] == "val"].reset_index(drop=True)
+    chosen = together[(together["split"] == "val") & (together["dataset"] == "us")].reset_index(drop=True)
     assert len(alone) == len(chosen)
     np.testing.assert_allclose(alone["dice"], chosen["dice"], atol=0.5)
     test = make_job("evaluate", "sam_med3d", evaluate__splits=["test"], methods__sam_med3d__datasets=["us"],
@@ -211,8 +218,14 @@ def test_a_method_that_needs_key_frames_gives_the_reason_without_any(make_job, t
     write_sweep(tmp_path / "volumes", "drawn", "p2", "test", [3], 1, True, True, True)
     splits = "patient,sweep,group,view,split\np1,bare,a,a,test\np2,drawn,a,a,test\n"
     (tmp_path / "splits.csv").write_text(splits)
-    module.evaluate(make_job("evaluate", "nearest_key_frame"), tmp_path / "volumes", tmp_path / "splits.csv", tmp_path,
-                    {}, None, None, None, tmp_path / "scores.parquet", tmp_path / "predictions")  # fmt: skip
+    module.evaluate(
+        make_job("evaluate", "nearest_key_frame"),
+        Sources(tmp_path / "volumes", tmp_path / "splits.csv", tmp_path, {}),
+        Weights(),
+        scores_file=tmp_path / "scores.parquet",
+        image_use_file=tmp_path / "image_use.parquet",
+        predictions_dir=tmp_path / "predictions",
+    )
     scores = read_score_file(tmp_path / "scores.parquet")
     bare, drawn = scores[scores["case"] == "bare"], scores[scores["case"] == "drawn"]
     assert bare["dice"].isna().all() and set(bare["reason"]) == {"not scored: no key frames"}

@@ -64,7 +64,8 @@ def make_truth(seed=0):
 
 
 def run(method, items, clicks=3, setting=SETTING):
-    return list(click_through_slices(method, items, setting, SimpleNamespace(clicks=clicks), SEED))
+    job = SimpleNamespace(seed=SEED, evaluate=SimpleNamespace(clicks=clicks))
+    return list(click_through_slices(method, items, setting, job))
 
 
 def test_slices_without_the_target_get_no_click_and_stay_background():

@@ -26,9 +26,8 @@ TINY = {
 
 
 def job(name: str, options: dict) -> SimpleNamespace:
-    return SimpleNamespace(
-        device="cpu", run=SimpleNamespace(method=name), method=SimpleNamespace(options=options)
-    )
+    method = SimpleNamespace(options=options, tuning=None)
+    return SimpleNamespace(device="cpu", run=SimpleNamespace(method=name), method=method)
 
 
 @pytest.fixture(params=["nearest_key_frame", "shape_interpolation", "seggpt"])
@@ -94,7 +93,7 @@ def test_weights_and_options_that_do_not_fit_are_refused(tmp_path) -> None:
         NearestKeyFrameMethod.load(job("nearest_key_frame", {}), Weights(tmp_path))
     with pytest.raises(ValueError, match="no weights"):
         ShapeInterpolationMethod.load(job("shape_interpolation", {}), Weights(trained=tmp_path))
-    with pytest.raises(ValueError, match="base weights"):
+    with pytest.raises(ValueError, match="weights of a base model"):
         SegGptMethod.load(job("seggpt", OPTIONS), Weights())
     with pytest.raises(InputError, match="score_threshold"):
         SegGptMethod.read_options(job("seggpt", OPTIONS | {"score_threshold": 2.0}))

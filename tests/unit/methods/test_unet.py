@@ -48,7 +48,7 @@ def test_a_checkpoint_of_another_architecture_or_other_classes_is_refused(name, 
     for changes, key in (({"classes": {"liver": 3}}, "classes"),):
         with pytest.raises(InputError, match=key):
             find_method(name).load(
-                job.model_copy(update=changes), None, tmp_path / "trained.safetensors", None
+                job.model_copy(update=changes), Weights(trained=tmp_path / "trained.safetensors")
             )
     options = {**job.method.options, "patch": [64, 64, 64]}
     other = job.model_copy(update={"method": job.method.model_copy(update={"options": options})})

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
-from uscl_med3d.evaluate.predict import CropPrediction, Region, SlidingPrediction, fill_volume, segment
-from uscl_med3d.methods.registry import find_method
+from uscl_med3d.predict.crops import CropPrediction, Region, fill_volume
+from uscl_med3d.predict.windows import SlidingPrediction
 
 
 class BallMethod:
@@ -35,20 +34,6 @@ def cube(shape, d, h, w):
     return mask
 
 
-def test_user_clicks_end_where_they_were_made():
-    shape = (20, 30, 11)
-    mask = segment(
-        BallMethod(), np.ones(shape, np.uint8), [(15, 22, 5, 1), (9, 17, 3, 1), (12, 20, 5, 0)], 16
-    )
-    np.testing.assert_array_equal(mask, cube(shape, 15, 22, 5) | cube(shape, 9, 17, 3))
-
-
-@pytest.mark.parametrize("clicks", [[], [(5, 5, 5, 1), (25, 5, 5, 1)], [(5, 5, 30, 1)]])
-def test_clicks_that_the_model_cannot_see_are_an_error(clicks):
-    with pytest.raises(ValueError, match="click"):
-        segment(BallMethod(), np.ones((30, 12, 12)), clicks, 16)
-
-
 def test_sliding_encodes_only_crops_with_clicks_and_agrees_where_they_overlap():
     shape, method = (40, 16, 16), BallMethod()
     sliding = SlidingPrediction(method, np.ones(shape), 16, 0.5)
@@ -72,11 +57,3 @@ def test_several_volumes_at_once_with_padding_clicks():
 def test_padding_of_the_crop_never_reaches_the_volume():
     region = Region((-2, 0, 0), np.ones((8, 8, 8), bool))
     assert fill_volume(region, (4, 10, 8)).sum() == 4 * 8 * 8
-
-
-def test_a_real_method_segments_a_volume_without_reference(cohort, make_job):
-    method = find_method("sam_med3d").load(make_job("evaluate", "sam_med3d"), cohort.base, None, None)
-    volume = np.random.default_rng(0).integers(0, 255, (20, 30, 9)).astype(np.uint8)
-    first, second = (segment(method, volume, [(10, 15, 4, 1), (8, 12, 4, 0)], 16) for _ in range(2))
-    assert first.shape == volume.shape and first.dtype == np.uint8 and set(np.unique(first)) <= {0, 1}
-    np.testing.assert_array_equal(first, second)

@@ -1,0 +1,83 @@
+"""Image use: the same protocol with another patient's image."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from uscl_med3d.evaluate import image_use as module
+from uscl_med3d.evaluate.cases import Distance, Item
+from uscl_med3d.evaluate.protocol import Prediction, Setting
+from uscl_med3d.predict.crops import Region
+
+SETTING = Setting("first_click", "random_error", 0)
+SHAPES = {"a": (6, 5, 4), "b": (4, 7, 4), "c": (6, 5, 4)}
+
+
+def make_item(patient: str, name: str = "liver", case: str | None = None) -> Item:
+    image = np.zeros(SHAPES[patient], np.uint8)
+    image[1 + "abc".index(patient) :, 1:4] = 1
+    return Item(
+        dataset="us", split="val", patient=patient, case=case or f"s_{patient}", name=name, image=image, truth=image > 0,
+        known=None, reference="true_mask", held_out=None, distance=Distance("voxel", (1.0, 1.0, 1.0)),
+    )  # fmt: skip
+
+
+def predict_what_is_seen(items, setting):
+    """An answer that depends on the image alone."""
+    for item in items:
+        for number in (1, 2, 3):
+            yield Prediction(item, number, None, Region((0, 0, 0), item.image > 0), number)
+
+
+def predict_blindly(items, setting):
+    """An answer that does not depend on the image: a box where the truth's middle lies."""
+    for item in items:
+        mask = np.zeros(item.truth.shape, bool)
+        mask[2:4, 1:4] = True
+        for number in (1, 2, 3):
+            yield Prediction(item, number, None, Region((0, 0, 0), mask), number)
+
+
+def measure(predict, items):
+    """Mean Dice with the own image, and with another."""
+    settings = SimpleNamespace(
+        image_use=SimpleNamespace(classes_per_case=1, points=(1, 3)), surface_at=(), nsd_tolerance=None,
+        empty_masks="undefined", model_copy=lambda update: settings,
+    )  # fmt: skip
+    run = SimpleNamespace(id="run", method="m", rank=None, modules=None, pretraining=None, training_seed=0)
+    job = SimpleNamespace(seed=1, run=run, evaluate=settings, model_copy=lambda update: job)
+    looked = module.ImageUse(job, SETTING)
+    for item in items:
+        looked.add_items([item])
+        for prediction in predict([item], SETTING):
+            looked.add_scores(prediction, module.score_prediction(job, prediction, SETTING), SETTING)
+    rows = looked.measure(predict)
+    assert {row["points"] for row in rows} == {1, 3}
+    found = {image: [row["dice"] for row in rows if row["image"] == image] for image in ("own", "other")}
+    assert len(found["own"]) == len(found["other"]) == 2 * len(items)
+    return float(np.mean(found["own"])), float(np.mean(found["other"]))
+
+
+def test_a_method_that_looks_loses_with_another_image_and_a_blind_one_does_not():
+    items = [make_item(patient) for patient in "abc"]
+    own, other = measure(predict_what_is_seen, items)
+    assert own == 100 and other < 90
+    own, other = measure(predict_blindly, items)
+    assert own == other
+
+
+def test_the_other_image_is_another_patients_of_the_same_class():
+    items = [make_item("a"), make_item("a", case="second"), make_item("b", "spleen"), make_item("c")]
+    assert module.find_other(items[0], items) is items[3]
+    assert module.find_other(items[1], items) is items[3]
+    assert module.find_other(items[2], items) is None
+
+
+def test_an_image_on_another_grid_keeps_its_middle():
+    image = np.arange(5 * 4 * 3).reshape(5, 4, 3)
+    made = module.fit(image, (3, 6, 3))
+    assert made.shape == (3, 6, 3)
+    np.testing.assert_array_equal(made[:, 1:5], image[1:4])
+    assert (made[:, 0] == 0).all() and (made[:, 5] == 0).all()
