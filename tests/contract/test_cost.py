@@ -13,6 +13,7 @@ from tiny_cohort import tiny_params
 
 from uscl_med3d.core.runs import list_runs, main_run
 from uscl_med3d.evaluate import cost
+from uscl_med3d.methods.base import Weights
 from uscl_med3d.methods.registry import find_method, list_methods
 
 ENTRIES = tiny_params().methods
@@ -31,10 +32,14 @@ def measured(base_weights, cohort, make_job, tmp_path_factory):
             entry.grid and next(r for r in list_runs(ENTRIES, [0]) if r.id == run).pretraining
         ):
             source = entry.weights_of or name
-            run = next(r.id for r in list_runs(ENTRIES, [0]) if r.method == source and r.pretraining is None)
+            run = next(
+                r.id
+                for r in list_runs(ENTRIES, [0])
+                if r.method == source and r.pretraining is None and r.rank
+            )
         job = make_job("measure", run, measure__least_passes=1, measure__most_passes=2)
         file = folder / f"{name}.json"
-        cost.measure_cost(job, cohort.volumes, cohort.splits, base_weights(entry.base), None, None, file)
+        cost.measure_cost(job, cohort.volumes, cohort.splits, Weights(base_weights(entry.base)), file)
         return json.loads(file.read_text())
 
     return measure
@@ -42,12 +47,13 @@ def measured(base_weights, cohort, make_job, tmp_path_factory):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_has_a_cost(name, measured):
-    found, prompt = measured(name), find_method(name).prompt
-    assert found["prompt"] == prompt and found["first_click_seconds"] > 0
-    clicked = prompt in ("clicks", "slice_clicks")
+    found, method = measured(name), find_method(name)
+    assert (found["takes"], found["works_on"]) == (method.takes, method.works_on)
+    assert found["first_click_seconds"] > 0
+    clicked = method.takes == "clicks"
     assert (found["further_click_seconds"] is not None) == clicked
     assert (found["clicks_per_volume"] > 0) == clicked
-    if prompt == "slice_clicks":
+    if method.works_on == "slice":
         assert found["clicks_per_volume"] > 1
     assert (found["trainable_parameters"] is not None) == ENTRIES[found["method"]].trained
     assert found["peak_memory_mb"] >= found["before_loading_mb"] > 0

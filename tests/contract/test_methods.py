@@ -39,7 +39,9 @@ def load(base_weights, make_job, tmp_path_factory):
         if job.run.pretraining:
             vcl = folder / f"r{job.run.rank}.safetensors"
             if not vcl.exists():
-                plain = next(run.id for run in list_runs(params.methods, [0]) if run.pretraining is None)
+                plain = next(
+                    run.id for run in list_runs(params.methods, [0]) if run.pretraining is None and run.rank
+                )
                 other = find_method("uscl_med3d").load(make_job("evaluate", plain), Weights(base))
                 state = {
                     key: value + 0.05 for key, value in lora.lora_state(other.network, "encoder").items()

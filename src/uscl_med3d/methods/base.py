@@ -107,7 +107,8 @@ class Method(ABC):
         self.tuning = strategy(
             self.network, options, job.run, derive_training(job.seed, job.run.training_seed)
         )
-        self.tuning.belongs = {"method": job.run.method, "base_sha256": base, **self.tuning.facts()}
+        owner = job.method.weights_of or job.run.method
+        self.tuning.belongs = {"method": owner, "base_sha256": base, **self.tuning.facts()}
         if (job.run.pretraining is not None) != (weights.start is not None):
             raise ValueError(
                 f"run {job.run.id}: pretraining is {job.run.pretraining}, the pretrained encoder {weights.start}"
@@ -116,6 +117,7 @@ class Method(ABC):
             self.tuning.load_start(weights.start, base)
         if weights.trained is not None:
             self.load_trained(read_tensors(weights.trained, self.tuning.belongs))
+        self.network.eval()  # what the strategy added is fresh, and fresh modules are in training mode
 
     def prepare_training(self) -> list[nn.Parameter]:
         """Choose what trains (set `requires_grad`); return those parameters in order."""

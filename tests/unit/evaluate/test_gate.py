@@ -75,6 +75,7 @@ def test_a_model_that_ignores_the_image_stops_the_run_and_is_named(run, click, m
 
 def test_a_tuned_model_must_beat_what_looks_at_nothing(make_job, tmp_path):
     dice = {"full_tuning": 60.0, MAIN: 58.0, "ball": 50.0, "atlas": 59.0}
+    assert set(make_job("gate").gate.blind) == {"ball", "atlas"}
     with pytest.raises(InputError, match=r"uscl_med3d reaches 58\.0 .* atlas 59\.0"):
         run_gate(make_job, tmp_path, GOOD, dice, gate__required=True)
     assert run_gate(make_job, tmp_path, GOOD, dice | {"atlas": 57.0}, gate__required=True)["passed"]

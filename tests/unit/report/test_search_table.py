@@ -9,7 +9,7 @@ from uscl_med3d.report.search import build_search
 
 
 def make_job(rate: float) -> SimpleNamespace:
-    entry = SimpleNamespace(label="full tuning", options={"learning_rate": rate})
+    entry = SimpleNamespace(label="full tuning", tuning={"learning_rate": rate})
     candidates = {"full_tuning": ({"learning_rate": 0.1}, {"learning_rate": 0.2}, {"learning_rate": 0.4})}
     finetune = SimpleNamespace(model_dump=lambda: dict.fromkeys(Finetune.model_fields, 0))
     return SimpleNamespace(

@@ -124,7 +124,7 @@ def test_several_objects_and_their_labels(here, run, tmp_path, clips):
     ("prompts", "complaint"),
     [
         ([], "no prompt"),
-        (["--point", "40,32"], "2 numbers"),
+        (["--point", "40,32"], "two numbers"),
         (["--point", "40,32,x"], "no number"),
         (["--point", "40,32,12,7"], "label 7"),
         (["--point", "200,32,12"], "x (column) = 200 lies outside the input, which has 0 to 79"),
@@ -206,7 +206,7 @@ def test_wrong_weights_say_what_is_wrong(weights, complaint, here):
 
 def test_a_checkpoint_file_with_its_base_is_the_run(here, clips):
     folder = here / "results/phantom/checkpoints"
-    base, vcl = folder / "foundation/sam_med3d.safetensors", folder / "pretrain/r32.safetensors"
+    base, vcl = folder / "foundation/sam_med3d.safetensors", folder / "pretrain/vcl_r32.safetensors"
     for name in ("uscl_med3d_r32_both_vcl", "uscl_med3d_r32_decoder_vcl", "full_tuning"):
         masks = []
         file = folder / f"finetune/{name}.safetensors"
@@ -220,7 +220,7 @@ def test_a_checkpoint_file_with_its_base_is_the_run(here, clips):
         np.testing.assert_array_equal(*masks)
     with pytest.raises(InputError, match="--base"):
         Segmenter.load(folder / "finetune/full_tuning.safetensors")
-    with pytest.raises(InputError, match="--vcl"):
+    with pytest.raises(InputError, match="--start"):
         Segmenter.load(folder / "finetune/uscl_med3d_r32_decoder_vcl.safetensors", base)
 
 

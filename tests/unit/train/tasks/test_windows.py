@@ -8,21 +8,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from uscl_med3d.train.segmentation import (
-    PatchTrainer,
-    PatchTraining,
-    dice_cross_entropy_of_classes,
-    place_patch,
-)
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json, sha256
 from uscl_med3d.core.params.segmentation import Augmentation
-from uscl_med3d.data.sweeps import read_splits
 from uscl_med3d.methods.base import Weights
 from uscl_med3d.methods.registry import find_method
 from uscl_med3d.train import finetune as module
 from uscl_med3d.train.augment import augment
+from uscl_med3d.train.sweeps import LabelledSweeps
+from uscl_med3d.train.tasks.windows import Windows, dice_cross_entropy_of_classes, place_patch
 
 STILL = {
     "flip": (0.0, 0.0, 0.0),
@@ -121,7 +116,9 @@ def test_the_outside_of_the_fan_stays_dark():
 
 def train(job, cohort, folder, name="run"):
     paths = [folder / f"{name}.{kind}" for kind in ("safetensors", "csv", "json", "cost.json")]
-    module.finetune(job, cohort.volumes, cohort.splits, cohort.pseudolabels, None, None, *paths)
+    names = ("out_weights", "curve_csv", "info_json", "cost_json")
+    sweeps = LabelledSweeps(cohort.volumes, cohort.splits, cohort.pseudolabels)
+    module.finetune(job, sweeps, Weights(), **dict(zip(names, paths, strict=True)))
     return paths
 
 
@@ -149,19 +146,19 @@ def test_training_changes_the_weights_and_writes_the_same_files_as_other_methods
 def test_an_interrupted_training_ends_with_the_same_weights(cohort, make_job, tmp_path, monkeypatch):
     job = make_job("finetune", "unet")
     whole = train(job, cohort, tmp_path, "whole")[0]
-    step = PatchTrainer._step
+    loss = Windows.loss
     stop = job.method.options["training"]["resume_every"] + 1
 
-    def stop_there(self, number):
-        if number == stop:
+    def stop_there(self, step):
+        if step == stop:
             raise KeyboardInterrupt
-        step(self, number)
+        return loss(self, step)
 
-    monkeypatch.setattr(PatchTrainer, "_step", stop_there)
+    monkeypatch.setattr(Windows, "loss", stop_there)
     with pytest.raises(KeyboardInterrupt):
         train(job, cohort, tmp_path, "parts")
     seen = []
-    monkeypatch.setattr(PatchTrainer, "_step", lambda self, number: (seen.append(number), step(self, number)))
+    monkeypatch.setattr(Windows, "loss", lambda self, step: (seen.append(step), loss(self, step))[1])
     assert sha256(train(job, cohort, tmp_path, "parts")[0]) == sha256(whole)
     assert seen[0] == stop - 1
 
@@ -169,9 +166,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(cohort, make_job, tm
 def test_channels_follow_the_classes_and_unknown_stays_unknown(cohort, make_job):
     job = make_job("finetune", "unet")
     method = find_method("unet").load(job, Weights())
-    training = PatchTraining(
-        job, cohort.volumes, cohort.pseudolabels, read_splits(cohort.splits), (0, "x"), method
-    )
+    training = Windows(job, method, LabelledSweeps(cohort.volumes, cohort.splits, cohort.pseudolabels))
     images, labels = training.draw(0)
     size = (job.method.options["training"]["batch_size"], *job.method.options["patch"])
     assert images.shape == (size[0], 1, *size[1:]) and labels.shape == size
@@ -180,11 +175,9 @@ def test_channels_follow_the_classes_and_unknown_stays_unknown(cohort, make_job)
     assert torch.equal(images, again[0]) and not torch.equal(images, training.draw(1)[0])
 
 
-def test_without_pseudo_labels_there_is_one_clear_message(cohort, make_job, tmp_path):
-    job = make_job("finetune", "unet")
-    method = find_method("unet").load(job, Weights())
+def test_without_pseudo_labels_there_is_one_clear_message(cohort, tmp_path):
     with pytest.raises(InputError, match="no pseudo-labelled sweep"):
-        PatchTraining(job, cohort.volumes, tmp_path, read_splits(cohort.splits), (0, "x"), method)
+        LabelledSweeps(cohort.volumes, cohort.splits, tmp_path)
 
 
 def test_a_method_prompted_with_key_frames_is_not_trained(cohort, make_job, tmp_path):
