@@ -25,9 +25,7 @@ KEYS = {
     "table6": ["reference", "method", "class"],
     "table7": ["method", "measure"],
 }
-VALUES = [
-    "dice", "ci_low", "ci_high", "n_patients", "n_cases", "volume_clicks", "reported", "reason", "image_use", "mark",
-]  # fmt: skip
+VALUES = ["dice", "ci_low", "ci_high", "n_patients", "n_cases", "volume_clicks", "reported", "reason"]
 
 
 @pytest.fixture(scope="module")
