@@ -27,19 +27,13 @@ def centre_crop_on(voxel: tuple[int, int, int], shape: tuple[int, int, int], siz
     return origin[0], origin[1], origin[2]
 
 
-def centre_crop_on_mask(mask: np.ndarray, size: int) -> Origin:
-    """Origin of the crop around the centre of a mask's bounding box: needs the truth, hence an oracle.
-
-    Source: uni-medical/SAM-Med3D@f3de1fa10da9:utils/infer_utils.py (behaviour only).
-
-    Raises:
-        ValueError: for an empty mask.
-    """
+def find_box(mask: np.ndarray) -> tuple[Origin, Origin]:
+    """First and last voxel of a mask's bounding box. Raises `ValueError` for an empty mask."""
     found = np.nonzero(mask)
     if found[0].size == 0:
-        raise ValueError("an oracle crop needs a non-empty mask")
-    centre = [int(axis.min() + axis.max()) // 2 for axis in found]
-    return centre_crop_on((centre[0], centre[1], centre[2]), mask.shape, size)
+        raise ValueError("an empty mask has no box")
+    first, last = ([int(end(axis)) for axis in found] for end in (np.min, np.max))
+    return (first[0], first[1], first[2]), (last[0], last[1], last[2])
 
 
 def tile_crops(shape: tuple[int, int, int], size: int, overlap: float) -> list[Origin]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.data.general import Case, Reading, list_cases, load_case
+from uscl_med3d.data.general.base import Preprocessing
 from uscl_med3d.data.sweeps import Sweep, load_pseudolabel, load_sweep, read_splits
 
 UNANNOTATED = 255
@@ -116,13 +117,17 @@ def list_sweep_items(
                 yield Unscored("us", split, row["patient"], row["sweep"], NO_REFERENCE)
 
 
-def list_general_items(name: str, folder: Path, job: Any) -> Iterator[Item]:
+def list_general_items(
+    name: str, folder: Path, job: Any, preprocessing: Preprocessing = "ours"
+) -> Iterator[Item]:
     """Items of a general-domain set: its test part, and validation patients if `evaluate.splits` asks for them.
 
     Validation patients are the last ones of its training part, which no base model is trained on
     (`evaluate.general_validation_patients`). At most `max_classes_per_case` objects a case, drawn by seed.
+
+    preprocessing: of the method that is scored; `official` weights get the official grid (docs/official.md).
     """
-    settings, reading = job.evaluate, Reading.of(job)
+    settings, reading = job.evaluate, Reading.of(job, preprocessing)
     for split in settings.splits:
         cases = list_cases(folder, "Ts" if split == "test" else "Tr", reading)
         if split == "val":

@@ -152,7 +152,8 @@ def peak_memory_mb() -> float:
 def _make_encoding(method: Method, subject: Subject, clicks: list, job: Any) -> Callable[[], object]:
     """What has to be computed once per volume."""
     if isinstance(method, ClickMethod):
-        origin = centre_crop_on(clicks[0][:3], subject.volume.shape, job.model.image_size)
+        size, first = job.model.image_size, clicks[0][:3]
+        origin = method.place_crop(first, first, subject.volume.shape, size)
         crop = cut(subject.volume, origin, job.model.image_size, fill=0).astype(np.float32)
         return lambda: method.embed(torch.from_numpy(crop)[None, None])
     if isinstance(method, SliceMethod):
@@ -180,7 +181,7 @@ def _make_pass(method: Method, subject: Subject, clicks: list, job: Any) -> Call
 def _click_crop(method: ClickMethod, subject: Subject, clicks: list, job: Any) -> Pass:
     size, further = job.model.image_size, []
     with _Watch(job) as first:
-        origin = centre_crop_on(clicks[0][:3], subject.volume.shape, size)
+        origin = method.place_crop(clicks[0][:3], clicks[0][:3], subject.volume.shape, size)
         prediction = CropPrediction(method, [subject.volume], [origin], size)
         prediction.predict([clicks[:1]])
     for count in range(2, len(clicks) + 1):

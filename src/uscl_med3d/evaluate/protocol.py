@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from uscl_med3d.clicks.crops import Origin, centre_crop_on, centre_crop_on_mask, common_part
+from uscl_med3d.clicks.crops import Origin, common_part, find_box
 from uscl_med3d.clicks.simulators import SIMULATORS, Click, draw_first_click
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.evaluate.cases import Item
@@ -116,16 +116,16 @@ def _make_predictor(
         windows = [SlidingPrediction(method, item.image, size, evaluate.sliding_overlap) for item in items]
         return lambda clicks: [one.predict(history) for one, history in zip(windows, clicks, strict=True)]
     origins: list[Origin] = [
-        centre_crop_on(click[:3], item.truth.shape, size)
+        method.place_crop(click[:3], click[:3], item.truth.shape, size)
         if setting.crop == "first_click"
-        else _oracle_origin(item, click, size)
+        else _oracle_origin(method, item, click, size)
         for item, click in zip(items, first, strict=True)
     ]
     return CropPrediction(method, [item.image for item in items], origins, size).predict
 
 
-def _oracle_origin(item: Item, click: Click, size: int) -> Origin:
+def _oracle_origin(method: ClickMethod, item: Item, click: Click, size: int) -> Origin:
     """The crop around the truth's centre, moved if needed so that the common first click lies inside it."""
-    origin = centre_crop_on_mask(item.truth, size)
+    origin = method.place_crop(*find_box(item.truth), item.truth.shape, size)
     moved = [min(max(start, at - size + 1), at) for start, at in zip(origin, click[:3], strict=True)]
     return moved[0], moved[1], moved[2]

@@ -15,6 +15,7 @@ from uscl_med3d.core.io import atomic
 from uscl_med3d.core.params.methods import WorksOn
 from uscl_med3d.core.scores import COLUMNS, IMAGE_USE, write_scores
 from uscl_med3d.core.seeds import prepare_torch
+from uscl_med3d.data.general.base import Preprocessing
 from uscl_med3d.evaluate.cases import Item, Sources, Unscored, list_general_items, list_sweep_items
 from uscl_med3d.evaluate.image_use import ImageUse
 from uscl_med3d.evaluate.kept import Keeper
@@ -58,7 +59,7 @@ def evaluate(
     with atomic(predictions_dir) as folder:
         folder.mkdir()
         keeper = Keeper(folder, job.evaluate.clicks, settings[0])
-        for batch in _batches(_list_items(job, sources), job.evaluate.batch_size):
+        for batch in _batches(_list_items(job, sources, method.preprocessing), job.evaluate.batch_size):
             items = [entry for entry in batch if isinstance(entry, Item)]
             for entry in batch:
                 if isinstance(entry, Unscored):
@@ -109,7 +110,7 @@ def predict(
     return PROTOCOLS[method.works_on](method, items, setting, job)
 
 
-def _list_items(job: Any, sources: Sources) -> Iterator[Item | Unscored]:
+def _list_items(job: Any, sources: Sources, preprocessing: Preprocessing) -> Iterator[Item | Unscored]:
     settings = job.evaluate
     for dataset in job.run.datasets:
         if dataset == "us":
@@ -123,7 +124,7 @@ def _list_items(job: Any, sources: Sources) -> Iterator[Item | Unscored]:
                 settings.untracked_distance,
             )
         else:
-            yield from list_general_items(dataset, sources.general[dataset], job)
+            yield from list_general_items(dataset, sources.general[dataset], job, preprocessing)
 
 
 def _batches(items: Iterator[Item | Unscored], size: int) -> Iterator[list[Item | Unscored]]:

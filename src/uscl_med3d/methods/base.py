@@ -18,14 +18,19 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from uscl_med3d.clicks.crops import Origin, centre_crop_on
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.methods import Takes, WorksOn
 from uscl_med3d.core.seeds import derive_training
+from uscl_med3d.nets.card import Preprocessing
 from uscl_med3d.nets.tensors import read_tensors, save_tensors
 from uscl_med3d.tuning import find_tuning
 from uscl_med3d.tuning.base import Tuning
+
+Voxel = tuple[int, int, int]
+"""(d, h, w) index of a volume."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,11 @@ class Method(ABC):
             raise NotImplementedError(f"{type(self).__name__} is not trained")
         return self.tuning
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How volumes must be brought to the method; `official` ones keep their values on the official grid."""
+        return "ours"
+
     # ------------------------------------------------------------------------------------------ shared
     @classmethod
     def read_options(cls, job: Any) -> Any:
@@ -194,6 +204,14 @@ class ClickMethod(Method):
 
     takes: ClassVar[Takes] = "clicks"
     works_on: ClassVar[WorksOn] = "crop"
+
+    def place_crop(self, first: Voxel, last: Voxel, shape: Voxel, size: int) -> Origin:
+        """First voxel of the crop of `size` voxels a side around a box (its first and last voxel; a click is one voxel).
+
+        It is moved to stay inside the volume of `shape` where it can, because padding shows the model nothing.
+        """
+        d, h, w = (int(low + high) // 2 for low, high in zip(first, last, strict=True))
+        return centre_crop_on((d, h, w), shape, size)
 
     @abstractmethod
     def embed(self, crops: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ from torch import Tensor
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.prompts import Prompts
-from uscl_med3d.methods.base import Card, ClickMethod, Weights, need_base, torch_device
-from uscl_med3d.nets.card import read_preprocessing
+from uscl_med3d.data.official_grid import window_start
+from uscl_med3d.methods.base import Card, ClickMethod, Origin, Voxel, Weights, need_base, torch_device
+from uscl_med3d.nets.card import Preprocessing
 from uscl_med3d.nets.intensity import zscore_foreground
 from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig, build_sam_med3d, load_checkpoint
 
@@ -59,6 +60,18 @@ class SamMed3DMethod(ClickMethod):
         method.tune(job, weights)
         return method
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """By the card of the base weights."""
+        return self.network.preprocessing
+
+    def place_crop(self, first: Voxel, last: Voxel, shape: Voxel, size: int) -> Origin:
+        """See `ClickMethod.place_crop`; official weights saw windows that stick out of the volume, padded with zeros."""
+        if self.preprocessing == "ours":
+            return super().place_crop(first, last, shape, size)
+        # The window's centre is rounded along x, y, z as along d, h, w: each axis for itself.
+        return window_start(first, last, size)
+
     def embed(self, crops: Tensor) -> Tensor:
         """See `Method.embed`; the embedding is (b, c, g, g, g)."""
         return self.network.image_encoder(self.network.turn(zscore_foreground(crops.to(self.device))))
@@ -96,7 +109,6 @@ def load_base(job: Any, base_weights: Path) -> SamMed3D:
     """
     network = build_sam_med3d(SamMed3DConfig(**job.model.model_dump()))
     load_checkpoint(network, base_weights)
-    network.preprocessing = read_preprocessing(Path(base_weights)) or "ours"
     if network.preprocessing == "official" and job.prompts.click_axes != "dhw":
         raise InputError(
             file=base_weights, found=f"official weights, and prompts.click_axes: {job.prompts.click_axes}",

@@ -55,6 +55,9 @@ def pretrain(
     add_lora(model, "encoder", rank, alpha, settings.dropout, seed)
     freeze_all_but_lora(model, "encoder")
     model.to(torch_device(job.device))
+    if model.preprocessing == "official":  # tasks see (d, h, w), the weights (x, y, z)
+        model.image_encoder.register_forward_pre_hook(lambda _, crops: (model.turn(crops[0]),))
+        model.image_encoder.register_forward_hook(lambda _, __, embedding: model.turn(embedding))
     base_sha256 = sha256(base_weights)
     task = kind(job, options, model.image_encoder, sweeps, seed)
     facts = [rank, training_seed, base_sha256, sweeps.splits_sha256, sweeps.describe()]

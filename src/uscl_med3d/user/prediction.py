@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from uscl_med3d.clicks.crops import Origin, centre_crop_on, common_part, contains, cut, tile_crops, to_crop
+from uscl_med3d.clicks.crops import Origin, common_part, contains, cut, tile_crops, to_crop
 from uscl_med3d.methods.base import ClickMethod
 
 Click = tuple[int, int, int, int]
@@ -54,7 +54,7 @@ class Predictor:
 
     def list_crops(self, clicks: Sequence[Click], mask: GivenMask | None = None) -> list[Origin]:
         """Crops that are predicted: the one around the first click if it holds all clicks, else all tiles with a click."""
-        origin = centre_crop_on(clicks[0][:3], self.volume.shape, self.size)
+        origin = self.method.place_crop(clicks[0][:3], clicks[0][:3], self.volume.shape, self.size)
         if all(contains(origin, self.size, click[:3]) for click in clicks):
             return [origin]
         tiles = tile_crops(self.volume.shape, self.size, self.overlap)

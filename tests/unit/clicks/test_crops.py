@@ -62,9 +62,9 @@ def test_tiles_cover_the_volume_with_the_overlap(shape, size, overlap):
         assert all(b - a <= max(1, int(size * (1 - overlap))) for a, b in pairwise(starts))
 
 
-def test_oracle_crop_is_centred_on_the_bounding_box():
+def test_box_of_a_mask():
     mask = np.zeros((30, 30, 30), bool)
     mask[10:15, 20, 2:5] = True
-    assert crops.centre_crop_on_mask(mask, 8) == (8, 16, 0)
-    with pytest.raises(ValueError, match="non-empty"):
-        crops.centre_crop_on_mask(np.zeros((3, 3, 3), bool), 2)
+    assert crops.find_box(mask) == ((10, 20, 2), (14, 20, 4))
+    with pytest.raises(ValueError, match="empty mask"):
+        crops.find_box(np.zeros((3, 3, 3), bool))

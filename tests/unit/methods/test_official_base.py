@@ -79,3 +79,30 @@ def test_a_wrong_combination_is_an_error(facts, weights):
     with pytest.raises(InputError, match=r"(?s)click_axes: hdw.*official weights were trained"):
         load_base(job(facts, "hdw"), weights / "official.safetensors")
     load_base(job(facts, "hdw"), weights / "ours.safetensors")
+
+
+def test_crops_are_placed_as_the_weights_saw_them(facts, weights):
+    """Official windows stick out of the volume; ours are moved inside."""
+    methods = {
+        name: SamMed3DMethod(
+            load_base(job(facts), weights / f"{name}.safetensors"), job(facts).prompts, torch.device("cpu")
+        )
+        for name in ("official", "ours")
+    }
+    place, shape = (3, 100, 190), (20, 200, 200)
+    assert methods["official"].place_crop(place, place, shape, 128) == (-61, 36, 126)
+    assert methods["ours"].place_crop(place, place, shape, 128) == (-54, 36, 72)
+    box = ((1, 10, 20), (4, 20, 40))
+    assert methods["official"].place_crop(*box, shape, 128) == (-61, -49, -34)
+    assert [methods[name].preprocessing for name in ("official", "ours")] == ["official", "ours"]
+
+
+def test_pretext_tasks_see_our_axes(facts, weights):
+    """The encoder that a task trains takes (d, h, w) and gives it back, whatever the weights want inside."""
+    network = load_base(job(facts), weights / "official.safetensors").eval()
+    crop = torch.randn(1, 1, 128, 128, 128, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        plain = network.image_encoder(crop.transpose(2, 4)).transpose(2, 4)
+        network.image_encoder.register_forward_pre_hook(lambda _, given: (network.turn(given[0]),))
+        network.image_encoder.register_forward_hook(lambda _, __, made: network.turn(made))
+        torch.testing.assert_close(network.image_encoder(crop), plain)

@@ -10,6 +10,7 @@ import pytest
 import SimpleITK
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.methods.base import ClickMethod
 from uscl_med3d.user import models, shipped
 from uscl_med3d.user.prediction import Predictor
 from uscl_med3d.user.segmenter import Segmenter
@@ -250,6 +251,8 @@ def test_bad_arrays_are_refused(here):
 
 class Threshold:
     """Stands in for a method: everything bright in a crop; counts what it encodes."""
+
+    place_crop = ClickMethod.place_crop
 
     def __init__(self):
         self.encoded = 0

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from uscl_med3d.core.params.ingest import Ingest
+from uscl_med3d.methods.base import ClickMethod
 from uscl_med3d.methods.sam_med3d import SamMed3DMethod
 from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig
 from uscl_med3d.user.models import Choice
@@ -36,6 +37,8 @@ INGEST = {
 
 class Ball:
     """A method whose mask is a ball around every object click, without balls around background clicks."""
+
+    place_crop = ClickMethod.place_crop
 
     def embed(self, crops):
         return crops

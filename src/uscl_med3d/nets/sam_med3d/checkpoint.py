@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic
-from uscl_med3d.nets.card import KEY, Preprocessing
+from uscl_med3d.nets.card import KEY, Preprocessing, read_preprocessing
 
 _MARKER = "image_encoder.decomposed_relative_position"
 _LISTED = 8
@@ -34,10 +34,10 @@ _PLAIN_TYPES: list[Any] = [
 
 
 def load_checkpoint(model: nn.Module, path: str | Path) -> None:
-    """Load weights strictly, in place.
+    """Load weights strictly, in place; the model's `preprocessing` becomes what their card says (without one: ours).
 
     Args:
-        model: a SamMed3D.
+        model: a SamMed3D, or a part of one, which has no card.
         path: .safetensors, or a torch file (.pth) holding a state_dict, possibly under `model_state_dict`.
             Torch files are read with `weights_only`, so nothing in them is executed.
 
@@ -67,6 +67,9 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
             remedy="build the model with the configuration of the checkpoint (vit_b_ori for official files)",
         )
     model.load_state_dict(state, strict=True)
+    if hasattr(model, "preprocessing"):
+        whole: Any = model
+        whole.preprocessing = read_preprocessing(Path(path)) or "ours"
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
