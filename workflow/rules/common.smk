@@ -3,11 +3,13 @@ from os.path import dirname
 
 from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.params.files import replace_whole
 from uscl_med3d.core.plan import Plan
 from uscl_med3d.core.reporting import TABLES
 from uscl_med3d.core.watchdog import announce, drop_dead_lock, hold_lock
 from uscl_med3d.provenance.audit import list_planned
 
+replace_whole(config, workflow.overwrite_configfiles)
 try:
     PLAN = Plan(config)
 except InputError as error:

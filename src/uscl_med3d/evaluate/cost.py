@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 
 from uscl_med3d.clicks.crops import centre_crop_on, cut
+from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_json
 from uscl_med3d.core.params.measure import Measure
 from uscl_med3d.core.seeds import prepare_torch, rng
@@ -56,11 +58,24 @@ def measure_cost(job: Any, volumes_dir: Path, splits_csv: Path, weights: Weights
     """Measure the run of `job` (slice `measure`) in this process, which must have done nothing else before.
 
     Peak memory is the highest resident memory of the whole process, Python, torch and volume included; nothing
-    is subtracted, but what was resident before the method was loaded is written beside it.
+    is subtracted, but what was resident before the method was loaded is written beside it. A measurement that fails is
+    written as such (`failed`, with its reason): the report goes on without it.
 
     Raises:
         InputError: for missing or unsuitable files.
     """
+    try:
+        found = _measure(job, volumes_dir, splits_csv, weights)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a method raises
+        reason = f"{type(error).__name__}: {error}"[:300]
+        print(f"warning: the cost of {job.run.id} was not measured: {reason}", file=sys.stderr)
+        found = {"run": job.run.id, "method": job.run.method, "failed": reason}
+    write_json(cost_json, found)
+
+
+def _measure(job: Any, volumes_dir: Path, splits_csv: Path, weights: Weights) -> dict[str, Any]:
     prepare_torch(job.seed, job.threads, "cost", job.run.id)
     subject = choose_subject(job, volumes_dir, splits_csv)
     before_mb = peak_memory_mb()
@@ -71,23 +86,20 @@ def measure_cost(job: Any, volumes_dir: Path, splits_csv: Path, weights: Weights
     passes = [run() for _ in repeat(run, job.measure)]
     peak_mb = peak_memory_mb()
     on_gpu = job.device == "cuda"
-    write_json(
-        cost_json,
-        {
-            "run": job.run.id, "method": job.run.method, "takes": method.takes, "works_on": method.works_on,
-            "case": subject.case, "class": subject.name, "shape_dhw": list(subject.volume.shape),
-            "clicks_per_volume": _clicks_per_volume(method, subject),
-            "total_parameters": sum(value.numel() for value in method.network.parameters()),
-            "trainable_parameters": _count_trainable(method) if job.method.trained else None,
-            "encoder_gflop": gflop,
-            "first_click_seconds": statistics.median(one.first for one in passes),
-            "further_click_seconds": _median([seconds for one in passes for seconds in one.further]),
-            "passes": len(passes),
-            "peak_memory_mb": peak_mb, "before_loading_mb": before_mb,
-            "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20, 1) if on_gpu else None,
-            "device": job.device, "threads": job.threads, "torch": torch.__version__,
-        },
-    )  # fmt: skip
+    return {
+        "run": job.run.id, "method": job.run.method, "takes": method.takes, "works_on": method.works_on,
+        "case": subject.case, "class": subject.name, "shape_dhw": list(subject.volume.shape),
+        "clicks_per_volume": _clicks_per_volume(method, subject),
+        "total_parameters": sum(value.numel() for value in method.network.parameters()),
+        "trainable_parameters": _count_trainable(method) if job.method.trained else None,
+        "encoder_gflop": gflop,
+        "first_click_seconds": statistics.median(one.first for one in passes),
+        "further_click_seconds": _median([seconds for one in passes for seconds in one.further]),
+        "passes": len(passes),
+        "peak_memory_mb": peak_mb, "before_loading_mb": before_mb,
+        "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20, 1) if on_gpu else None,
+        "device": job.device, "threads": job.threads, "torch": torch.__version__,
+    }  # fmt: skip
 
 
 def choose_subject(job: Any, volumes_dir: Path, splits_csv: Path) -> Subject:

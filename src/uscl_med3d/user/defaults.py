@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.params.files import overlay
 from uscl_med3d.core.params.ingest import Fan
 
 FOLDER = Path(__file__).resolve().parents[1] / "defaults"
@@ -18,7 +19,7 @@ def read_fan(file: Path) -> Fan:
 
 
 def read_params(*files: Path) -> dict[str, Any]:
-    """Values of a parameter file with those of overlays, section by section.
+    """Values of a parameter file with those of overlays.
 
     A file that is not there is taken from the package, if the package has one of this name. Raises `InputError`.
     """
@@ -29,11 +30,7 @@ def read_params(*files: Path) -> dict[str, Any]:
         file = named if named.is_file() or not (FOLDER / named.name).is_file() else FOLDER / named.name
         try:
             values = yaml.safe_load(file.read_text(encoding="utf-8"))
-            for section, value in values.items():
-                known = merged.get(section)
-                merged[section] = (
-                    known | value if isinstance(known, dict) and isinstance(value, dict) else value
-                )
+            merged = overlay(merged, values)
         except (OSError, yaml.YAMLError, AttributeError) as error:
             raise InputError(
                 file=file,

@@ -107,3 +107,31 @@ def test_adapters_of_both_stages_must_scale_alike(values):
     values["pretrain"]["alpha_rule"] = "twice_rank"
     with pytest.raises(InputError, match=r"uscl_med3d\.tuning\.alpha_rule"):
         params.validate(values, "params.yaml")
+
+
+def test_classes_of_an_overlay_replace_those_of_the_defaults(values, tmp_path):
+    """A cohort of nerves and vessels has no liver: neither as a column nor as a value that a mask may have."""
+    from uscl_med3d.core.params.files import overlay, replace_whole
+
+    own = {"scale": "mine", "classes": {"nerve": 1, "vessel": 2}}
+    assert params.validate(overlay(values, own), "mine").classes == own["classes"]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(own))
+    (tmp_path / "other.yaml").write_text("seed: 1\n")
+    config = merge(values, own)  # what Snakemake makes of it
+    assert len(config["classes"]) > 2
+    replace_whole(config, [tmp_path / "mine.yaml", tmp_path / "other.yaml"])
+    assert config["classes"] == own["classes"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "complaint"),
+    [
+        ({"nerve": 1, "vessel": 1}, "nerve, vessel share the value"),
+        ({"nerve": 0}, "values of 1 to 254"),
+        ({"nerve": 255}, "values of 1 to 254"),
+        ({}, "values of 1 to 254"),
+    ],
+)
+def test_classes_that_cannot_be_told_apart_are_refused(values, classes, complaint):
+    with pytest.raises(InputError, match=complaint):
+        params.validate(values | {"classes": classes}, "mine")

@@ -45,3 +45,30 @@ def test_every_click_lies_on_the_target_and_in_the_crop(name):
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 40, 40), (2, 40, 41), (40, 40, 40)])
 def test_the_stand_in_target_is_never_empty(shape):
     assert _ball(shape).any()
+
+
+def test_a_failed_measurement_is_written_with_its_reason(tmp_path, monkeypatch, capsys):
+    """The report needs a file of every run, not a success of every run."""
+    import json
+
+    from uscl_med3d.core.errors import InputError
+    from uscl_med3d.evaluate import cost
+
+    job = SimpleNamespace(run=SimpleNamespace(id="r", method="m"))
+
+    def fail(*_):
+        raise ValueError("a point lies outside the volume")
+
+    monkeypatch.setattr(cost, "_measure", fail)
+    cost.measure_cost(job, tmp_path, tmp_path, None, tmp_path / "c.json")
+    found = json.loads((tmp_path / "c.json").read_text())
+    assert found == {"run": "r", "method": "m", "failed": "ValueError: a point lies outside the volume"}
+    assert "was not measured" in capsys.readouterr().err
+
+    def refuse(*_):
+        raise InputError(file="x", found="nothing", expected="weights", remedy="make them")
+
+    monkeypatch.setattr(cost, "_measure", refuse)
+    with pytest.raises(InputError):
+        cost.measure_cost(job, tmp_path, tmp_path, None, tmp_path / "d.json")
+    assert not (tmp_path / "d.json").exists()

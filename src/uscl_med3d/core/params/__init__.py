@@ -91,6 +91,20 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _tell_classes_apart(self) -> Params:
+        values = list(self.classes.values())
+        shared = sorted({value for value in values if values.count(value) > 1})
+        if shared:
+            names = ", ".join(name for name, value in self.classes.items() if value in shared)
+            raise ValueError(
+                f"classes {names} share the value(s) {', '.join(map(str, shared))}: give each its own"
+            )
+        wrong = [f"{name}: {value}" for name, value in self.classes.items() if not 1 <= value <= 254]
+        if wrong or not values:
+            raise ValueError(f"classes must have values of 1 to 254, found {', '.join(wrong) or 'none'}")
+        return self
+
+    @model_validator(mode="after")
     def _draw_with_every_value(self) -> Params:
         empty = [name for name in SHOWN_IN if getattr(self.figures, name) is None]
         if empty:

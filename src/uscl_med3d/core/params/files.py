@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,9 @@ from typing import Any
 import yaml
 
 from uscl_med3d.core.errors import InputError
+
+WHOLE = ("classes",)
+"""Sections that an overlay replaces as a whole: the classes of a cohort are not added to those of another."""
 
 
 def list_default_files(root: Path) -> list[Path]:
@@ -39,9 +42,21 @@ def read_defaults(root: Path) -> dict[str, Any]:
 
 
 def overlay(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of nested dictionaries with single values replaced, as an overlay of `workflow/scales/` does."""
+    """A copy of nested dictionaries with single values replaced, and `WHOLE` sections, as an overlay of a scale does."""
     result = deepcopy(dict(values))
     for key, change in changes.items():
-        both = isinstance(change, Mapping) and isinstance(result.get(key), Mapping)
+        both = isinstance(change, Mapping) and isinstance(result.get(key), Mapping) and key not in WHOLE
         result[key] = overlay(result[key], change) if both else deepcopy(change)
     return result
+
+
+def replace_whole(config: dict[str, Any], overlays: Iterable[Path]) -> None:
+    """Undo in `config` that sections of `WHOLE` were merged value by value, which is all that Snakemake knows; in place.
+
+    Args:
+        config: the merged values. overlays: the files of `--configfile`, the last one wins.
+    """
+    for file in overlays:
+        found = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        if isinstance(found, Mapping):
+            config.update({key: dict(found[key]) for key in WHOLE if isinstance(found.get(key), Mapping)})
