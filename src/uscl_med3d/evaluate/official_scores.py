@@ -79,7 +79,10 @@ def hausdorff_95(one: np.ndarray, two: np.ndarray) -> float:
     """95 % of the distances between the borders of two masks, both ways together, in pixels; neither is empty."""
     from scipy.ndimage import binary_erosion, distance_transform_edt
 
-    borders = [mask & ~binary_erosion(mask) for mask in (one, two)]
+    rows, columns = np.nonzero(one | two)
+    box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+    # Erosion sees background beyond the box, as it does beyond the image.
+    borders = [mask[box] & ~binary_erosion(mask[box]) for mask in (one, two)]
     distances = [
         distance_transform_edt(~other)[border]
         for border, other in (borders, borders[::-1])
