@@ -14,7 +14,19 @@ from uscl_med3d.cli.app import app
 from uscl_med3d.core import watchdog
 from uscl_med3d.core.errors import InputError
 
-VERBS = ("demo", "segment", "view", "volumes", "export", "models", "results", "data", "upkeep", "stages")
+VERBS = (
+    "demo",
+    "inspect",
+    "segment",
+    "view",
+    "volumes",
+    "export",
+    "models",
+    "results",
+    "data",
+    "upkeep",
+    "stages",
+)
 
 for _module in VERBS:
     import_module(f"uscl_med3d.cli.{_module}")

@@ -282,10 +282,12 @@ class Segmenter:
     @property
     def notes(self) -> list[str]:
         """What was assumed so far, for the user to read."""
-        if self._open.source.pixel_spacing_mm is not None:
-            return []
-        return ["the input does not say its pixel size; the whole image region is scaled to the model's size "
-                "(give --spacing-mm if you know it)"]  # fmt: skip
+        source = self._open.source
+        notes = [note.text for note in source.notes if note.changes_results]
+        if source.pixel_spacing_mm is None:
+            notes.append("the input does not say its pixel size; the whole image region is scaled to the model's size "
+                         "(give --spacing-mm if you know it)")  # fmt: skip
+        return notes
 
     @property
     def source(self) -> Source:
