@@ -113,7 +113,7 @@ def test_own_general_set_is_a_listing(config, tmp_path, monkeypatch):
 
 
 def test_one_pretraining_per_rank(config):
-    assert list(Plan(config).pretrainings) == ["vcl_r8", "vcl_r16", "vcl_r32", "vcl_r64"]
+    assert list(Plan(config).pretrainings) == ["vcl_r8", "vcl_r32"]
     assert Plan(config).start_weights("uscl_med3d_r32_both_none") == []
 
 

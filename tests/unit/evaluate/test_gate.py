@@ -47,6 +47,7 @@ def write_dice(folder, run, dice):
 
 
 def run_gate(make_job, folder, owed, dice=None, **changes):
+    changes.setdefault("gate__seeing__uscl_med3d__required", True)
     job = make_job("gate", **changes)
     image_use = [write_image_use(folder, run, *points) for run, points in owed.items()]
     scores = [write_dice(folder, run, value) for run, value in (dice or {}).items()]

@@ -22,6 +22,8 @@ KEYS = (1, 3, 4, 6)
 class Recorder:
     """Answers label 3 everywhere on wanted frames, and remembers what it was asked."""
 
+    told_class = False
+
     def __init__(self, prompt: str) -> None:
         self.takes, self.asked = prompt, []
 
