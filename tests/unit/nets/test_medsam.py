@@ -21,7 +21,7 @@ from uscl_med3d.nets.medsam import (
     trained_names,
 )
 from uscl_med3d.nets.sam import PRESETS, Sam, build_sam
-from uscl_med3d.train.losses2d import medsam_loss
+from uscl_med3d.nets.losses2d import medsam_loss
 
 DTYPES = [torch.float32, torch.float64]
 

@@ -84,7 +84,7 @@ def test_decoding_equals_the_official_one(fixture, dtype, case):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_training_step_has_the_official_outputs_loss_and_gradients(training, dtype):
-    from uscl_med3d.train.losses2d import samus_loss
+    from uscl_med3d.nets.losses2d import samus_loss
 
     network: Samus = training.load(build_samus(describe(training.config)), dtype)
     trained = set(trained_names(network))

@@ -14,7 +14,7 @@ from uscl_med3d.nets.medsam import MedSamFrame, trained_names
 from uscl_med3d.nets.sam import Sam, build_sam
 from uscl_med3d.nets.sam.frame import Frame
 from uscl_med3d.nets.sam.start import start_from_sam
-from uscl_med3d.train.losses2d import medsam_loss
+from uscl_med3d.nets.losses2d import medsam_loss
 
 
 class MedSamOptions(Section):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from uscl_med3d.train.losses2d import msa_loss, samed_loss, samus_loss
+from uscl_med3d.nets.losses2d import msa_loss, samed_loss, samus_loss
 
 CASES = {torch.float32: ("ref32", 1e-5), torch.float64: ("ref64", 1e-9)}
 
