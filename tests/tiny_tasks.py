@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from tiny_cohort import Cohort, tiny_job
+from tiny_cohort import Cohort, tiny_job, tiny_params
 
 from uscl_med3d.core.params.schedule import Schedule
 from uscl_med3d.core.seeds import prepare_torch
@@ -154,6 +154,31 @@ def _finetune(cohort: Cohort, seed: int, run: str) -> Example:
     return _example(task, task.schedule, method.network)
 
 
+def _finetune_slices(cohort: Cohort, seed: int) -> Example:
+    """SAM tuned by LoRA on frames: a line of parameters, no file."""
+    from uscl_med3d.core import params as parameters
+    from uscl_med3d.core.runs import list_runs
+    from uscl_med3d.methods.sam import SamMethod
+    from uscl_med3d.nets.sam import build_sam
+    from uscl_med3d.train.sweeps import LabelledSweeps
+    from uscl_med3d.train.tasks import make_task
+    from uscl_med3d.tuning import find_tuning
+
+    tuning = {
+        "strategy": "lora", "rank": 2, "modules": "both", "alpha_rule": "equal_rank", "dropout": 0.0, "learning_rate": 0.01,
+    }  # fmt: skip
+    params = tiny_params(seed=seed, methods__sam__trained=True, methods__sam__tuning=tuning)
+    (run,) = [run for run in list_runs(params.methods, [0]) if run.id == "sam"]
+    job = parameters.job_model("finetune").model_validate(parameters.slice_job(params, "finetune", run))
+    prepare_torch(job.seed, job.threads, "finetune")
+    architecture = {**SAM, "adapter_ratio": None}
+    method = SamMethod(build_sam(architecture), architecture, (0.5, 99.5), torch.device("cpu"))
+    strategy = find_tuning("lora")
+    method.tuning = strategy(method.network, strategy.Options.model_validate(tuning), run, seed)
+    task = make_task(job, method, LabelledSweeps(cohort.volumes, cohort.splits, cohort.pseudolabels))
+    return _example(task, task.schedule, method.network)
+
+
 def _pretext(cohort: Cohort, seed: int, name: str) -> Example:
     from uscl_med3d.nets.lora import add_lora, freeze_all_but_lora
     from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, load_checkpoint
@@ -197,6 +222,7 @@ TASKS: dict[str, Callable[[Cohort, int], Example]] = {
     "finetune, LoRA on crops": lambda cohort, seed: _finetune(cohort, seed, "uscl_med3d_r32_both_none"),
     "finetune, all weights on crops": lambda cohort, seed: _finetune(cohort, seed, "full_tuning"),
     "finetune, AdaptFormer on crops": lambda cohort, seed: _finetune(cohort, seed, "adaptformer"),
+    "finetune, slices": _finetune_slices,
     "finetune, windows": lambda cohort, seed: _finetune(cohort, seed, "unet"),
     **{f"pretext {name}": partial(_pretext, name=name) for name in list_pretexts()},
 }

@@ -24,7 +24,9 @@ def list_needed(methods: Mapping[str, MethodEntry], weights: Mapping[str, str]) 
     while waiting:
         name = waiting.pop()
         needed.add(name)
-        waiting |= {needs_teacher(name, weights[name])} - needed - {None}
+        teacher = needs_teacher(name, weights[name])
+        if teacher is not None and teacher not in needed:
+            waiting.add(teacher)
     return sorted(needed)
 
 

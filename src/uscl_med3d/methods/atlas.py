@@ -90,7 +90,7 @@ class AtlasMethod(WholeMethod):
             grid = self.options.grid
             known = np.sum([lay(each.label != IGNORE, grid) for each in showing], axis=0, dtype=np.float32)
             found = np.sum([lay(each.label == value, grid) for each in showing], axis=0, dtype=np.float32)
-            self.shares[name] = found / np.maximum(known, 1)
+            self.shares[name] = (found / np.maximum(known, 1)).astype(np.float32)
             dice = np.mean([self._score(name, value, each) for each in showing], axis=0)
             self.thresholds[name] = self.options.thresholds[int(dice.argmax())]
             best.append(float(dice.max()))

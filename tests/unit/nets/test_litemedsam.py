@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from uscl_med3d.nets.litemedsam import OFFICIAL, LiteFrame, build_litemedsam, propagate, resize_area
-from uscl_med3d.nets.sam import Sam
 from uscl_med3d.nets.losses2d import iou_of, litemedsam_loss
+from uscl_med3d.nets.sam import Sam
 
 DTYPES = [torch.float32, torch.float64]
 ROUNDED = 1e-5  # the IoU of the prediction comes in float32 upstream

@@ -10,6 +10,7 @@ import official
 import pytest
 import torch
 
+from uscl_med3d.nets.losses2d import medsam_loss
 from uscl_med3d.nets.medsam import (
     MedSamFrame,
     draw_box,
@@ -21,7 +22,6 @@ from uscl_med3d.nets.medsam import (
     trained_names,
 )
 from uscl_med3d.nets.sam import PRESETS, Sam, build_sam
-from uscl_med3d.nets.losses2d import medsam_loss
 
 DTYPES = [torch.float32, torch.float64]
 

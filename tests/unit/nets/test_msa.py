@@ -13,6 +13,7 @@ import torch
 from monai.losses import DiceCELoss
 from torch import Tensor
 
+from uscl_med3d.nets.losses2d import msa_loss
 from uscl_med3d.nets.msa import (
     MSA,
     RELEASED,
@@ -27,7 +28,6 @@ from uscl_med3d.nets.msa import (
     trained_names,
 )
 from uscl_med3d.nets.sam import PRESETS, build_sam
-from uscl_med3d.nets.losses2d import msa_loss
 
 DTYPES = [torch.float32, torch.float64]
 FLOAT32 = {"msa": 1e-5, "msa_depth": 2e-4}  # upstream's own distance from float64

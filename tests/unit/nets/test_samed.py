@@ -9,9 +9,9 @@ import official
 import pytest
 import torch
 
+from uscl_med3d.nets.losses2d import samed_loss
 from uscl_med3d.nets.sam import PRESETS, build_sam
 from uscl_med3d.nets.samed import SAMED, Samed, build_samed, export_lora, import_lora, start_samed
-from uscl_med3d.nets.losses2d import samed_loss
 
 DTYPES = [torch.float32, torch.float64]
 NAMES = ["samed", "samed_s"]

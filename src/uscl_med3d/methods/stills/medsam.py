@@ -10,11 +10,11 @@ from torch import Tensor
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.methods.base import Card
 from uscl_med3d.methods.stills.base import Batch, ClickedMethod, Start, encode_prompts, read_base
+from uscl_med3d.nets.losses2d import medsam_loss
 from uscl_med3d.nets.medsam import MedSamFrame, trained_names
 from uscl_med3d.nets.sam import Sam, build_sam
 from uscl_med3d.nets.sam.frame import Frame
 from uscl_med3d.nets.sam.start import start_from_sam
-from uscl_med3d.nets.losses2d import medsam_loss
 
 
 class MedSamOptions(Section):

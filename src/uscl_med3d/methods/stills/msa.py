@@ -18,9 +18,9 @@ from uscl_med3d.methods.stills.base import (
     encode_prompts,
     read_base,
 )
+from uscl_med3d.nets.losses2d import msa_loss
 from uscl_med3d.nets.msa import MSA, RELEASED, SANE, Msa, build_msa, start_msa, trained_names
 from uscl_med3d.nets.sam.frame import Frame
-from uscl_med3d.nets.losses2d import msa_loss
 
 
 class MsaOptions(Section):

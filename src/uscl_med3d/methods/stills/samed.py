@@ -11,9 +11,9 @@ from torch import Tensor
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.methods.base import Card
 from uscl_med3d.methods.stills.base import Batch, Start, StretchFrame, WholeMethod, read_base
+from uscl_med3d.nets.losses2d import samed_loss
 from uscl_med3d.nets.sam.frame import Frame
 from uscl_med3d.nets.samed import Samed, build_samed, start_samed
-from uscl_med3d.nets.losses2d import samed_loss
 
 
 class SamedOptions(Section):

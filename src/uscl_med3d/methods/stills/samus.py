@@ -11,9 +11,9 @@ from torch import Tensor
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.methods.base import Card
 from uscl_med3d.methods.stills.base import Batch, ClickedMethod, Start, StretchFrame, read_base
+from uscl_med3d.nets.losses2d import samus_loss
 from uscl_med3d.nets.sam.frame import Frame
 from uscl_med3d.nets.samus import SAMUS, Samus, SamusConfig, build_samus, start_samus, trained_names
-from uscl_med3d.nets.losses2d import samus_loss
 
 
 class SamusOptions(Section):

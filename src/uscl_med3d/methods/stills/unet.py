@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.methods.base import Card
 from uscl_med3d.methods.stills.base import Batch, Start, StretchFrame, WholeMethod
-from uscl_med3d.nets.sam.frame import Frame
 from uscl_med3d.nets.losses2d import samed_loss
+from uscl_med3d.nets.sam.frame import Frame
 
 
 class UNetOptions(Section):

@@ -128,12 +128,14 @@ class Vcl(Pretext):
     @torch.no_grad()
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """See `Task.load_state`."""
-        own = dict(self.student.named_parameters())
-        buffers = dict(self.student.head.named_buffers())
+        places: dict[str, dict[str, Tensor]] = {
+            "student": dict(self.student.named_parameters()),
+            "buffer": dict(self.student.head.named_buffers()),
+            "teacher": self.teacher.tensors,
+        }
         for name, value in tensors.items():
             part, _, rest = name.partition(".")
-            target = {"student": own, "buffer": buffers, "teacher": self.teacher.tensors}[part][rest]
-            target.copy_(value)
+            places[part][rest].copy_(value)
 
     def _terms(self, batch: Batch, update: bool) -> Terms:
         return compute_terms(

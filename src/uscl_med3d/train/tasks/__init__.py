@@ -8,11 +8,11 @@ from typing import Any
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.runs import TASKS
 from uscl_med3d.methods.base import Method
-from uscl_med3d.train.engine import Task
+from uscl_med3d.train.tasks.base import FinetuneTask
 from uscl_med3d.train.tasks.fits import Fit
 
 
-def make_task(job: Any, method: Method, sweeps: Any) -> Task | Fit:
+def make_task(job: Any, method: Method, sweeps: Any) -> FinetuneTask | Fit:
     """The task of one run: `TASK(job, method, sweeps)` of its module; `sweeps` is a `train.sweeps.LabelledSweeps`.
 
     Raises:

@@ -15,19 +15,18 @@ from uscl_med3d.methods.base import ClickMethod
 from uscl_med3d.train.augment import augment_crop
 from uscl_med3d.train.clicking import ObjectBatch, draw_objects, learn_from_clicks
 from uscl_med3d.train.crops import CropSource, draw_balanced
-from uscl_med3d.train.engine import Group, Task
+from uscl_med3d.train.engine import Group
 from uscl_med3d.train.sweeps import LabelledSweeps
+from uscl_med3d.train.tasks.base import FinetuneTask
 from uscl_med3d.train.validation import choose_validation_crops, validate
 
 
-class CropClicks(Task):
+class CropClicks(FinetuneTask):
     """Every step draws new crops: a class, a sweep that shows it, a voxel; all runs of a training seed see the same.
 
     Raises:
         InputError: where no class has enough voxels anywhere.
     """
-
-    metric = "validation_dice"
 
     def __init__(self, job: Any, method: ClickMethod, sweeps: LabelledSweeps) -> None:
         self.job, self.method, self.network, self.schedule = job, method, method.network, job.finetune
@@ -102,14 +101,6 @@ class CropClicks(Task):
                 seeds=(self.job.seed, "finetune"),
             )
         }
-
-    def state(self) -> dict[str, Tensor]:
-        """What the tuning trains."""
-        return self.method.trained_state()
-
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """See `Task.load_state`."""
-        self.method.load_trained(tensors)
 
     def describe(self) -> dict[str, Any]:
         """Facts for the record."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
+
+from torch import nn
 
 from uscl_med3d.methods.base import Example, Method
 from uscl_med3d.train.engine import Progress
@@ -13,7 +16,7 @@ from uscl_med3d.train.sweeps import LabelledSweeps
 class Fit:
     """One fit, in place of a training; see `Method.fit`."""
 
-    parameters: tuple[()] = ()
+    parameters: Sequence[nn.Parameter] = ()
 
     def __init__(self, job: Any, method: Method, sweeps: LabelledSweeps) -> None:
         self.job, self.method = job, method

@@ -21,14 +21,13 @@ from uscl_med3d.core.seeds import Seeds, rng
 from uscl_med3d.methods.unet import UNetMethod, normalise, pad_to
 from uscl_med3d.train.augment import augment
 from uscl_med3d.train.crops import IGNORE
-from uscl_med3d.train.engine import Group, Task
+from uscl_med3d.train.engine import Group
 from uscl_med3d.train.sweeps import LabelledSweeps
+from uscl_med3d.train.tasks.base import FinetuneTask
 
 
-class Windows(Task):
+class Windows(FinetuneTask):
     """Patches of the training patients' pseudo-labelled sweeps, all classes at once; validation on annotated key frames."""
-
-    metric = "validation_dice"
 
     def __init__(self, job: Any, method: UNetMethod, sweeps: LabelledSweeps) -> None:
         self.job, self.method, self.network = job, method, method.network
@@ -62,14 +61,6 @@ class Windows(Task):
         """Dice and cross-entropy over all classes."""
         images, labels = (value.to(self.method.device) for value in self.draw(step))
         return {"loss": dice_cross_entropy_of_classes(self.network(images), labels)}
-
-    def state(self) -> dict[str, Tensor]:
-        """See `Task.state`."""
-        return self.method.trained_state()
-
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """See `Task.load_state`."""
-        self.method.load_trained(tensors)
 
     def draw(self, step: int) -> tuple[Tensor, Tensor]:
         """Images (b, 1, d, h, w) and channel numbers (b, d, h, w), 255 where nothing is known, of one step."""
