@@ -10,7 +10,7 @@ import pandas as pd
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_text
 
-PAGES = {"README.md": "results/phantom", "docs/study.md": "results/study"}
+PAGES = {"README.md": "results/phantom"}
 """Page -> folder of the results that it shows."""
 
 
