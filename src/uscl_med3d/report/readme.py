@@ -10,15 +10,15 @@ import pandas as pd
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_text
 
-PAGES = {"README.md": "results/phantom"}
+PAGES = {"README.md": "results/phantom", "docs/image_use.md": "results/phantom"}
 """Page -> folder of the results that it shows."""
 
 
 def update_page(page: Path, results: Path) -> None:
     """Fill every section between `<!-- begin NAME -->` and `<!-- end NAME -->` of a page.
 
-    NAME is `cost` (what the run cost), `verdicts` (claims that this run has an estimate for), or a table, of which the
-    rows of the last click are shown.
+    NAME is `cost` (what the run cost), `image_use` (own image and another patient's), `verdicts` (claims that this run has an
+    estimate for), or a table, of which the rows of the last click are shown.
     """
     text = Path(page).read_text(encoding="utf-8")
     for name in re.findall(r"<!-- begin (\w+) -->", text):
@@ -29,9 +29,25 @@ def update_page(page: Path, results: Path) -> None:
 def _content(name: str, results: Path) -> str:
     if name == "cost":
         return cost_table(results / "benchmarks/run.csv")
+    if name == "image_use":
+        return image_use_table(results / "image_use.csv")
     if name == "verdicts":
         return verdict_table(results / "claims.csv")
     return keep_last_clicks((results / f"tables/{name}.md").read_text(encoding="utf-8"))
+
+
+def image_use_table(csv: Path) -> str:
+    """Dice with the own and with another patient's image, and the difference with its interval, of every row."""
+    lines = [
+        "| Method | Set | Clicks | Own image | Another's | Difference |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for row in pd.read_csv(csv).itertuples():
+        interval = f"{row.difference:.1f} [{row.ci_low:.1f}, {row.ci_high:.1f}]"
+        lines.append(
+            f"| {row.method} | {row.dataset} | {row.points} | {row.dice_own:.1f} | {row.dice_other:.1f} | {interval} |"
+        )
+    return "\n".join(lines)
 
 
 def verdict_table(claims: Path) -> str:

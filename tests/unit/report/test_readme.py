@@ -9,6 +9,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.report.readme import (
     PAGES,
     cost_table,
+    image_use_table,
     keep_last_clicks,
     replace_section,
     update_page,
@@ -80,3 +81,12 @@ def test_pages_show_the_committed_results(page, sections, tmp_path):
     (tmp_path / "page.md").write_text(there)
     update_page(tmp_path / "page.md", results)
     assert (tmp_path / "page.md").read_text() == there, "run `make readme`"
+
+
+def test_image_use_shows_the_difference_with_its_interval(tmp_path):
+    (tmp_path / "image_use.csv").write_text(
+        "method,dataset,points,dice_own,dice_other,difference,ci_low,ci_high,n_patients\nA,AMOS,10,60.04,35,25.04,20,30.2,14\n"
+    )
+    assert image_use_table(tmp_path / "image_use.csv").splitlines()[-1] == (
+        "| A | AMOS | 10 | 60.0 | 35.0 | 25.0 [20.0, 30.2] |"
+    )
