@@ -17,8 +17,8 @@ PAGES = {"README.md": "results/phantom", "docs/image_use.md": "results/phantom"}
 def update_page(page: Path, results: Path) -> None:
     """Fill every section between `<!-- begin NAME -->` and `<!-- end NAME -->` of a page.
 
-    NAME is `cost` (what the run cost), `image_use` (own image and another patient's), `verdicts` (claims that this run has an
-    estimate for), or a table, of which the rows of the last click are shown.
+    NAME is `cost` (what the run cost), `image_use` (own image and another patient's), `verdicts` (claims that this run
+    has an estimate for), or a table, of which the rows of the last click are shown.
     """
     text = Path(page).read_text(encoding="utf-8")
     for name in re.findall(r"<!-- begin (\w+) -->", text):

@@ -70,7 +70,7 @@ def test_verdicts_leave_out_what_was_not_tested(tmp_path):
 
 @pytest.mark.parametrize(
     ("page", "sections"),
-    [("README.md", ["table1", "table4", "cost"]), ("docs/study.md", ["verdicts", "table4", "cost"])],
+    [("README.md", ["table1", "table4", "cost"]), ("docs/image_use.md", ["image_use"])],
 )
 def test_pages_show_the_committed_results(page, sections, tmp_path):
     results = ROOT / PAGES[page]
