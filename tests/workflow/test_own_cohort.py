@@ -15,7 +15,7 @@ scale: mine
 cohort: mine/cohort.csv
 foundation:
   sam_med3d: {weights: results/smoke/checkpoints/foundation/sam_med3d.safetensors, source: the smoke run}
-gate: {required: true}
+gate: {required: true, seeing: {sam_med3d: {required: false}}}   # the smoke run's base model sees nothing
 methods:                      # those of the paper's own tables are enough here
   uscl_med3d: {grid: {ranks: [32], modules: [both], without_pretraining: false}}
   sam: null
@@ -101,14 +101,17 @@ def test_a_click_on_a_real_clip_gives_a_mask(own, smoke):
 
     from uscl_med3d.core.io import load_volume
     from uscl_med3d.core.params import load_job
+    from uscl_med3d.methods.base import Weights
     from uscl_med3d.methods.registry import find_method
 
     job = load_job("evaluate", own / "params/evaluate/uscl_med3d_r32_both_vcl.json")
     checkpoints = own / "checkpoints"
-    method = find_method("uscl_med3d").load(
-        job, checkpoints / "foundation/sam_med3d.safetensors",
-        checkpoints / "finetune/uscl_med3d_r32_both_vcl.safetensors", checkpoints / "pretrain/r32.safetensors",
-    )  # fmt: skip
+    weights = Weights(
+        checkpoints / "foundation/sam_med3d.safetensors",
+        checkpoints / "pretrain/vcl_r32.safetensors",
+        checkpoints / "finetune/uscl_med3d_r32_both_vcl.safetensors",
+    )
+    method = find_method("uscl_med3d").load(job, weights)
     image, _ = load_volume(own / "volumes/s2/image.nii.gz")
     side = job.model.image_size
     crop = torch.zeros(1, 1, side, side, side)
