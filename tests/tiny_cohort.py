@@ -143,7 +143,8 @@ def tiny_params(**changes: Any) -> parameters.Params:
         "evaluate_every": 3, "validation_targets": 3, "validation_clicks": 2, "resume_every": 2,
     }  # fmt: skip
     values["finetune"] |= short
-    values["methods"]["uscl_med3d"]["grid"]["sweep_modules"] = ["encoder", "decoder", "both"]
+    modules = ["encoder", "decoder", "both"]
+    values["methods"]["uscl_med3d"]["grid"] |= {"modules": modules, "sweep_modules": modules}
     crops = {
         "min_target_voxels": 5,
         "validation_patients": 1,

@@ -38,7 +38,9 @@ def make_job(folder: Path, **changes) -> object:
     report = changes.pop("report", {})
     values["methods"].pop("fastsam3d", None)
     # Every cell of Table 5, which the default scale leaves to the study.
-    values["methods"]["uscl_med3d"]["grid"]["sweep_modules"] = ["encoder", "decoder", "both"]
+    modules = ["encoder", "decoder", "both"]
+    grid = {"ranks": [8, 16, 32, 64], "modules": modules, "sweep_modules": modules}
+    values["methods"]["uscl_med3d"]["grid"] |= grid
     values |= changes
     values["report"] |= {"n_boot": 100, "n_permutations": 199} | report
     values["figures"]["dpi"] = 72
