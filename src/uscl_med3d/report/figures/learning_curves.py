@@ -60,7 +60,7 @@ def group_curves(job: Any, paths: Sequence[Path]) -> dict[str, dict[str, pd.Data
     return dict(sorted(groups.items(), key=lambda item: _GROUPS.index(item[0])))
 
 
-_GROUPS = ("base models", "VCL pretraining", "LoRA fine-tunes", "other fine-tunes")
+_GROUPS = ("base models", "pretraining", "LoRA fine-tunes", "other fine-tunes")
 
 
 def _order(stem: str) -> tuple:
@@ -72,8 +72,8 @@ def _group(job: Any, path: Path) -> str:
     stem = path.stem
     if path.parent.name == "foundation":
         return "base models"
-    if re.fullmatch(r"r[0-9]+(_s[0-9]+)?", stem):
-        return "VCL pretraining"
+    if path.parent.name == "pretrain":
+        return "pretraining"
     sweeps = [name for name, entry in job.methods.items() if entry.grid is not None]
     return "LoRA fine-tunes" if stem.startswith(tuple(f"{name}_r" for name in sweeps)) else "other fine-tunes"
 

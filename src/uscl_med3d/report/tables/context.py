@@ -292,8 +292,8 @@ def labels_in_order(context: Context, table: str) -> list[str]:
 def is_tuning_method(entry: MethodEntry) -> bool:
     """Whether a method is a way of tuning the base model (a row of Table 4), not a competing model.
 
-    A competitor has a row of its own in the paper's Tables 1 or 2.
+    A competitor has a row of its own in the paper's Tables 1 or 2; what starts from no base model tunes none.
     """
     known = {*load_reported("table1")["method"], *load_reported("table2")["method"]}
-    tuned = entry.trained or entry.weights_of is not None
+    tuned = entry.base is not None and (entry.trained or entry.weights_of is not None)
     return tuned and (entry.takes, entry.works_on) == ("clicks", "crop") and entry.label not in known
