@@ -71,7 +71,7 @@ class BallMethod(ClickMethod):
 
     def embed(self, crops: Tensor) -> Tensor:
         """See `ClickMethod.embed`."""
-        return crops[:, 0] > 0
+        return crops[:, 0] != 0  # CT has negative values inside
 
     def start(self, embedding: Tensor) -> BallState:
         """See `ClickMethod.start`."""
@@ -106,7 +106,7 @@ class BallMethod(ClickMethod):
         origin = centre_crop_on(click[:3], truth.shape, self.size)
         known = cut(example.label != IGNORE, origin, self.size, fill=0)
         truth = cut(truth, origin, self.size, fill=0)
-        inside = torch.from_numpy(cut(example.image > 0, origin, self.size, fill=0))[None]
+        inside = torch.from_numpy(cut(example.image != 0, origin, self.size, fill=0))[None]
         clicks = [(*to_crop(click[:3], origin), 1)]
         for number in range(1, self.options.clicks + 1):
             points = torch.tensor([clicks])

@@ -61,6 +61,8 @@ def test_ball_sees_of_an_image_only_where_it_is():
     image = torch.rand(1, 1, 12, 12, 12) + 0.1
     first, second = (method.click(method.encode(crop), points, labels) for crop in (image, image.flip(2) * 9))
     assert torch.equal(first, second)
+    air = method.click(method.encode(-1000 * image), points, labels)
+    assert torch.equal(first, air), "CT has negative values inside"
 
 
 def test_atlas_predicts_the_usual_place(tmp_path):
