@@ -165,7 +165,7 @@ def _finetune_slices(cohort: Cohort, seed: int) -> Example:
     from uscl_med3d.tuning import find_tuning
 
     tuning = {
-        "strategy": "lora", "rank": 2, "modules": "both", "alpha_rule": "equal_rank", "dropout": 0.0, "learning_rate": 0.01,
+        "strategy": "lora", "rank": 2, "modules": "both", "alpha_rule": "equal_rank", "dropout": 0.0, "learning_rate": 0.05,
     }  # fmt: skip
     params = tiny_params(seed=seed, methods__sam__trained=True, methods__sam__tuning=tuning)
     (run,) = [run for run in list_runs(params.methods, [0]) if run.id == "sam"]

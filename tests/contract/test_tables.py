@@ -25,7 +25,9 @@ KEYS = {
     "table6": ["reference", "method", "class"],
     "table7": ["method", "measure"],
 }
-VALUES = ["dice", "ci_low", "ci_high", "n_patients", "n_cases", "volume_clicks", "reported", "reason"]
+VALUES = [
+    "dice", "ci_low", "ci_high", "n_patients", "n_cases", "volume_clicks", "reported", "reason", "image_use", "below",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

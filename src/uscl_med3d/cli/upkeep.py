@@ -84,7 +84,7 @@ def bench(
     main([f"--{name}" for name, given in (("quick", quick), ("fastsam3d", fastsam3d)) if given])
 
 
-@app.command(rich_help_panel=UPKEEP)
+@app.command("foundation_compare", rich_help_panel=UPKEEP)
 def foundation_compare(
     out: Annotated[Path, typer.Option(help="CSV to write.")], scale: Scale = "foundation"
 ) -> None:
@@ -95,7 +95,7 @@ def foundation_compare(
     print(compare(Plan.of_results(scale), out))
 
 
-@app.command(rich_help_panel=UPKEEP)
+@app.command("foundation_ship", rich_help_panel=UPKEEP)
 def foundation_ship(
     models: Annotated[list[str], typer.Argument(help="Keys of the section `foundation`.")],
     scale: Scale = "foundation",

@@ -27,7 +27,7 @@ MISSED, EXTRA = "#D55E00", "#56B4E9"
 
 KNOWN_COLOURS = {"SAM-Med3D": BASELINE, "USCL-Med3D": OURS, "FastSAM3D": "#000000", "full tuning": "#D55E00",
                  "AdaptFormer": "#009E73"}  # fmt: skip
-METHOD_COLOURS = ("#E69F00", "#CC79A7", "#56B4E9", "#A08A00")
+METHOD_COLOURS = ("#E69F00", "#CC79A7", "#56B4E9", "#A08A00", "#882255")
 """Of further methods. Okabe and Ito's palette, its yellow darker for print."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")

@@ -68,7 +68,7 @@ def test_the_check_before_a_run_warns(tmp_path, monkeypatch, capsys):
     (tmp_path / "cohort.csv").write_text("patient\n")
     monkeypatch.setattr(module, "list_needed", lambda *_: [])
     monkeypatch.setattr(module, "_check_cohort", lambda *_: [])
-    foundation = type("Foundation", (), {"model_fields": {}})()
+    foundation = SimpleNamespace(**{name: SimpleNamespace(weights="shipped") for name in module.BASE_MODELS})
     module.check(SimpleNamespace(device="cpu", foundation=foundation, methods={}, cohort="cohort.csv", general={},
                                  scale="mine"))  # fmt: skip
     told = capsys.readouterr().err

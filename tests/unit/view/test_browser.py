@@ -35,6 +35,7 @@ def open_page(chromium, serve_page, make_desk):
     def open(desk, query="", width=1100, height=760, touch=False):
         address, key = serve_page(desk)
         context = chromium.new_context(viewport={"width": width, "height": height}, has_touch=touch)
+        context.set_default_timeout(180_000)  # a busy machine draws slowly
         page = context.new_page()
         page.on("console", lambda message: said.append(message.text) if is_fault(message) else None)
         page.on("pageerror", lambda error: said.append(str(error)))
@@ -45,7 +46,7 @@ def open_page(chromium, serve_page, make_desk):
             ),
         )
         page.goto(f"{address}/{query}#key={key}")
-        page.wait_for_selector("body[data-ready]", timeout=90_000)
+        page.wait_for_selector("body[data-ready]", timeout=180_000)
         page.key, page.address = key, address
         pages.append(context)
         return page
@@ -63,7 +64,7 @@ def is_fault(message):
 
 def settle(page, desk, steps):
     """Wait until the server took so many steps, and the page has drawn them. The page's policy forbids evaluating code."""
-    for _ in range(200):
+    for _ in range(2400):
         if len(desk.session.steps) == steps:
             break
         page.wait_for_timeout(50)
@@ -185,6 +186,7 @@ def test_a_reload_goes_on_and_another_page_gets_nothing(open_page, make_desk, ba
     assert page.locator("#undo").is_enabled()
     address, _ = serve_page(make_desk(Segmenter(ball.choice, ball.method)))
     other = chromium.new_page()
+    other.set_default_timeout(180_000)
     other.goto(f"{address}/style.css")
     heard = other.evaluate(
         """async ([address, key]) => {
