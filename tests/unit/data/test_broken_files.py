@@ -203,7 +203,8 @@ REFERENCES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "reference of an unknown label": (volume(LABELS * 25), "label value.s. 75"),
     "reference of fractions": (volume(LABELS * np.float32(0.5)), "no labels"),
     "reference bomb": (bomb, "30000 x 30000 x 30000"),
-    "reference of words": (lambda keys: (keys / "k.nii.gz").write_bytes(b"hello " * 99) and keys / "k.nii.gz", "not readable"),
+    "reference of words": (
+        lambda keys: (keys / "k.nii.gz").write_bytes(b"hello " * 99) and keys / "k.nii.gz", "not readable"),
 }  # fmt: skip
 
 
