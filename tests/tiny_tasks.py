@@ -155,7 +155,7 @@ def _finetune(cohort: Cohort, seed: int, run: str) -> Example:
 
 
 def _finetune_slices(cohort: Cohort, seed: int) -> Example:
-    """SAM tuned by LoRA on frames: a line of parameters, no file."""
+    """SAM tuned on frames: a line of parameters, no file."""
     from uscl_med3d.core import params as parameters
     from uscl_med3d.core.runs import list_runs
     from uscl_med3d.methods.sam import SamMethod
@@ -164,16 +164,14 @@ def _finetune_slices(cohort: Cohort, seed: int) -> Example:
     from uscl_med3d.train.tasks import make_task
     from uscl_med3d.tuning import find_tuning
 
-    tuning = {
-        "strategy": "lora", "rank": 2, "modules": "both", "alpha_rule": "equal_rank", "dropout": 0.0, "learning_rate": 0.05,
-    }  # fmt: skip
+    tuning = {"strategy": "full", "learning_rate": 0.003}
     params = tiny_params(seed=seed, methods__sam__trained=True, methods__sam__tuning=tuning)
     (run,) = [run for run in list_runs(params.methods, [0]) if run.id == "sam"]
     job = parameters.job_model("finetune").model_validate(parameters.slice_job(params, "finetune", run))
     prepare_torch(job.seed, job.threads, "finetune")
     architecture = {**SAM, "adapter_ratio": None}
     method = SamMethod(build_sam(architecture), architecture, (0.5, 99.5), torch.device("cpu"))
-    strategy = find_tuning("lora")
+    strategy = find_tuning("full")
     method.tuning = strategy(method.network, strategy.Options.model_validate(tuning), run, seed)
     task = make_task(job, method, LabelledSweeps(cohort.volumes, cohort.splits, cohort.pseudolabels))
     return _example(task, task.schedule, method.network)

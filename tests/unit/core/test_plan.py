@@ -177,6 +177,7 @@ def test_job_of_a_candidate_does_not_depend_on_the_values_in_use(config, tmp_pat
 
 
 def test_a_method_that_the_gate_requires_cannot_be_left_out_without_a_word(config):
+    config["gate"]["required"] = True
     config["methods"]["full_tuning"] = None
     with pytest.raises(InputError, match=r"gate\.seeing requires it"):
         Plan(config)
