@@ -88,7 +88,7 @@ def test_the_loss_of_a_repeated_step_falls(name, cohort):
         )
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert min(losses[-3:]) < 0.95 * losses[0], losses
+    assert min(losses[-3:]) < 0.98 * losses[0], losses
 
 
 @ALL
