@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from uscl_med3d.core.io import write_text
-from uscl_med3d.report.html.page import STYLE
+from uscl_med3d.report.html.look import STYLE
 from uscl_med3d.user.demo import CLICKS, Demo
 
 COLOURS = ((0, 158, 115), (230, 159, 0), (86, 180, 233), (204, 121, 167), (240, 228, 66))
