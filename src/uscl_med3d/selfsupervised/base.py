@@ -44,7 +44,7 @@ class ImagePretext(Pretext):
     def __init__(self, job: Any, options: Any, encoder: nn.Module, sweeps: SweepImages, seed: int) -> None:
         self.job, self.options, self.seed = job, options, seed
         self.encoder, self.device = encoder, next(encoder.parameters()).device
-        self.head = self.make_head().to(self.device)
+        self.head: Any = self.make_head().to(self.device)
         self.network = nn.ModuleDict({"encoder": encoder, "head": self.head})
         self.images = ViewDrawer(
             sweeps,
