@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from tiny_cohort import Cohort, tiny_job, tiny_params
+import yaml
+from tiny_cohort import ROOT, Cohort, tiny_job, tiny_params
 
 from uscl_med3d.core.params.schedule import Schedule
 from uscl_med3d.core.seeds import prepare_torch
@@ -190,12 +191,14 @@ def _pretext(cohort: Cohort, seed: int, name: str) -> Example:
     add_lora(model, "encoder", 4, 4.0, 0.0, seed)
     freeze_all_but_lora(model, "encoder")
     kind = find_pretext(name)
-    values = {**job.pretrain.tasks[name], **TINY_PRETEXT.get(name, {})}
+    values = {**(SSL | job.pretrain.tasks)[name], **TINY_PRETEXT.get(name, {})}
     sweeps = SweepImages(cohort.volumes, cohort.splits)
     task = kind(job, kind.Options.model_validate(values), model.image_encoder, sweeps, seed)
     return _example(task, job.pretrain.schedule, model)
 
 
+SSL = yaml.safe_load((ROOT / "workflow/scales/ssl.yaml").read_text(encoding="utf-8"))["pretrain"]["tasks"]
+TWO_VIEWS = {"images": 4, "hidden_dim": 16, "head_dim": 8, "validation_images": 2}
 TINY_PRETEXT: dict[str, dict[str, Any]] = {
     "vcl": {
         "random_crops": 2,
@@ -204,6 +207,11 @@ TINY_PRETEXT: dict[str, dict[str, Any]] = {
         "whitening_sweeps": 2,
         "validation_crops": 2,
     },
+    "simclr": TWO_VIEWS,
+    "simclr_no_same_patient": TWO_VIEWS,
+    "byol": TWO_VIEWS,
+    "mae": {"images": 2, "decoder_dim": 16, "decoder_heads": 2, "validation_images": 2},
+    "simmim": {"images": 2, "validation_images": 2},
 }
 
 TASKS: dict[str, Callable[[Cohort, int], Example]] = {

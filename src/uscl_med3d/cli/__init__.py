@@ -12,7 +12,7 @@ from importlib import import_module
 
 from uscl_med3d.cli.app import app
 from uscl_med3d.core import watchdog
-from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.errors import InputError, InputErrors
 
 VERBS = (
     "demo",
@@ -41,7 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app(arguments, prog_name="uscl-med3d")
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        if _is_about_a_clip(error):
+            print(
+                "to see what is read of a file, and a picture of it: uscl-med3d inspect FILE", file=sys.stderr
+            )
         return 2
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
+
+
+def _is_about_a_clip(error: InputError) -> bool:
+    """Whether one of the files that an error names is a clip or its labels, and the error does not say yet how to look."""
+    from uscl_med3d.data.clips import FORMATS
+
+    known = (*(suffix for module in FORMATS for suffix in module.SUFFIXES), ".xml", ".png")
+    named = [one.file.lower() for one in (error.errors if isinstance(error, InputErrors) else [error])]
+    return any(file.endswith(known) for file in named) and "uscl-med3d inspect" not in str(error)

@@ -49,6 +49,11 @@ def demo(
     print(
         "The sweep and what the model learned from are simulated: these numbers say nothing about patients."
     )
+    first = result.scores[0]
+    x, y, frame, _ = first.clicks[0]
+    print(
+        f"By hand: uscl-med3d segment {result.clip} --object {first.name} --point {x},{y},{frame} -o mask.nii.gz"
+    )
     if sys.stdout.isatty() if open_ is None else open_:
         import webbrowser
 

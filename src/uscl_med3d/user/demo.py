@@ -35,8 +35,9 @@ class Scored:
 
 @dataclass(frozen=True)
 class Demo:
-    """Frames (f, h, w) uint8, mask and truth (label maps of the same shape), and the scores."""
+    """The clip, its frames (f, h, w) uint8, mask and truth (label maps alike), and scores, largest structure first."""
 
+    clip: Path
     frames: np.ndarray
     mask: np.ndarray
     truth: np.ndarray
@@ -65,11 +66,14 @@ def run_demo(segmenter: Segmenter, folder: Path, params_file: Path, step: Callab
     truth = np.asarray(load_volume(truth_file)[0])
     segmenter.encode(clip)
     step("read the clip")
-    present = [(name, value) for name, value in classes.items() if (truth == value).any()]
+    sizes = {name: int((truth == value).sum()) for name, value in classes.items()}
+    present = [
+        (name, classes[name]) for name in sorted(classes, key=lambda each: -sizes[each]) if sizes[name]
+    ]
     scores = [_click(segmenter, name, value, truth == value) for name, value in present]
     segmenter.save(folder / "mask.nii.gz")
     step(f"segment {len(scores)} structures from {CLICKS} clicks each")
-    return Demo(segmenter.source.frames, segmenter.mask(), truth, scores, segmenter.choice.name)
+    return Demo(clip, segmenter.source.frames, segmenter.mask(), truth, scores, segmenter.choice.name)
 
 
 def next_click(truth: np.ndarray, found: np.ndarray) -> tuple[int, int, int, int]:

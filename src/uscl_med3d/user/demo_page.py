@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from uscl_med3d.core.io import write_text
-from uscl_med3d.report.html.page import STYLE
+from uscl_med3d.report.html.look import STYLE
 from uscl_med3d.user.demo import CLICKS, Demo
 
 COLOURS = ((0, 158, 115), (230, 159, 0), (86, 180, 233), (204, 121, 167), (240, 228, 66))
@@ -50,8 +50,7 @@ def draw_frames(demo: Demo) -> Image.Image:
 
 def draw_click(demo: Demo) -> Image.Image:
     """The frame of the first click on the largest structure: with the clicks alone, and with masks and true outlines."""
-    largest = max(demo.scores, key=lambda each: int((demo.truth == each.value).sum()))
-    place = largest.clicks[0][2]
+    place = demo.scores[0].clicks[0][2]
     plain = Image.fromarray(np.repeat(demo.frames[place][..., None], 3, axis=2))
     _draw_clicks(plain, demo, place)
     return Image.fromarray(np.concatenate([np.asarray(plain), np.asarray(_draw(demo, place))], axis=1))

@@ -10,17 +10,10 @@ import pytest
 from raw_files import SETTINGS, Cohort
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.base_model import Weights
+from uscl_med3d.core.params.foundation import BASE_MODELS
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.data.check import check
-
-
-class Foundation(Section):
-    """Two base models, as in the parameters."""
-
-    sam_med3d: Weights
-    seggpt: Weights
 
 
 def weights(path: str = "train", sha256: str | None = None) -> Weights:
@@ -28,8 +21,7 @@ def weights(path: str = "train", sha256: str | None = None) -> Weights:
 
 
 def job(**changes) -> SimpleNamespace:
-    models = {name: changes.pop(name, weights()) for name in ("sam_med3d", "seggpt")}
-    foundation = Foundation(**models)
+    foundation = SimpleNamespace(**{name: changes.pop(name, weights()) for name in BASE_MODELS})
     values = {
         "scale": "mine",
         "cohort": "simulate",

@@ -66,3 +66,23 @@ def test_a_table_shows_what_can_be_used_and_what_not(
 def test_labels_belong_to_one_clip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "a.mp4", "b.mp4", "--labels", "x.json", "--out", str(tmp_path), *PARAMS]) == 2
     assert "one clip and its labels" in capsys.readouterr().err
+
+
+def test_an_error_about_a_clip_says_how_to_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.igs.mha").write_bytes(b"nothing")
+    assert (
+        main(
+            [
+                "reconstruct",
+                str(tmp_path / "a.igs.mha"),
+                "--spacing-mm",
+                "1",
+                "-o",
+                str(tmp_path / "v.nii.gz"),
+            ]
+        )
+        == 2
+    )
+    assert "uscl-med3d inspect" in capsys.readouterr().err
+    assert main(["inspect", "a.mp4", "b.mp4", "--labels", "x.json", *PARAMS]) == 2
+    assert "uscl-med3d inspect FILE" not in capsys.readouterr().err

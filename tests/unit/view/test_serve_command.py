@@ -1,4 +1,4 @@
-"""`uscl-med3d serve` as its own process: what it prints, and that a client reaches it."""
+"""`uscl-med3d serve` and `view` as their own processes: what they print, and that clients reach them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
@@ -24,7 +25,7 @@ from conftest import make_choice, make_random_method
 from uscl_med3d.user.segmenter import Segmenter
 Segmenter.load = classmethod(lambda cls, *_: Segmenter(make_choice(), make_random_method()))
 from uscl_med3d import cli
-sys.exit(cli.main(["serve", "--port", "0", *sys.argv[1:]]))
+sys.exit(cli.main([*sys.argv[1:], "--port", "0"]))
 """
 
 
@@ -53,7 +54,7 @@ def start(tmp_path):
 
 
 def test_a_client_connects_with_what_is_printed(start, clip):
-    process, said = start()
+    process, said = start("serve")
     address, key = re.search(r"server: (\S+)", said)[1], re.search(r"key: (\S+)", said)[1]
     assert address.startswith("http://127.0.0.1:") and len(key) >= 32
     with remote.nnInteractiveRemoteInferenceSession(address, api_key=key) as client:
@@ -65,7 +66,21 @@ def test_a_client_connects_with_what_is_printed(start, clip):
 
 
 def test_a_key_that_was_given_is_not_printed_and_another_start_has_another_key(start):
-    _, said = start("--key", "my own key")
+    _, said = start("serve", "--key", "my own key")
     assert "my own key" not in said and "as given" in said
-    keys = {re.search(r"key: (\S+)", start()[1])[1] for _ in range(2)}
+    keys = {re.search(r"key: (\S+)", start("serve")[1])[1] for _ in range(2)}
     assert len(keys) == 2
+
+
+def test_the_page_is_reached_by_the_printed_address_and_its_key(start, clip, tmp_path, write_volume):
+    write_volume(tmp_path / "sweep.nii.gz", clip)
+    _, said = start("view", "sweep.nii.gz", "--no-browser")
+    address, key = re.search(r"page: (\S+)/#key=(\S+)", said).groups()
+    assert "sweep_mask.nii.gz" in said
+    with httpx.Client(base_url=address) as browser:
+        assert "USCL-Med3D" in browser.get("/").text and browser.get("/api/state").status_code == 401
+        browser.headers["authorization"] = f"Bearer {key}"
+        clicked = browser.post("/api/click", json={"name": "liver", "numbers": [40, 30, 12, 1]}, timeout=60)
+        assert clicked.status_code == 200
+        assert browser.post("/api/save", timeout=60).json()["file"] == "sweep_mask.nii.gz"
+    assert (tmp_path / "sweep_mask.nii.gz").is_file() and (tmp_path / "sweep_mask.session.json").is_file()
