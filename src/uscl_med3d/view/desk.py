@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from uscl_med3d.data.clips import hash_clip
 from uscl_med3d.user.segmenter import Segmenter
 from uscl_med3d.view.key_frames import Target, write_key_frame
 from uscl_med3d.view.picture import Picture, make_picture
 from uscl_med3d.view.session import Change, Session
-from uscl_med3d.view.session_file import Look, SavedStep, Store, hash_frames, take, take_steps
+from uscl_med3d.view.session_file import Look, SavedStep, Store, take, take_steps
 
 
 @dataclass(frozen=True)
@@ -60,17 +62,19 @@ class Desk:
         if not 0 <= index < len(self.items):
             raise ValueError(f"there is no input {index}")
         item = self.items[index]
-        self.segmenter.encode(item.path, item.spacing_mm, self._whole_frame)
-        session = Session(self.segmenter)
-        store = Store(item.session, hash_frames(self.segmenter.source.frames))
+        store = Store(item.session, hash_clip(item.path))
         saved = store.load()
-        self.looks: list[Look] = list(saved.looks) if saved else []
+        # The same network in another segmenter: where this fails, what is open stays as it is.
+        segmenter = copy.copy(self.segmenter)
+        segmenter.encode(item.path, item.spacing_mm, self._whole_frame)
+        session = Session(segmenter)
         refused = take_steps(session, saved.steps) if saved else []
         if saved is None and item.proposals is not None:
             for name, mask in item.proposals().items():
                 session.start_from(mask, name)
             session.restart(session.steps)
-        self.index, self.session, self._store = index, session, store
+        self.looks: list[Look] = list(saved.looks) if saved else []
+        self.index, self.segmenter, self.session, self._store = index, segmenter, session, store
         self.notes = [*self.segmenter.notes, *refused]
         self.picture: Picture = make_picture(self.segmenter.source)
         self.is_saved = not session.steps

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,16 +51,13 @@ class SessionFile(_Strict):
     steps: Annotated[list[SavedStep], Field(max_length=MOST_STEPS)] = []
 
 
-def hash_frames(frames: np.ndarray) -> str:
-    """SHA-256 over type, shape and values: whether a session belongs to an input, whatever its file is called."""
-    digest = hashlib.sha256(f"{frames.dtype} {frames.shape}".encode())
-    for frame in frames:
-        digest.update(np.ascontiguousarray(frame).tobytes())
-    return digest.hexdigest()
-
-
 class Store:
-    """Writes a session after every step; a mask is packed once."""
+    """Writes a session after every step; a mask is packed once.
+
+    Args:
+        path: of the session file.
+        input_sha256: of the input's content, whatever it is called: a session belongs to it.
+    """
 
     def __init__(self, path: Path, input_sha256: str) -> None:
         self.path, self.input_sha256 = path, input_sha256

@@ -101,6 +101,12 @@ def test_pseudo_labels_are_there_to_correct_and_a_correction_is_written(cohort, 
         desk.save_key_frame(9, overwrite=False)
     desk.open(1)
     assert len(desk.session.steps) == 2  # the session went on
+    before = desk.session.labels()
+    desk.items[0].session.write_text("{}")
+    with pytest.raises(InputError):
+        desk.open(0)
+    assert desk.index == 1 and len(desk.session.steps) == 2
+    np.testing.assert_array_equal(desk.session.labels(), before)
 
 
 def test_a_table_that_does_not_parse_is_one_message(tmp_path):
