@@ -1,7 +1,10 @@
 # Paths shared by all rules. The lists are made in src/uscl_med3d/core/plan.py; rules only name them.
+import sys
 from os.path import dirname
+from pathlib import Path
 
 from uscl_med3d.core.closure import list_sources
+from uscl_med3d.core.dry_run import is_dry, leave_as_found
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.files import replace_whole
 from uscl_med3d.core.plan import Plan
@@ -14,6 +17,8 @@ try:
     PLAN = Plan(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+if is_dry(sys.argv[1:]):
+    leave_as_found([Path(PLAN.results, part) for part in ("params", "inputs", ".store/hashes")])
 PLAN.write_job_files()
 PLAN.write_listings()
 announce()
