@@ -92,6 +92,17 @@ def read_itk_header(path: Path) -> Any:
     return reader
 
 
+def read_fields(reader: Any) -> dict[str, str]:
+    """Text fields of a header that SimpleITK has read; fields whose names are no text are left out."""
+    fields = {}
+    for key in reader.GetMetaDataKeys():
+        try:
+            fields[key] = reader.GetMetaData(key)
+        except (TypeError, RuntimeError, UnicodeError):
+            continue
+    return fields
+
+
 def is_made_up(affine: np.ndarray) -> bool:
     """Whether a header says nothing: 1 mm along all axes, which follow the patient's, from the origin.
 
@@ -181,7 +192,7 @@ def _read_itk(path: Path) -> Header:
 
     reader = read_itk_header(path)
     size = tuple(int(length) for length in reader.GetSize())
-    fields = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    fields = read_fields(reader)
     head = path.open("rb").read(HEADER_BYTES).decode("latin-1").split("\n\n")[0]
     nrrd = path.suffix.lower() in (".nrrd", ".nhdr")
     shape, moved = _squeeze(size)

@@ -17,6 +17,10 @@ from uscl_med3d.data.clips.places import describe_steps, find_gaps, off_by_mm, o
 from uscl_med3d.data.clips.regions import list_tissue
 from uscl_med3d.data.timing import FrameTimes
 
+USED = (
+    "Rows", "Columns", "NumberOfFrames", "PixelSpacing", "SliceThickness", "SeriesInstanceUID", "SOPInstanceUID",
+    "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "SequenceOfUltrasoundRegions",
+)  # fmt: skip
 ALIGNED = 1e-3  # directions of rows and columns may differ by this between parallel frames
 MOST_NAMED = 5  # files in a message
 
@@ -154,6 +158,9 @@ def _read_headers(folder: Path) -> tuple[list[tuple[Path, Any]], list[Path]]:
             continue
         try:
             header = read_dicom(path, stop_before_pixels=True)
+            for keyword in USED:  # values are parsed when they are asked for
+                header.get(keyword)
+            _check_numbers(header)
         except Exception:  # each damage has an exception of its own
             unreadable.append(path)
             continue
@@ -172,6 +179,15 @@ def _read_headers(folder: Path) -> tuple[list[tuple[Path, Any]], list[Path]]:
         found = f"not readable as DICOM: {len(unreadable)} of {len(headers) + len(unreadable)} files ({_names(unreadable)})"
         raise _error(unreadable[0], found, f"whole files; at most {MOST_DAMAGED:.0%} unreadable")
     return headers, unreadable
+
+
+def _check_numbers(header: Any) -> None:
+    """Raise where a place or a size is no number."""
+    list_tissue(header)
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        if not np.isfinite(np.array(header.get(keyword) or [], float)).all():
+            raise ValueError(keyword)
+    float(header.get("SliceThickness") or 1)
 
 
 def _check(headers: list[tuple[Path, Any]], folder: Path) -> None:

@@ -110,6 +110,8 @@ class VideoClip:
         stream = container.streams.best("video")
         if not isinstance(stream, av.VideoStream):
             raise self._error("no video stream (audio or data only)", "a video")
+        if stream.codec_context is None:
+            raise self._error("a video stream that FFmpeg has no decoder for", "a video")
         # One core per sweep: sweeps are what runs in parallel. And what the decoder says belongs to the packet it was given.
         stream.codec_context.thread_count = 1
         return stream

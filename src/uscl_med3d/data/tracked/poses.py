@@ -17,6 +17,7 @@ import numpy as np
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.data.tracked.calibration import SEQUENCE, Transforms, is_usable
+from uscl_med3d.data.volumes import read_fields as list_fields
 from uscl_med3d.data.volumes import read_itk_header
 
 FIELD = re.compile(r"Seq_Frame(\d{4,6})_([A-Za-z0-9]+?)To([A-Z][A-Za-z0-9]*)Transform(Status)?")
@@ -50,7 +51,7 @@ class Track:
 def read_fields(path: Path) -> tuple[dict[str, str], tuple[int, ...]]:
     """Text fields of a volume's header, and its size (columns, rows, frames). Raises `InputError`."""
     reader = read_itk_header(path)
-    fields = {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
+    fields = {key: value.strip() for key, value in list_fields(reader).items()}
     return fields, reader.GetSize()
 
 
