@@ -64,7 +64,8 @@ def job_file(results: Path, name: str) -> Path:
     names = {
         "simulate": f"simulate_{job}", "foundation": f"foundation_{job}", "evaluate/gate-check": "gate",
         "finetune": name, "evaluate": name, "measure": name, "ingest": "ingest",
-        "pseudolabel": "pseudolabel", "pretrain": "pretrain", "report/figure_inputs": "figure_inputs",
+        "pseudolabel": "pseudolabel", "pretrain": f"pretrain/{job.rpartition('_r')[0]}",
+        "report/figure_inputs": "figure_inputs",
         "report": job.replace("figures/", "figure/") if job.startswith("figures/") else "report",
     }  # fmt: skip
     return results / "params" / f"{names.get(name, names.get(stage))}.json"
