@@ -33,12 +33,14 @@ rule foundation_compare:
         weights=expand(rules.foundation.output.weights, model=PLAN.foundations),
     output:
         f"{RESULTS}/foundation_compare.csv",
+    log:
+        f"{RESULTS}/logs/foundation_compare.log",
     params:
         scale=PLAN.scale,
     message:
         "foundation_compare"
     shell:
-        "uscl-med3d foundation_compare --scale {params.scale} --out {output}"
+        "uscl-med3d foundation_compare --scale {params.scale} --out {output} 2> {log}"
 
 
 rule foundation_all:
