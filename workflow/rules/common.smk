@@ -18,7 +18,9 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 if is_dry(sys.argv[1:]):
-    leave_as_found([Path(PLAN.results, part) for part in ("params", "inputs", ".store/hashes")])
+    leave_as_found(
+        [Path(PLAN.results, part) for part in ("params", "inputs", ".store/hashes")]
+    )
 PLAN.write_job_files()
 PLAN.write_listings()
 announce()
