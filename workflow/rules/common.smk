@@ -18,6 +18,11 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 if is_dry(sys.argv[1:]):
+    # A run's own check names everything that is missing; a plan made without the table would be another cohort's.
+    if not PLAN.simulated and not Path(PLAN.cohort_csv).is_file():
+        raise WorkflowError(
+            f"{PLAN.cohort_csv}: no such file; expected the table of a cohort (docs/own_cohort.md)"
+        )
     leave_as_found(
         [Path(PLAN.results, part) for part in ("params", "inputs", ".store/hashes")]
     )
