@@ -6,8 +6,9 @@ import csv
 import hashlib
 
 import pytest
+import yaml
 
-from uscl_med3d.core.params.files import read_defaults
+from uscl_med3d.core.params.files import overlay, read_defaults
 from uscl_med3d.core.params.foundation import BASE_MODELS
 from uscl_med3d.core.plan import Plan
 
@@ -92,7 +93,8 @@ def test_unknown_parameter_is_named(pristine):
 
 def test_paper_scale_has_a_complete_dag(smoke):
     jobs = smoke.planned(scale="workflow/scales/paper.yaml")
-    plan = Plan(read_defaults(smoke.folder))
+    changes = yaml.safe_load((smoke.folder / "workflow/scales/paper.yaml").read_text())
+    plan = Plan(overlay(read_defaults(smoke.folder), changes))
     assert jobs["finetune"] == len(plan.trained) and jobs["pretrain"] == len(plan.pretrainings)
     assert jobs["evaluate"] == len(plan.runs) and jobs["foundation"] == len(BASE_MODELS)
 
