@@ -135,7 +135,7 @@ def test_a_cut_off_clip_is_left_out_listed_and_named_at_the_end(own, smoke):
     page = (own / "report.html").read_text()
     assert "cut.mp4" in page and "1 sweep of the cohort table could not be used" in page
     assert not (own / "complete.json").exists()
-    assert set(smoke.planned(scale=SCALES)) == {"all", "complete"}
+    assert set(smoke.planned(scale=SCALES)) == {"all", "complete", "run_cost"}
 
 
 def test_one_corrected_frame_computes_one_sweep_again(own, smoke):
