@@ -20,9 +20,13 @@ except InputError as error:
 if is_dry(sys.argv[1:]):
     # A run's own check names everything that is missing; a plan made without the table would be another cohort's.
     if not PLAN.simulated and not Path(PLAN.cohort_csv).is_file():
-        raise WorkflowError(
-            f"{PLAN.cohort_csv}: no such file; expected the table of a cohort (docs/own_cohort.md)"
+        missing = InputError(
+            file=PLAN.cohort_csv,
+            found="no such file",
+            expected="the table of a cohort",
+            remedy="write it (docs/own_cohort.md, docs/public_sets.md), or name another in `cohort`",
         )
+        raise WorkflowError(str(missing))
     leave_as_found(
         [Path(PLAN.results, part) for part in ("params", "inputs", ".store/hashes")]
     )
