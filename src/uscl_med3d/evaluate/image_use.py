@@ -34,11 +34,13 @@ class ImageUse:
         plain = job.evaluate.model_copy(update={"surface_at": ()})
         self.job = job.model_copy(update={"evaluate": plain})
         self.items: list[Item] = []
+        self.pool: list[Item] = []  # every item: whose image another one may be shown
         self.own: list[dict[str, Any]] = []
 
     def add_items(self, items: Iterable[Item]) -> None:
         """Items of one case; those that are compared are drawn by seed."""
         known = sorted(items, key=lambda item: item.name)
+        self.pool += known
         taken = [item for item in self.items if known and _case(item) == _case(known[0])]
         room = self.settings.classes_per_case - len(taken)
         if known and room > 0:
@@ -59,7 +61,7 @@ class ImageUse:
         """Rows of `core.scores.IMAGE_USE`, with the own and with another image."""
         rows = []
         for item in self.items:
-            other = find_other(item, self.items)
+            other = find_other(item, self.pool)
             if other is None:
                 continue
             shown = replace(item, image=fit(other.image, item.image.shape), pseudo_label=None)
@@ -89,14 +91,20 @@ class ImageUse:
         ]
 
 
-def find_other(item: Item, items: Sequence[Item]) -> Item | None:
-    """The next case of another patient, in the order of `items`, of the same set, split and class; None without one."""
-    fitting = [
+def find_other(item: Item, pool: Sequence[Item]) -> Item | None:
+    """The case of another patient whose image an item is shown, of the same set and split; None without one.
+
+    It is the next one in the order of `pool`, one that shows the same class where there is any: then the image differs and
+    what is to be seen does not.
+    """
+    others = [
         one
-        for one in items
-        if (one.dataset, one.split, one.name) == (item.dataset, item.split, item.name)
+        for one in pool
+        if (one.dataset, one.split) == (item.dataset, item.split)
         and (one is item or one.patient != item.patient)
     ]
+    same = [one for one in others if one.name == item.name]
+    fitting = same if len(same) > 1 else others
     place = next(index for index, one in enumerate(fitting) if one is item)
     return fitting[(place + 1) % len(fitting)] if len(fitting) > 1 else None
 

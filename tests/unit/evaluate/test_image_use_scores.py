@@ -68,11 +68,27 @@ def test_a_method_that_looks_loses_with_another_image_and_a_blind_one_does_not()
     assert own == other
 
 
-def test_the_other_image_is_another_patients_of_the_same_class():
+def test_the_other_image_is_another_patients_if_possible_of_the_same_class():
     items = [make_item("a"), make_item("a", case="second"), make_item("b", "spleen"), make_item("c")]
     assert module.find_other(items[0], items) is items[3]
     assert module.find_other(items[1], items) is items[3]
-    assert module.find_other(items[2], items) is None
+    # Nobody else has a spleen: any other patient's image will do, which makes nothing easier to see.
+    assert module.find_other(items[2], items) is items[3]
+    assert module.find_other(items[0], items[:2]) is None
+
+
+def test_the_other_image_need_not_be_among_those_that_were_drawn():
+    settings = SimpleNamespace(
+        image_use=SimpleNamespace(classes_per_case=1, points=(1,)), model_copy=lambda update: settings
+    )
+    job = SimpleNamespace(seed=1, evaluate=settings, model_copy=lambda update: job)
+    looked = module.ImageUse(job, SETTING)
+    for patient in "abc":
+        looked.add_items([make_item(patient, name) for name in ("kidney", "liver", "spleen")])
+    assert len(looked.items) == 3
+    others = [module.find_other(item, looked.pool) for item in looked.items]
+    assert [one.name for one in others] == [item.name for item in looked.items]
+    assert all(one.patient != item.patient for one, item in zip(others, looked.items, strict=True))
 
 
 def test_an_image_on_another_grid_keeps_its_middle():
