@@ -205,6 +205,15 @@ class ClickMethod(Method):
     takes: ClassVar[Takes] = "clicks"
     works_on: ClassVar[WorksOn] = "crop"
 
+    @property
+    def upscaled_channels(self) -> int | None:
+        """Channels that `upscale` sums up; None: the embedding cannot be learned from voxel by voxel."""
+        return None
+
+    def upscale(self, embedding: Tensor, weights: Tensor) -> Tensor:
+        """Embedding of `embed`, without any prompt, and weights (b, k, channels) -> logits (b, k, m, m, m) of the crops."""
+        raise NotImplementedError(f"{type(self).__name__} has no upscaling")
+
     def place_crop(self, first: Voxel, last: Voxel, shape: Voxel, size: int) -> Origin:
         """First voxel of the crop of `size` voxels a side around a box (its first and last voxel; a click is one voxel).
 

@@ -76,6 +76,15 @@ class SamMed3DMethod(ClickMethod):
         """See `Method.embed`; the embedding is (b, c, g, g, g)."""
         return self.network.image_encoder(self.network.turn(zscore_foreground(crops.to(self.device))))
 
+    @property
+    def upscaled_channels(self) -> int:
+        """See `ClickMethod.upscaled_channels`."""
+        return self.network.config.prompt_dim // 8
+
+    def upscale(self, embedding: Tensor, weights: Tensor) -> Tensor:
+        """See `ClickMethod.upscale`: by the mask decoder, on the grid of its low-resolution masks."""
+        return self.network.turn(self.network.mask_decoder.upscale_embedding(embedding, weights))
+
     def start(self, embedding: Tensor) -> State:
         """The first prediction gets a mask prompt of zeros, as upstream in training and inference."""
         side = self.network.config.mask_size

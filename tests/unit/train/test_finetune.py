@@ -16,6 +16,7 @@ from uscl_med3d.methods.base import Weights
 from uscl_med3d.methods.registry import find_method
 from uscl_med3d.nets import lora
 from uscl_med3d.train import finetune as module
+from uscl_med3d.train.clicking import draw_objects
 from uscl_med3d.train.sweeps import LabelledSweeps
 from uscl_med3d.train.tasks import make_task
 from uscl_med3d.train.tasks.crops import CropClicks
@@ -113,6 +114,13 @@ def test_resume_file_of_another_job_is_ignored(cohort, make_job, vcl, tmp_path, 
     assert sha256(fresh[0]) == sha256(again[0])
 
 
+def draw(task, step):
+    """The clicked objects of one step."""
+    random, schedule = rng(*task.seeds, "batch", step), task.schedule
+    crops = task.draw_crops(random)
+    return draw_objects(crops, schedule.objects_per_crop, schedule.min_target_voxels, random)
+
+
 def test_all_runs_of_a_seed_draw_the_same_crops_and_clicks(cohort, make_job):
     drawn = []
     for run in ("full_tuning", "uscl_med3d_r32_decoder_none"):
@@ -120,7 +128,7 @@ def test_all_runs_of_a_seed_draw_the_same_crops_and_clicks(cohort, make_job):
         method = find_method(job.run.method).load(job, Weights(cohort.base))
         sweeps = LabelledSweeps(cohort.volumes, cohort.splits, cohort.pseudolabels)
         task = make_task(job, method, sweeps)
-        drawn.append([task.draw(rng(*task.seeds, "batch", step)) for step in range(3)])
+        drawn.append([draw(task, step) for step in range(3)])
         assert {target.case for target in task.targets} == {"s_t1", "s_t2"}
     for one, two in zip(*drawn, strict=True):
         assert np.array_equal(one.images, two.images) and np.array_equal(one.owner, two.owner)

@@ -6,14 +6,33 @@ from typing import Literal
 
 from pydantic import Field
 
+from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.schedule import Schedule
 from uscl_med3d.core.params.segmentation import Augmentation
+
+
+class DenseStart(Section):
+    """The first steps, where the encoder is trained: it learns every structure of a crop, voxel by voxel.
+
+    Attributes:
+        share: of all steps; 0: clicks from the first step on.
+        head_rate: highest learning rate of the head, which is thrown away afterwards.
+        background_bias, structure_bias: of the head, at the start.
+        majority: a cell without a class in this share of its voxels is ignored.
+    """
+
+    share: float = Field(ge=0, lt=1)
+    head_rate: float = Field(gt=0)
+    background_bias: float
+    structure_bias: float
+    majority: float = Field(gt=0.5, le=1)
 
 
 class Finetune(Schedule):
     """Learning from simulated clicks; see params.yaml, section `finetune`.
 
     Attributes:
+        dense: the first steps.
         objects_per_crop: of each crop, so many objects are clicked.
         clicks: the later click that is learned from, beside the first, is drawn from 2 to this.
         quality_weight: of the squared error of the predicted IoU.
@@ -22,6 +41,7 @@ class Finetune(Schedule):
         cached_cases: sweeps kept in memory.
     """
 
+    dense: DenseStart
     objects_per_crop: int = Field(ge=1)
     clicks: int = Field(ge=1)
     click_simulator: Literal["random_error", "largest_error_centre"]

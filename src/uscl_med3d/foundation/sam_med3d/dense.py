@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uscl_med3d.core.seeds import rng
@@ -23,9 +22,9 @@ from uscl_med3d.foundation.general_crops import GeneralCrops, flip_labels
 from uscl_med3d.nets.intensity import zscore_foreground
 from uscl_med3d.nets.sam_med3d import SamMed3D
 from uscl_med3d.train.crops import IGNORE, CropReference
+from uscl_med3d.train.dense import DenseHead, dense_loss, majority
 from uscl_med3d.train.engine import Group, Task
 
-_SMOOTH = 1.0  # of the soft Dice loss, in cells
 NAME = "foundation_sam_med3d"
 
 
@@ -38,8 +37,10 @@ class DenseLabels(Task):
         self.flip_probability = job.sam_med3d.training.crops.flip_probability
         self.tables = {name: class_table(crops, name) for name in sorted(crops.sets)}
         channels = network.config.prompt_dim // 8
-        heads = {name: nn.Conv3d(channels, len(table.names) + 1, 1) for name, table in self.tables.items()}
-        self.heads = nn.ModuleDict(heads)
+        bias = self.settings.background_bias, self.settings.structure_bias
+        self.heads = nn.ModuleDict(
+            {name: DenseHead(channels, len(table.names), *bias) for name, table in self.tables.items()}
+        )
         self._start()
         # One module of all that trains, so that state and device are one.
         self.network = nn.ModuleList(
@@ -47,15 +48,10 @@ class DenseLabels(Task):
         ).to(next(network.parameters()).device)
 
     def _start(self) -> None:
-        settings = self.settings
         neck: Any = self.model.image_encoder.neck
         with torch.no_grad():
-            head: Any
-            for head in self.heads.values():
-                head.bias.fill_(settings.structure_bias)
-                head.bias[0] = settings.background_bias
             mix = neck[2].weight
-            mix.mul_(settings.neck_start)
+            mix.mul_(self.settings.neck_start)
             centre = mix.shape[-1] // 2
             mix[:, :, centre, centre, centre] += torch.eye(mix.shape[0])
 
@@ -125,13 +121,10 @@ class DenseLabels(Task):
         device = next(self.network.parameters()).device
         batch = torch.from_numpy(np.stack(images))[:, None].to(device)
         embedding = self.model.image_encoder(zscore_foreground(batch))
-        tokens, grid = embedding.flatten(2).transpose(1, 2), embedding.shape[2:]
         found = []
         for index, (reference, label) in enumerate(zip(references, labels, strict=True)):
-            head: Any = self.heads[set_of(reference)]
-            weight = head.weight.flatten(1)[None]
-            logits = self.model.mask_decoder.upscale(tokens[index : index + 1], weight, grid)[0]
-            logits = logits + head.bias[:, None, None, None]
+            head = self.heads[set_of(reference)]
+            logits = head(self.model.mask_decoder.upscale_embedding, embedding[index : index + 1])[0]
             table = self.tables[set_of(reference)].channel_of_value[label]
             cells = majority(table, label.shape[0] // self.model.config.mask_size, self.settings.majority)
             found.append((reference, logits, torch.from_numpy(cells).to(device)))
@@ -173,40 +166,3 @@ def merge_sides(name: str) -> str:
 def set_of(reference: CropReference) -> str:
     """The set that a crop's case belongs to."""
     return reference.target.case.split("/")[0]
-
-
-def majority(channels: np.ndarray, factor: int, at_least: float) -> np.ndarray:
-    """Classes (s, s, s) -> of cells (s / factor, ...) of `factor` voxels a side, uint8.
-
-    The commonest class of a cell counts if it holds at least the share `at_least` (over one half) of its voxels;
-    otherwise the cell is 255: ignored.
-    """
-    side = channels.shape[0] // factor
-    blocks = channels.reshape(side, factor, side, factor, side, factor).transpose(0, 2, 4, 1, 3, 5)
-    voxels = np.sort(blocks.reshape(side, side, side, -1), axis=-1)
-    # A value that fills more than half of a sorted list stands in its middle.
-    middle = voxels[..., voxels.shape[-1] // 2]
-    share = (voxels == middle[..., None]).mean(-1)
-    return np.where(share >= at_least, middle, np.uint8(IGNORE)).astype(np.uint8)
-
-
-def dense_loss(logits: Tensor, cells: Tensor) -> Tensor:
-    """Mean cross-entropy plus mean soft Dice loss of the structures that are there, over the cells that count.
-
-    Args:
-        logits: (1 + classes, m, m, m). cells: class numbers (m, m, m), 255 where ignored.
-    """
-    logits, known = logits.float().flatten(1), (cells != IGNORE).flatten()
-    truth = cells.flatten()[known].long()
-    chosen = logits[:, known]
-    if truth.numel() == 0:
-        return logits.sum() * 0
-    entropy = F.cross_entropy(chosen.T, truth)
-    present = [channel for channel in torch.unique(truth).tolist() if channel]
-    if not present:
-        return entropy
-    probability = chosen.softmax(0)[present]
-    target = torch.stack([truth == channel for channel in present]).float()
-    overlap = (probability * target).sum(1)
-    dice = 1 - (2 * overlap + _SMOOTH) / (probability.sum(1) + target.sum(1) + _SMOOTH)
-    return entropy + dice.mean()

@@ -86,6 +86,10 @@ class MaskDecoder(nn.Module):
         quality = self.iou_prediction_head(tokens[:, 0])[:, chosen.start : chosen.stop]
         return masks, quality
 
+    def upscale_embedding(self, embedding: Tensor, weights: Tensor) -> Tensor:
+        """As `upscale`, of an embedding (b, c, g, g, g) that no prompt has touched."""
+        return self.upscale(_to_tokens(embedding), weights, embedding.shape[2:])
+
     def chosen(self, multimask_output: bool) -> range:
         """Which of the masks are returned."""
         return range(1, self.num_mask_tokens) if multimask_output else range(1)

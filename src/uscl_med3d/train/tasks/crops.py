@@ -1,8 +1,12 @@
-"""Fine-tuning on crops: objects are clicked, and the loss is taken after the first click and a later one."""
+"""Fine-tuning on crops: the encoder learns to see structures, then objects are clicked.
+
+Where the encoder is trained, the first steps learn every structure of a crop, voxel by voxel: clicks alone teach a decoder
+where clicks lie before they teach an encoder to look. Then the loss is taken after the first click and a later one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,15 +14,18 @@ import torch
 from torch import Tensor
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.seeds import rng
+from uscl_med3d.core.seeds import derive, rng
 from uscl_med3d.methods.base import ClickMethod
 from uscl_med3d.train.augment import augment_crop
-from uscl_med3d.train.clicking import ObjectBatch, draw_objects, learn_from_clicks
+from uscl_med3d.train.clicking import Crop, draw_objects, learn_from_clicks
 from uscl_med3d.train.crops import CropSource, draw_balanced
+from uscl_med3d.train.dense import DenseHead, dense_loss, majority
 from uscl_med3d.train.engine import Group
 from uscl_med3d.train.sweeps import LabelledSweeps
 from uscl_med3d.train.tasks.base import FinetuneTask
 from uscl_med3d.train.validation import choose_validation_crops, validate
+
+_HEAD = "dense_head."  # in front of the names of the head's tensors
 
 
 class CropClicks(FinetuneTask):
@@ -33,6 +40,7 @@ class CropClicks(FinetuneTask):
         self.seeds = (job.seed, "finetune", job.run.training_seed)
         schedule, size = self.schedule, job.model.image_size
         self.parameters = method.prepare_training()
+        self.dense_steps, self.head = self._start_dense()
         self.source = CropSource(sweeps.load_train, size, schedule.cached_cases)
         self.targets = self.source.find_targets(sweeps.train, job.classes, schedule.min_target_voxels)
         if not self.targets:
@@ -52,18 +60,67 @@ class CropClicks(FinetuneTask):
             self.validation_source, held_back, schedule.validation_targets, job.seed, "finetune"
         )
 
+    def _start_dense(self) -> tuple[int, DenseHead | None]:
+        """The number of steps before clicks begin, and the head that they train."""
+        dense, method = self.schedule.dense, self.method
+        channels, steps = method.upscaled_channels, round(dense.share * self.schedule.steps)
+        if channels is None or method.embeds_once or steps == 0:
+            return 0, None
+        torch.manual_seed(derive(*self.seeds, "dense_head"))
+        classes = max(self.job.classes.values())
+        head = DenseHead(channels, classes, dense.background_bias, dense.structure_bias)
+        return steps, head.to(next(method.network.parameters()).device)
+
     def groups(self) -> list[Group]:
         """See `Task.groups`."""
-        return [Group(self.parameters, self.method.learning_rate())]
+        groups = [Group(self.parameters, self.method.learning_rate())]
+        if self.head is not None:
+            groups.append(Group(list(self.head.parameters()), self.schedule.dense.head_rate))
+        return groups
+
+    def state(self) -> dict[str, Tensor]:
+        """What the tuning trains, and the head."""
+        head = {} if self.head is None else self.head.state_dict()
+        return super().state() | {
+            _HEAD + name: value.detach().to("cpu", copy=True) for name, value in head.items()
+        }
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """See `Task.load_state`."""
+        head = {name.removeprefix(_HEAD): value for name, value in tensors.items() if name.startswith(_HEAD)}
+        if self.head is not None:
+            self.head.load_state_dict(head)
+        super().load_state({name: value for name, value in tensors.items() if not name.startswith(_HEAD)})
 
     def loss(self, step: int) -> Mapping[str, Tensor]:
-        """See `learn_from_clicks`."""
-        schedule, random = self.schedule, rng(*self.seeds, "batch", step)
-        batch = self.draw(random)
+        """See `dense_loss` for the first steps, `learn_from_clicks` for the others."""
+        random = rng(*self.seeds, "batch", step)
+        crops = self.draw_crops(random)
+        return {
+            "loss": self._learn_structures(crops)
+            if step < self.dense_steps
+            else self._learn_clicks(crops, random)
+        }
+
+    def _learn_structures(self, crops: Sequence[Crop]) -> Tensor:
+        assert self.head is not None
+        embedding = self.method.embed(torch.from_numpy(np.stack([image for image, _, _ in crops])[:, None]))
+        logits = self.head(self.method.upscale, embedding)
+        factor = crops[0][1].shape[0] // logits.shape[-1]
+        cells = [majority(label, factor, self.schedule.dense.majority) for _, label, _ in crops]
+        losses = [
+            dense_loss(one, torch.from_numpy(cell).to(one.device))
+            for one, cell in zip(logits, cells, strict=True)
+        ]
+        return torch.stack(losses).mean()
+
+    def _learn_clicks(self, crops: Sequence[Crop], random: np.random.Generator) -> Tensor:
+        schedule = self.schedule
+        batch = draw_objects(crops, schedule.objects_per_crop, schedule.min_target_voxels, random)
         with torch.set_grad_enabled(not self.method.embeds_once):
             embedding = self.method.embed(torch.from_numpy(batch.images))
         last = int(random.integers(2, schedule.clicks + 1)) if schedule.clicks > 1 else 1
-        loss = learn_from_clicks(
+        return learn_from_clicks(
             self.method,
             embedding,
             batch,
@@ -72,12 +129,11 @@ class CropClicks(FinetuneTask):
             quality_weight=schedule.quality_weight,
             random=random,
         )
-        return {"loss": loss}
 
-    def draw(self, random: np.random.Generator) -> ObjectBatch:
-        """The crops and clicked objects of one step."""
+    def draw_crops(self, random: np.random.Generator) -> list[Crop]:
+        """The crops of one step, with the values of their objects."""
         chosen = draw_balanced(self.of_class, self.schedule.batch_size, random)
-        crops = []
+        crops: list[Crop] = []
         for index in chosen:
             target = self.targets[index]
             image, label, _ = self.source.cut_labels(self.source.draw_crop(target, random))
@@ -86,7 +142,7 @@ class CropClicks(FinetuneTask):
                 (value,) for _, value in sorted(self.job.classes.items()) if value != target.value
             ]
             crops.append((image, label, values))
-        return draw_objects(crops, self.schedule.objects_per_crop, self.schedule.min_target_voxels, random)
+        return crops
 
     def evaluate(self) -> dict[str, float]:
         """Mean Dice (0..100) of fixed crops of validation patients, on their annotated key frames."""
@@ -106,6 +162,7 @@ class CropClicks(FinetuneTask):
         """Facts for the record."""
         return {
             "steps": self.schedule.steps,
+            "dense_steps": self.dense_steps,
             "batch_size": self.schedule.batch_size,
             "clicks": self.schedule.clicks,
             "objects_per_crop": self.schedule.objects_per_crop,
