@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
+from uscl_med3d.core.numerics import Numerics
 from uscl_med3d.core.params.annotation import Annotation
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.evaluate import Evaluate, Gate
@@ -42,6 +43,8 @@ class Params(Section):
     threads: int = Field(ge=1)
     device: Literal["cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
+    # Job files of earlier versions do not name it.
+    numerics: Numerics = "native"
     cohort: str
     general: dict[str, str]
     general_reading: GeneralReading
@@ -147,6 +150,8 @@ SLICES: dict[str, tuple[str, ...]] = {
     "figure": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
                "report", "figures", "methods"),
 }  # fmt: skip
+# Every job sets its kernels before it imports a library (`core.numerics`).
+SLICES = {stage: ("numerics", *sections) for stage, sections in SLICES.items()}
 
 
 def validate(values: dict[str, Any], file: str) -> Params:
