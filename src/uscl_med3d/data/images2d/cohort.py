@@ -10,7 +10,8 @@ from typing import cast
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
-from uscl_med3d.data.images2d.base import ImageSet, Item, Split, need
+from uscl_med3d.data.images2d.base import ImageSet, Item, Split
+from uscl_med3d.data.published import need
 
 EXPECTED = "folders with sidecar.json, image.nii.gz and key_frames.nii.gz, as `ingest` writes them"
 

@@ -9,9 +9,10 @@ import re
 from pathlib import Path
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.images2d.base import ImageSet, Item, Split, need
+from uscl_med3d.data.images2d.base import ImageSet, Item, Split
 from uscl_med3d.data.images2d.sequences import count_frames, read_matlab
 from uscl_med3d.data.images2d.tables import read_sheet
+from uscl_med3d.data.published import need
 
 CAMUS_EXPECTED = "patient0001/patient0001_2CH_half_sequence.nii.gz and ..._half_sequence_gt.nii.gz"
 HMC_EXPECTED = (

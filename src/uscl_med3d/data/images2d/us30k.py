@@ -13,7 +13,8 @@ import re
 from pathlib import Path
 
 from uscl_med3d.core.errors import InputError, InputErrors
-from uscl_med3d.data.images2d.base import BINARY_FILE, ImageSet, Item, Split, need
+from uscl_med3d.data.images2d.base import BINARY_FILE, ImageSet, Item, Split
+from uscl_med3d.data.published import need
 
 EXPECTED = (
     "MainPatient/{train,val,test}.txt, MainPatient/class.json, <set>/img/<name>.png, <set>/label/<name>.png"

@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.public.base import Recording, require
+from uscl_med3d.data.public.base import Recording
+from uscl_med3d.data.published import need
 
 EXPECTED = "ground_truth_data/US/001_P1_1_left_US.nii, ground_truth_data/US_thyroid_label/001_P1_1_left.nii"
 NAME = re.compile(
@@ -28,9 +29,9 @@ def list_recordings(folder: Path) -> list[Recording]:
          if (place / "ground_truth_data").is_dir()),
         folder,
     ) / "ground_truth_data"  # fmt: skip
-    labels = require(root / "US_thyroid_label", EXPECTED)
+    labels = need(root / "US_thyroid_label", EXPECTED)
     recordings = []
-    for image in sorted(require(root / "US", EXPECTED).iterdir()):
+    for image in sorted(need(root / "US", EXPECTED).iterdir()):
         match = NAME.fullmatch(image.name)
         if match is None:
             continue

@@ -9,7 +9,8 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_json
 from uscl_med3d.core.params.methods import MethodEntry, Run
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_checkpoint
-from uscl_med3d.nets.sam_med3d.checkpoint import describe_differences, export_state
+from uscl_med3d.nets.sam_med3d.checkpoint import export_state
+from uscl_med3d.nets.tensors import describe_differences
 from uscl_med3d.user.models import Choice, load_method
 
 NAME = "sam_med3d"
