@@ -23,6 +23,7 @@ VERBS = (
     "export",
     "models",
     "results",
+    "params",
     "data",
     "upkeep",
     "stages",
