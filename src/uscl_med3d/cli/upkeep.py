@@ -62,6 +62,14 @@ def readme() -> None:
         update_page(Path(page), Path(results))
 
 
+@app.command("dvc_yaml", rich_help_panel=UPKEEP)
+def dvc_yaml() -> None:
+    """Print dvc.yaml as the declared stages and their code give it."""
+    from uscl_med3d.provenance.dvc_yaml import make_dvc_yaml
+
+    print(make_dvc_yaml(), end="")
+
+
 @app.command(rich_help_panel=UPKEEP)
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes only.")] = False,

@@ -14,11 +14,9 @@ import sys
 from collections.abc import Mapping, MutableMapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from uscl_med3d.core.errors import InputError
-
-Numerics = Literal["native", "portable"]
 
 PORTABLE: Mapping[str, str] = {
     "ATEN_CPU_CAPABILITY": "avx2",

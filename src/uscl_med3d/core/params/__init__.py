@@ -14,7 +14,6 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
-from uscl_med3d.core.numerics import Numerics
 from uscl_med3d.core.params.annotation import Annotation
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.evaluate import Evaluate, Gate
@@ -44,7 +43,7 @@ class Params(Section):
     device: Literal["cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
     # Job files of earlier versions do not name it.
-    numerics: Numerics = "native"
+    numerics: Literal["native", "portable"] = "native"
     cohort: str
     general: dict[str, str]
     general_reading: GeneralReading
