@@ -12,11 +12,11 @@ import numpy as np
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.data.official_grid import GridRule
+from uscl_med3d.predict.interactive import MASK_LOGIT, GivenMask, Predictor
 from uscl_med3d.user import models
 from uscl_med3d.user.grid import WorkingVolume
 from uscl_med3d.user.inputs import Source, World, read_source, wrap_array
 from uscl_med3d.user.official import OfficialChoice
-from uscl_med3d.user.prediction import MASK_LOGIT, GivenMask, Predictor
 from uscl_med3d.user.upsample import Box, bounds, find_box, join, overlap, shift, slices
 
 Point = Sequence[float]
@@ -24,6 +24,10 @@ Precision = Literal["float32", "bfloat16"]
 SweepAxes = Literal["column_row_frame", "frame_row_column"]
 DEFAULT_OBJECT = "object"
 DEFAULT_SCALE = "phantom"
+NO_SPACING = (
+    "the input does not say its pixel size; the whole image region is scaled to the model's size "
+    "(give --spacing-mm if you know it)"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +163,7 @@ class Segmenter:
             raise ValueError(
                 f"the first prompt of {name!r} is a background click: start with a click on the object"
             )
-        self._add(Prompt(name, ((*self.place(point, mm), label),)))
+        self._open.prompts.append(Prompt(name, ((*self.place(point, mm), label),)))
 
     @property
     def frames(self) -> int:
@@ -189,7 +193,7 @@ class Segmenter:
                 f"the box spans {extent} voxels of the model's grid, more than the {size} it sees at once: "
                 "give clicks in the object's parts instead"
             )
-        self._add(Prompt(name, ((*middle, 1), (*outer[0], 0), (*outer[1], 0))))
+        self._open.prompts.append(Prompt(name, ((*middle, 1), (*outer[0], 0), (*outer[1], 0))))
 
     def start_from(self, mask: np.ndarray, name: str = DEFAULT_OBJECT) -> None:
         """Take a mask (frames, rows, columns) as what the object is so far; earlier prompts of it no longer count.
@@ -204,7 +208,7 @@ class Segmenter:
             raise ValueError(f"the mask is {mask.shape}, the input {volume.shape} (frames, rows, columns)")
         array = mask != 0
         start = StartMask(array, GivenMask(volume.from_input(array, -MASK_LOGIT, MASK_LOGIT)))
-        self._add(Prompt(name, (), start))
+        self._open.prompts.append(Prompt(name, (), start))
 
     def undo(self) -> None:
         """Take back the last click, box or mask. Raises `ValueError` where there is none."""
@@ -285,8 +289,7 @@ class Segmenter:
         source = self._open.source
         notes = [note.text for note in source.notes if note.changes_results]
         if source.pixel_spacing_mm is None:
-            notes.append("the input does not say its pixel size; the whole image region is scaled to the model's size "
-                         "(give --spacing-mm if you know it)")  # fmt: skip
+            notes.append(NO_SPACING)
         return notes
 
     @property
@@ -328,9 +331,6 @@ class Segmenter:
     def _side(self) -> int:
         """Of the cube that the network sees at once, in voxels of the working grid."""
         return self.choice.job.model.image_size
-
-    def _add(self, prompt: Prompt) -> None:
-        self._open.prompts.append(prompt)
 
     def _reduced(self) -> AbstractContextManager[Any]:
         """The context in which the network runs in the wanted precision."""
