@@ -38,16 +38,19 @@ def write_receipt(
         path: of the receipt. verb: of the command line. params: its job file.
         inputs, outputs: files and folders, as given to the job.
     """
-    write_json(path, {
-        "verb": verb,
-        "params": read_json(params),
-        "inputs": hash_all(inputs),
-        "outputs": hash_all(outputs),
-        "code": describe_code(),
-        "numerics": describe_kernels(),
-        "python": platform.python_version(),
-        "libraries": {name: metadata.version(name) for name in LIBRARIES if name in sys.modules},
-    })  # fmt: skip
+    write_json(
+        path,
+        {
+            "verb": verb,
+            "params": read_json(params),
+            "inputs": hash_all(inputs),
+            "outputs": hash_all(outputs),
+            "code": describe_code(),
+            "numerics": describe_kernels(),
+            "python": platform.python_version(),
+            "libraries": {name: metadata.version(name) for name in LIBRARIES if name in sys.modules},
+        },
+    )
 
 
 def hash_all(paths: Iterable[Path]) -> dict[str, str]:

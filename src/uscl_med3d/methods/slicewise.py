@@ -61,9 +61,12 @@ class SlicewiseMethod(SliceMethod):
     network: Sam
 
     def __init__(
-        self, network: Sam, architecture: Mapping[str, Any], percentiles: tuple[float, float],
+        self,
+        network: Sam,
+        architecture: Mapping[str, Any],
+        percentiles: tuple[float, float],
         device: torch.device,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.network, self.architecture, self.device = network.to(device), dict(architecture), device
         self.percentiles = percentiles
         network.eval()

@@ -63,9 +63,13 @@ def load_official(weights: Path, base: Path | None, model: str | None = None) ->
             does not fit the tensors.
     """
     state, card = read_state(weights), read_card(weights)
-    assumed = () if card.get("preprocessing") else (
-        f"no card {weights.with_suffix('.json').name} beside the weights: taken as an official checkpoint",
-    )  # fmt: skip
+    assumed = (
+        ()
+        if card.get("preprocessing")
+        else (
+            f"no card {weights.with_suffix('.json').name} beside the weights: taken as an official checkpoint",
+        )
+    )
     kind = recognise.recognise(state)
     if kind is None:
         raise InputError(file=weights, found=recognise.describe_state(state), expected=KNOWN,

@@ -24,10 +24,6 @@ Precision = Literal["float32", "bfloat16"]
 SweepAxes = Literal["column_row_frame", "frame_row_column"]
 DEFAULT_OBJECT = "object"
 DEFAULT_SCALE = "phantom"
-NO_SPACING = (
-    "the input does not say its pixel size; the whole image region is scaled to the model's size "
-    "(give --spacing-mm if you know it)"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +95,8 @@ class Segmenter:
         Raises:
             InputError: where there is no such model, or a file does not fit.
         """
-        choice = models.choose(
-            weights, Path(base) if base else None, Path(start) if start else None, scale, model
-        )
+        base_file, start_file = (Path(each) if each else None for each in (base, start))
+        choice = models.choose(weights, base_file, start_file, scale, model)
         if isinstance(choice, OfficialChoice):
             from uscl_med3d.user.official_segmenter import OfficialSegmenter
 
@@ -114,9 +109,8 @@ class Segmenter:
         """The model in words, with a validation score only where the score is that of these very weights."""
         where = f" of results/{self.choice.scale}" if self.choice.scale else ""
         owned = models.owns_score(self.choice)
-        return f"{self.choice.name}{where}" + (
-            f", validation Dice {self.choice.validation_dice:.1f}" if owned else ""
-        )
+        score = f", validation Dice {self.choice.validation_dice:.1f}" if owned else ""
+        return f"{self.choice.name}{where}{score}"
 
     @property
     def classes(self) -> dict[str, int]:
@@ -163,7 +157,7 @@ class Segmenter:
             raise ValueError(
                 f"the first prompt of {name!r} is a background click: start with a click on the object"
             )
-        self._open.prompts.append(Prompt(name, ((*self.place(point, mm), label),)))
+        self._add(Prompt(name, ((*self.place(point, mm), label),)))
 
     @property
     def frames(self) -> int:
@@ -193,7 +187,7 @@ class Segmenter:
                 f"the box spans {extent} voxels of the model's grid, more than the {size} it sees at once: "
                 "give clicks in the object's parts instead"
             )
-        self._open.prompts.append(Prompt(name, ((*middle, 1), (*outer[0], 0), (*outer[1], 0))))
+        self._add(Prompt(name, ((*middle, 1), (*outer[0], 0), (*outer[1], 0))))
 
     def start_from(self, mask: np.ndarray, name: str = DEFAULT_OBJECT) -> None:
         """Take a mask (frames, rows, columns) as what the object is so far; earlier prompts of it no longer count.
@@ -208,7 +202,7 @@ class Segmenter:
             raise ValueError(f"the mask is {mask.shape}, the input {volume.shape} (frames, rows, columns)")
         array = mask != 0
         start = StartMask(array, GivenMask(volume.from_input(array, -MASK_LOGIT, MASK_LOGIT)))
-        self._open.prompts.append(Prompt(name, (), start))
+        self._add(Prompt(name, (), start))
 
     def undo(self) -> None:
         """Take back the last click, box or mask. Raises `ValueError` where there is none."""
@@ -289,7 +283,8 @@ class Segmenter:
         source = self._open.source
         notes = [note.text for note in source.notes if note.changes_results]
         if source.pixel_spacing_mm is None:
-            notes.append(NO_SPACING)
+            notes.append("the input does not say its pixel size; the whole image region is scaled to the model's size "
+                         "(give --spacing-mm if you know it)")  # fmt: skip
         return notes
 
     @property
@@ -331,6 +326,9 @@ class Segmenter:
     def _side(self) -> int:
         """Of the cube that the network sees at once, in voxels of the working grid."""
         return self.choice.job.model.image_size
+
+    def _add(self, prompt: Prompt) -> None:
+        self._open.prompts.append(prompt)
 
     def _reduced(self) -> AbstractContextManager[Any]:
         """The context in which the network runs in the wanted precision."""

@@ -34,11 +34,17 @@ def list_images(folder: Path) -> ImageSet:
         split = cast(Split, facts["split"] if facts["split"] in ("train", "val", "test") else "")
         items += [
             Item(
-                f"{facts['sweep']}_{entry['index']:04d}", facts["patient"], split, image, (mask,),
-                labels, entry["index"], entry["index"],
+                f"{facts['sweep']}_{entry['index']:04d}",
+                facts["patient"],
+                split,
+                image,
+                (mask,),
+                labels,
+                entry["index"],
+                entry["index"],
             )
             for entry in facts["key_frames"]
-        ]  # fmt: skip
+        ]
     if not items:
         raise InputError(
             file=folder, found="no annotated frame", expected=EXPECTED,

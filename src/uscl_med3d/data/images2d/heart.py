@@ -41,11 +41,17 @@ def list_camus(folder: Path) -> ImageSet:
                 )  # fmt: skip
             items += [
                 Item(
-                    f"{patient.name}_{view}_{frame:03d}", patient.name, splits.get(patient.name, ""), image, (mask,),
-                    {1: 1, 2: 2, 3: 3}, frame, frame,
+                    f"{patient.name}_{view}_{frame:03d}",
+                    patient.name,
+                    splits.get(patient.name, ""),
+                    image,
+                    (mask,),
+                    {1: 1, 2: 2, 3: 3},
+                    frame,
+                    frame,
                 )
                 for frame in range(frames)
-            ]  # fmt: skip
+            ]
     notes = () if splits else ("The published lists are not there: split by patient.",)
     classes = {"left_ventricle": 1, "myocardium": 2, "left_atrium": 3}
     return ImageSet("camus", tuple(items), classes, "patient", notes)

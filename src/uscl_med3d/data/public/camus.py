@@ -44,8 +44,16 @@ def list_recordings(folder: Path) -> list[Recording]:
             label = need(stem.with_name(stem.name + "_gt.nii.gz"), f"the label map of {image.name}")
             recordings.append(
                 Recording(
-                    patient, f"{patient}_{view}", "heart", f"heart_{view.lower()}", split, "sector", image, label,
-                    NAMES, tracked=False,
+                    patient,
+                    f"{patient}_{view}",
+                    "heart",
+                    f"heart_{view.lower()}",
+                    split,
+                    "sector",
+                    image,
+                    label,
+                    NAMES,
+                    tracked=False,
                 )
-            )  # fmt: skip
+            )
     return recordings

@@ -42,12 +42,25 @@ def merge(choice: Choice) -> Any:
 def describe_model(choice: Choice) -> dict[str, Any]:
     """What a reader needs beside whole weights: shape, grid, prompts; `segment --weights` reads it."""
     run = Run(
-        id=choice.name, method="sam_med3d", rank=None, modules=None, pretraining=None,
+        id=choice.name,
+        method="sam_med3d",
+        rank=None,
+        modules=None,
+        pretraining=None,
         training_seed=choice.job.run.training_seed,
         datasets=choice.job.run.datasets,
-    )  # fmt: skip
-    entry = MethodEntry(label=choice.name, takes="clicks", works_on="crop", base="sam_med3d", weights_of=None, trained=False,
-                        datasets=run.datasets, grid=None, options={})  # fmt: skip
+    )
+    entry = MethodEntry(
+        label=choice.name,
+        takes="clicks",
+        works_on="crop",
+        base="sam_med3d",
+        weights_of=None,
+        trained=False,
+        datasets=run.datasets,
+        grid=None,
+        options={},
+    )
     job = choice.job.model_copy(update={"run": run, "method": entry})
     return {
         "model": choice.name,
