@@ -150,12 +150,13 @@ def _check_lock(receipts: Mapping[str, Any], lock: Mapping[str, Any]) -> Iterato
         run, methods = receipt["params"].get("run"), recorded.get("methods")
         if run and methods:
             entry, used = methods.get(run["method"]) or {}, receipt["params"]["method"]
-            if not used["weights_of"] and entry.get("options") != used["options"]:
-                yield _problem(
-                    f"dvc.lock, stage {stage}",
-                    f"other options of {run['method']}",
-                    f"those of receipt {name}",
-                )
+            for key in ("options", "tuning"):
+                if not used["weights_of"] and entry.get(key) != used.get(key):
+                    yield _problem(
+                        f"dvc.lock, stage {stage}",
+                        f"other {key} of {run['method']}",
+                        f"those of receipt {name}",
+                    )
     for stage in ("finetune", "evaluate"):
         yield from _check_lock_runs(receipts, stages, stage)
 
