@@ -67,9 +67,9 @@ audit: env
 verify: env
 	@test -n "$(FOLDER)" || { echo "say where: make verify FOLDER=/path/to/a/new/folder [TOLERANCE=$(TOLERANCE)]"; exit 2; }
 	git clone --quiet . "$(FOLDER)" && mkdir "$(FOLDER)/committed"
-	git archive HEAD results/phantom/tables | tar -x --strip-components 3 -C "$(FOLDER)/committed"
+	git archive HEAD results/phantom/tables results/phantom/receipts | tar -x --strip-components 2 -C "$(FOLDER)/committed"
 	cd "$(FOLDER)" && PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH=src workflow/alone $(SNAKEMAKE) --forceall
-	$(BIN)/uscl-med3d compare "$(FOLDER)/committed" "$(FOLDER)/results/phantom/tables" --tolerance $(TOLERANCE)
+	$(BIN)/uscl-med3d compare "$(FOLDER)/committed/tables" "$(FOLDER)/results/phantom/tables" --tolerance $(TOLERANCE)
 
 bench: env
 	$(BIN)/uscl-med3d bench

@@ -1,4 +1,4 @@
-"""dvc.yaml and the rules describe one DAG."""
+"""dvc.yaml and the rules describe one DAG. What it is made from: tests/unit/core/test_stages.py."""
 
 from __future__ import annotations
 
@@ -62,24 +62,3 @@ def test_parameters_of_a_stage_exist(stages, smoke):
             node = values
             for part in key.split("."):
                 node = node[part]
-
-
-def test_parameters_cover_what_the_jobs_of_a_stage_read(stages):
-    from uscl_med3d.core.params import SLICES
-
-    for slice_name, sections in SLICES.items():
-        stage = {
-            "gate": "evaluate",
-            "measure": "evaluate",
-            "figure": "report",
-            "figure_inputs": "report",
-        }.get(slice_name, slice_name.split("_")[0])
-        if stage in ("check", "annotation", "search", "stills"):  # asked before any stage; targets of their own
-            continue
-        for section in sections:
-            if section.startswith("foundation"):  # recipes are files that the stage depends on
-                assert any(str(dep).startswith("params/foundation") for dep in stages[stage]["deps"])
-            elif section != "scale":
-                assert any(
-                    section == key or section.startswith(f"{key}.") for key in stages[stage]["params"]
-                ), f"{stage} reads {section}"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from uscl_med3d.cli.app import app
-from uscl_med3d.core import watchdog
+from uscl_med3d.core import numerics, watchdog
 from uscl_med3d.core.errors import InputError, InputErrors
 
 VERBS = (
@@ -23,6 +23,7 @@ VERBS = (
     "export",
     "models",
     "results",
+    "params",
     "data",
     "upkeep",
     "stages",
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     watchdog.watch()
     try:
+        numerics.pin_job(sys.argv[1:] if arguments is None else arguments)
         app(arguments, prog_name="uscl-med3d")
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

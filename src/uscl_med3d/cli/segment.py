@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from uscl_med3d.cli.app import CLIPS, DEFAULT_SCALE, Base, Json, Scale, Start, Weights, WholeFrame, app
-from uscl_med3d.cli.words import PromptCommand, parse_spacing
+from uscl_med3d.cli.words import PromptCommand, Spacing
 from uscl_med3d.core.errors import InputError
 
 EMPTY = 3  # exit status where a mask is empty
@@ -28,66 +29,72 @@ uscl-med3d segment ct.nii.gz --weights sam_med3d_turbo.pth --point 120,140,60 -o
 """
 
 
+Points = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="X,Y,Z",
+        help="Click at column,row,frame, counted from 0; X,Y in a picture. X,Y,Z,0 is a click on background. "
+        "Negative: --point=-1,2,3",
+    ),
+]
+Boxes = Annotated[
+    list[str] | None,
+    typer.Option(metavar="BOX", help="First and last voxel of the object: X0,Y0,Z0,X1,Y1,Z1"),
+]
+Objects = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="The prompts after it are of this object; may be repeated."),
+]
+World = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[ras|lps]",
+        help="Prompts are patient coordinates in mm; alone: RAS for NIfTI, LPS for the rest.",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="Network of official weights: samus, medsam, msa, sam, ... Alone: one trained on pictures."
+    ),
+]
+SweepAxes = Annotated[
+    Literal["column_row_frame", "frame_row_column"],
+    typer.Option(help="Official 3D weights, clip without patient coordinates: its axes that play x, y, z."),
+]
+Grid = Annotated[
+    Literal["centre_floor", "corner_ceil"],
+    typer.Option(help="Official 3D weights: how the 1.5 mm grid lies; corner_ceil is the older rule."),
+]
+Device = Annotated[
+    Literal["cpu", "cuda"] | None, typer.Option(help="Default: as the run's parameters, else cpu.")
+]
+AllowEmpty = Annotated[
+    bool, typer.Option("--allow-empty", help="An empty mask is no failure: exit status 0, not 3.")
+]
+
+
 @app.command(cls=PromptCommand, rich_help_panel=CLIPS, epilog=EXAMPLES)
 def segment(
     context: typer.Context,
     input: Annotated[Path, typer.Argument(help="Video, picture, DICOM file or folder, NIfTI, NRRD or MHA.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Mask: .nii.gz, .nii, .nrrd, .mha or .npy.")],
-    point: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="X,Y,Z",
-            help="Click at column,row,frame, counted from 0; X,Y in a picture. X,Y,Z,0 is a click on background. "
-            "Negative: --point=-1,2,3",
-        ),
-    ] = None,
-    box: Annotated[
-        list[str] | None,
-        typer.Option(metavar="BOX", help="First and last voxel of the object: X0,Y0,Z0,X1,Y1,Z1"),
-    ] = None,
-    object: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="The prompts after it are of this object; may be repeated."),
-    ] = None,
-    mm: Annotated[
-        str | None,
-        typer.Option(
-            metavar="[ras|lps]",
-            help="Prompts are patient coordinates in mm; alone: RAS for NIfTI, LPS for the rest.",
-        ),
-    ] = None,
-    spacing_mm: Annotated[
-        str | None,
-        typer.Option(metavar="ROW,COL", parser=parse_spacing, help="Pixel size, where the file lacks it."),
-    ] = None,
+    point: Points = None,
+    box: Boxes = None,
+    object: Objects = None,
+    mm: World = None,
+    spacing_mm: Spacing = None,
     whole_frame: WholeFrame = False,
     weights: Weights = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Network of official weights: samus, medsam, msa, sam, ... Alone: one trained on pictures."
-        ),
-    ] = None,
+    model: Model = None,
     base: Base = None,
     start: Start = None,
     scale: Scale = DEFAULT_SCALE,
-    sweep_axes: Annotated[
-        Literal["column_row_frame", "frame_row_column"],
-        typer.Option(
-            help="Official 3D weights, clip without patient coordinates: its axes that play x, y, z."
-        ),
-    ] = "column_row_frame",
-    grid: Annotated[
-        Literal["centre_floor", "corner_ceil"],
-        typer.Option(help="Official 3D weights: how the 1.5 mm grid lies; corner_ceil is the older rule."),
-    ] = "centre_floor",
-    device: Annotated[
-        Literal["cpu", "cuda"] | None, typer.Option(help="Default: as the run's parameters, else cpu.")
-    ] = None,
+    sweep_axes: SweepAxes = "column_row_frame",
+    grid: Grid = "centre_floor",
+    device: Device = None,
     precision: Annotated[Literal["float32", "bfloat16"], typer.Option(help="Of the network.")] = "float32",
-    allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="An empty mask is no failure: exit status 0, not 3.")
-    ] = False,
+    allow_empty: AllowEmpty = False,
     json_: Json = False,
 ) -> None:
     """Segment your own file from clicks: video, picture, DICOM, NIfTI, NRRD or MHA to a mask on its own grid."""
@@ -97,7 +104,6 @@ def segment(
 
     if mm not in (None, "ras", "lps", "file"):
         raise typer.BadParameter(f"{mm!r}: ras or lps, or no value", param_hint="--mm")
-    world: Any = {None: False, "file": True}.get(mm, mm)
     prompts = list_prompts(context.meta["prompts"], DEFAULT_OBJECT)
     check_suffix(output)
     check_exists(input)
@@ -108,6 +114,28 @@ def segment(
         segmenter.encode(input, spacing, whole_frame, sweep_axes, grid)
     except ValueError as error:
         raise refuse(error, str(input)) from None
+    give_prompts(segmenter, prompts, {None: False, "file": True}.get(mm, mm))
+    for note in segmenter.notes:
+        print(f"note: {note}", file=sys.stderr)
+    try:
+        written = segmenter.save(output)
+    except ValueError as error:
+        raise refuse(error, str(input)) from None
+    if say_written(written, json_) and not allow_empty:
+        raise typer.Exit(EMPTY)
+
+
+def give_prompts(segmenter: Any, prompts: Sequence[tuple[str, str, list[float], str]], world: Any) -> None:
+    """Give a segmenter the prompts of `list_prompts`, in their order.
+
+    Args:
+        world: as `Segmenter.click` takes it.
+
+    Raises:
+        InputError: for a prompt outside the clip, or of the wrong kind for it.
+    """
+    from uscl_med3d.user.segmenter import refuse
+
     for kind, name, numbers, text in prompts:
         try:
             if kind == "box":
@@ -118,23 +146,20 @@ def segment(
                 segmenter.click(numbers[:3], int(numbers[3]) if len(numbers) > 3 else 1, name, world)
         except ValueError as error:
             raise refuse(error, f"--{kind} {text}") from None
-    for note in segmenter.notes:
-        print(f"note: {note}", file=sys.stderr)
-    try:
-        written = segmenter.save(output)
-    except ValueError as error:
-        raise refuse(error, str(input)) from None
-    if json_:
+
+
+def say_written(written: dict[str, Any], as_json: bool) -> list[str]:
+    """Print what was saved; the names of objects whose mask is empty."""
+    if as_json:
         print(json.dumps(written, indent=2))
     else:
         for name, value in written["labels"].items():
             print(f"{value} {name}: {written['voxels'][name]} voxels")
     empty = [name for name, count in written["voxels"].items() if count == 0]
     if empty:
-        print(f"empty: {', '.join(empty)}. Click in the middle of the object, add clicks, or name other weights by "
-              "--weights.", file=sys.stderr)  # fmt: skip
-        if not allow_empty:
-            raise typer.Exit(EMPTY)
+        advice = "Click in the middle of the object, add clicks, or name other weights by --weights."
+        print(f"empty: {', '.join(empty)}. {advice}", file=sys.stderr)
+    return empty
 
 
 def list_prompts(given: list[tuple[str, str]], default: str) -> list[tuple[str, str, list[float], str]]:

@@ -15,8 +15,10 @@ from uscl_med3d.core.errors import InputError
 def audit(scale: Scale = DEFAULT_SCALE) -> None:
     """Do the files of a finished scale belong together, and to dvc.lock?"""
     from uscl_med3d.provenance.audit import audit
+    from uscl_med3d.provenance.origins import list_notes
 
-    print(f"{audit(scale)} receipts: files, parameters and dvc.lock agree")
+    checked = audit(scale)
+    print("\n".join([*list_notes(scale), f"{checked} receipts: files, parameters and dvc.lock agree"]))
 
 
 @app.command(rich_help_panel=UPKEEP)
@@ -37,11 +39,14 @@ def compare(
     folders: Annotated[tuple[Path, Path], typer.Argument(help="Two folders of tables.")],
     tolerance: Annotated[float, typer.Option(help="In Dice points.")],
 ) -> None:
-    """Do the tables of two folders agree, cell by cell within a tolerance?"""
+    """Do the tables of two folders agree, cell by cell within a tolerance? With what was either made?"""
     from uscl_med3d.provenance.compare import compare, count_cells
+    from uscl_med3d.provenance.origins import compare_origins
 
     different = compare(folders[0], folders[1], tolerance)
-    print("\n".join([*different, f"{count_cells(folders[0])} values compared, {len(different)} differ"]))
+    origins = [f"made with {line}" for line in compare_origins(folders[0].parent, folders[1].parent)]
+    counted = f"{count_cells(folders[0])} values compared, {len(different)} differ"
+    print("\n".join([*different, *origins, counted]))
     if different:
         raise InputError(file=folders[1], found=f"{len(different)} values that differ",
                          expected=f"differences of at most {tolerance:g}",
@@ -55,6 +60,14 @@ def readme() -> None:
 
     for page, results in PAGES.items():
         update_page(Path(page), Path(results))
+
+
+@app.command("dvc_yaml", rich_help_panel=UPKEEP)
+def dvc_yaml() -> None:
+    """Print dvc.yaml as the declared stages and their code give it."""
+    from uscl_med3d.provenance.dvc_yaml import make_dvc_yaml
+
+    print(make_dvc_yaml(), end="")
 
 
 @app.command(rich_help_panel=UPKEEP)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import typer
 
 from uscl_med3d.cli.app import CLIPS, DEFAULT_SCALE, Base, Scale, Start, Weights, WholeFrame, app
-from uscl_med3d.cli.words import parse_spacing
+from uscl_med3d.cli.words import Spacing
 from uscl_med3d.core.errors import InputError
 
 Host = Annotated[str, typer.Option(help="Address to listen on. Other than this computer's own: needs --key.")]
@@ -20,6 +20,17 @@ Key = Annotated[
 ]
 Device = Annotated[
     Literal["cpu", "cuda"] | None, typer.Option(help="Default: as the run's parameters, else cpu.")
+]
+Mask = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Mask; of a cohort: folder.", show_default="NAME_mask.nii.gz"),
+]
+SessionFile = Annotated[
+    Path | None, typer.Option(help="File that keeps the work.", show_default="beside the mask")
+]
+KeyFrames = Annotated[
+    Path | None,
+    typer.Option(help="Folder of key frames.", show_default="NAME_key_frames beside the mask"),
 ]
 
 VIEW_EXAMPLES = """Examples
@@ -80,21 +91,10 @@ def view(
     input: Annotated[
         Path, typer.Argument(help="Whatever `segment` takes; or a cohort table (.csv), to step through.")
     ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Mask; of a cohort: folder.", show_default="NAME_mask.nii.gz"),
-    ] = None,
-    session: Annotated[
-        Path | None, typer.Option(help="File that keeps the work.", show_default="beside the mask")
-    ] = None,
-    key_frames: Annotated[
-        Path | None,
-        typer.Option(help="Folder of key frames.", show_default="NAME_key_frames beside the mask"),
-    ] = None,
-    spacing_mm: Annotated[
-        str | None,
-        typer.Option(metavar="ROW,COL", parser=parse_spacing, help="Pixel size, where the file lacks it."),
-    ] = None,
+    output: Mask = None,
+    session: SessionFile = None,
+    key_frames: KeyFrames = None,
+    spacing_mm: Spacing = None,
     whole_frame: WholeFrame = False,
     weights: Weights = None,
     base: Base = None,

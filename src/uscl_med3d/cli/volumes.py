@@ -82,7 +82,14 @@ def reconstruct(
                          expected="a spacing above zero, a distance of at least zero",
                          remedy="correct the command")  # fmt: skip
     made = reconstruct_file(
-        sweep, output, spacing_mm=spacing_mm, calibration=calibration, axes=axes, interpolation=interpolation,
-        fill_mm=fill_mm, fan=None if whole_frame else read_fan(params_file), video=video,
-    )  # fmt: skip
+        sweep,
+        output,
+        spacing_mm=spacing_mm,
+        calibration=calibration,
+        axes=axes,
+        interpolation=interpolation,
+        fill_mm=fill_mm,
+        fan=None if whole_frame else read_fan(params_file),
+        video=video,
+    )
     print(describe(output, made))

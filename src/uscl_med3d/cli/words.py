@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -72,6 +72,12 @@ def parse_spacing(text: str) -> tuple[float, float]:
     if len(values) not in (1, 2):
         raise typer.BadParameter(f"{text!r}: one number, or row,column, in millimetres")
     return values[0], values[-1]
+
+
+Spacing = Annotated[
+    str | None,
+    typer.Option(metavar="ROW,COL", parser=parse_spacing, help="Pixel size, where the file lacks it."),
+]
 
 
 def parse_frames(text: str) -> list[int]:

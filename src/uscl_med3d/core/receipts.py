@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core.io import hash_listing, read_json, sha256, write_json
+from uscl_med3d.core.numerics import describe_kernels
 
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT.name
+NOT_USED = ("cli", "core.params")
+"""Modules that decide nothing of what a job computes: what they say stands in the job file."""
+EARLIER: Mapping[str, Any] = {"numerics": "native"}
+"""Parameters that jobs of earlier versions did not name, and the values that they had."""
 LIBRARIES = ("av", "matplotlib", "monai", "nibabel", "numpy", "pandas", "peft", "pyarrow", "pydicom", "scipy",
              "SimpleITK", "torch", "transformers")  # fmt: skip
 """Libraries whose version is recorded, if a job has loaded them."""
@@ -31,15 +38,19 @@ def write_receipt(
         path: of the receipt. verb: of the command line. params: its job file.
         inputs, outputs: files and folders, as given to the job.
     """
-    write_json(path, {
-        "verb": verb,
-        "params": read_json(params),
-        "inputs": hash_all(inputs),
-        "outputs": hash_all(outputs),
-        "code": _hash_code(),
-        "python": platform.python_version(),
-        "libraries": {name: metadata.version(name) for name in LIBRARIES if name in sys.modules},
-    })  # fmt: skip
+    write_json(
+        path,
+        {
+            "verb": verb,
+            "params": read_json(params),
+            "inputs": hash_all(inputs),
+            "outputs": hash_all(outputs),
+            "code": describe_code(),
+            "numerics": describe_kernels(),
+            "python": platform.python_version(),
+            "libraries": {name: metadata.version(name) for name in LIBRARIES if name in sys.modules},
+        },
+    )
 
 
 def hash_all(paths: Iterable[Path]) -> dict[str, str]:
@@ -67,7 +78,16 @@ def read_receipts(results: Path) -> dict[str, dict[str, Any]]:
     """Every receipt of a scale by its name, `<stage>/<job>`, sorted."""
     folder = results / "receipts"
     paths = sorted(folder.rglob("*.json"))
-    return {str(path.relative_to(folder).with_suffix("")): read_json(path) for path in paths}
+    return {str(path.relative_to(folder).with_suffix("")): _complete(read_json(path)) for path in paths}
+
+
+def complete_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a job, with those that jobs of earlier versions did not name."""
+    return {**EARLIER, **params}
+
+
+def _complete(receipt: dict[str, Any]) -> dict[str, Any]:
+    return receipt | {"params": complete_params(receipt["params"])}
 
 
 def find_maker(receipts: Mapping[str, dict[str, Any]], path: str) -> str | None:
@@ -78,12 +98,23 @@ def find_maker(receipts: Mapping[str, dict[str, Any]], path: str) -> str | None:
     return None
 
 
-def _hash_code() -> dict[str, Any]:
-    """The modules of this package that were loaded, as one hash."""
-    package = __name__.split(".")[0]
-    files = {
-        name: Path(file)
-        for name, module in list(sys.modules.items())
-        if name.split(".")[0] == package and (file := getattr(module, "__file__", None))
-    }
-    return {"modules": len(files), "sha256": hash_listing(dict(sorted(files.items())))}
+def describe_code() -> dict[str, Any]:
+    """The modules of this package that a job has used, and one hash of them.
+
+    Without `NOT_USED`.
+    """
+    names = [name.removeprefix(f"{PACKAGE}.") for name in sys.modules if name.startswith(f"{PACKAGE}.")]
+    names = sorted(name for name in names if not name.startswith(NOT_USED) and _source(name).is_file())
+    return {"modules": names, "sha256": hash_modules(names)}
+
+
+def hash_modules(names: Iterable[str]) -> str:
+    """SHA-256 over names and present contents of modules of this package; one that is gone counts as empty."""
+    files = {name: _source(name) for name in names}
+    return hash_listing({name: file for name, file in files.items() if file.is_file()})
+
+
+def _source(name: str) -> Path:
+    """File of a module, given by its name within this package."""
+    base = ROOT.joinpath(*name.split("."))
+    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")

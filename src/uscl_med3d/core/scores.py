@@ -19,22 +19,53 @@ from uscl_med3d.core.io import atomic
 
 _TEXT, _WHOLE, _NUMBER = pa.string(), pa.int32(), pa.float64()
 
-SCHEMA = pa.schema([
-    ("run", _TEXT), ("method", _TEXT), ("rank", _WHOLE), ("modules", _TEXT), ("pretraining", _TEXT),
-    ("training_seed", _WHOLE), ("dataset", _TEXT), ("split", _TEXT), ("patient", _TEXT), ("case", _TEXT),
-    ("class", _TEXT), ("reference", _TEXT), ("crop", _TEXT), ("click_simulator", _TEXT), ("click_seed", _WHOLE),
-    ("click", _WHOLE), ("click_d", _WHOLE), ("click_h", _WHOLE), ("click_w", _WHOLE), ("click_label", _WHOLE),
-    ("volume_clicks", _WHOLE), ("dice", _NUMBER), ("nsd", _NUMBER), ("hd95", _NUMBER), ("distance_unit", _TEXT),
-    ("reason", _TEXT),
-])  # fmt: skip
+SCHEMA = pa.schema(
+    [
+        ("run", _TEXT),
+        ("method", _TEXT),
+        ("rank", _WHOLE),
+        ("modules", _TEXT),
+        ("pretraining", _TEXT),
+        ("training_seed", _WHOLE),
+        ("dataset", _TEXT),
+        ("split", _TEXT),
+        ("patient", _TEXT),
+        ("case", _TEXT),
+        ("class", _TEXT),
+        ("reference", _TEXT),
+        ("crop", _TEXT),
+        ("click_simulator", _TEXT),
+        ("click_seed", _WHOLE),
+        ("click", _WHOLE),
+        ("click_d", _WHOLE),
+        ("click_h", _WHOLE),
+        ("click_w", _WHOLE),
+        ("click_label", _WHOLE),
+        ("volume_clicks", _WHOLE),
+        ("dice", _NUMBER),
+        ("nsd", _NUMBER),
+        ("hd95", _NUMBER),
+        ("distance_unit", _TEXT),
+        ("reason", _TEXT),
+    ]
+)
 """Columns of a score file in their order. What they mean: docs/scores.md."""
 
 COLUMNS = tuple(SCHEMA.names)
 
-IMAGE_USE = pa.schema([
-    ("run", _TEXT), ("dataset", _TEXT), ("split", _TEXT), ("patient", _TEXT), ("case", _TEXT), ("class", _TEXT),
-    ("points", _WHOLE), ("image", _TEXT), ("dice", _NUMBER),
-])  # fmt: skip
+IMAGE_USE = pa.schema(
+    [
+        ("run", _TEXT),
+        ("dataset", _TEXT),
+        ("split", _TEXT),
+        ("patient", _TEXT),
+        ("case", _TEXT),
+        ("class", _TEXT),
+        ("points", _WHOLE),
+        ("image", _TEXT),
+        ("dice", _NUMBER),
+    ]
+)
 """Columns of `image_use/<run>.parquet`: every case with its `own` image and with the image of `other` patients."""
 
 DIGITS = 6
@@ -61,11 +92,18 @@ def write_scores(path: str | Path, frame: pd.DataFrame, schema: pa.Schema = SCHE
     numbers = [field.name for field in schema if field.type == _NUMBER]
     with atomic(path) as temporary:
         pq.write_table(
-            pa.Table.from_arrays(arrays, schema=schema), temporary, version="2.6", data_page_version="1.0",
-            compression="zstd", compression_level=LEVEL, row_group_size=1 << 20, store_schema=False,
+            pa.Table.from_arrays(arrays, schema=schema),
+            temporary,
+            version="2.6",
+            data_page_version="1.0",
+            compression="zstd",
+            compression_level=LEVEL,
+            row_group_size=1 << 20,
+            store_schema=False,
             use_dictionary=[name for name in schema.names if name not in numbers],
-            use_byte_stream_split=numbers, write_statistics=False,
-        )  # fmt: skip
+            use_byte_stream_split=numbers,
+            write_statistics=False,
+        )
 
 
 def read_score_file(path: str | Path, columns: Collection[str] | None = None) -> pd.DataFrame:

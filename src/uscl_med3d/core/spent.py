@@ -32,11 +32,14 @@ def write_spent(receipt: Path) -> None:
     own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     # Kilobytes on Linux, bytes on macOS.
     unit = 1024**2 if sys.platform == "darwin" else 1024
-    write_json(path, {
-        "wall_seconds": round(time.monotonic() - STARTED, 2),
-        "cpu_seconds": round(own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime, 2),
-        "peak_memory_mb": round(max(own.ru_maxrss, others.ru_maxrss) / unit, 1),
-    })  # fmt: skip
+    write_json(
+        path,
+        {
+            "wall_seconds": round(time.monotonic() - STARTED, 2),
+            "cpu_seconds": round(own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime, 2),
+            "peak_memory_mb": round(max(own.ru_maxrss, others.ru_maxrss) / unit, 1),
+        },
+    )
 
 
 def find_spent(receipt: Path) -> Path | None:

@@ -33,11 +33,18 @@ def write_failures(
     """
     who = manifest.set_index("sweep")
     rows = [
-        (sweep, who.at[sweep, "patient"], who.at[sweep, "split"], error.file, error.found, error.expected,
-         error.remedy)
+        (
+            sweep,
+            who.at[sweep, "patient"],
+            who.at[sweep, "split"],
+            error.file,
+            error.found,
+            error.expected,
+            error.remedy,
+        )
         for sweep, errors in sorted(failed.items())
         for error in errors
-    ]  # fmt: skip
+    ]
     write_csv(path, pd.DataFrame(rows, columns=COLUMNS))
 
 

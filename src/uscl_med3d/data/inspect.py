@@ -132,8 +132,12 @@ def _note_spacing(row: CohortRow, clip: Clip) -> list[Note]:
     stated = clip.header.spacing_mm if isinstance(clip, VolumeClip) else None
     if stated is not None and row.spacing_mm is None:
         column, line, _ = stated
-        notes.append(Note(f"the header states pixels of {line:.4g} x {column:.4g} mm, which stacks of frames often make up: "
-                          "not used; state spacing_mm in the table if it is real"))  # fmt: skip
+        notes.append(
+            Note(
+                f"the header states pixels of {line:.4g} x {column:.4g} mm, which stacks of frames often make up: "
+                "not used; state spacing_mm in the table if it is real"
+            )
+        )
     return notes
 
 

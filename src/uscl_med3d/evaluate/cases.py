@@ -93,9 +93,14 @@ class Unscored:
 
 
 def list_sweep_items(
-    volumes_dir: Path, splits_csv: Path, pseudolabels_dir: Path | None, splits: Sequence[str],
-    classes: Mapping[str, int], min_voxels: int, untracked_distance: str,
-) -> Iterator[Item | Unscored]:  # fmt: skip
+    volumes_dir: Path,
+    splits_csv: Path,
+    pseudolabels_dir: Path | None,
+    splits: Sequence[str],
+    classes: Mapping[str, int],
+    min_voxels: int,
+    untracked_distance: str,
+) -> Iterator[Item | Unscored]:
     """Items of the ultrasound sweeps of `splits`, sorted by patient and sweep, loaded one by one.
 
     Those of validation patients carry their pseudo-labels, unless `pseudolabels_dir` is None.
@@ -110,7 +115,7 @@ def list_sweep_items(
                 pseudo_label = _read_accepted(pseudolabels_dir, sweep)
             items = _sweep_items(
                 sweep, split, row["patient"], classes, min_voxels, untracked_distance, pseudo_label
-            )  # fmt: skip
+            )
             if items:
                 yield from items
             else:
@@ -165,9 +170,14 @@ def _general_items(name: str, case: Case, split: str, job: Any) -> Iterator[Item
 
 
 def _sweep_items(
-    sweep: Sweep, split: str, patient: str, classes: Mapping[str, int], min_voxels: int, untracked: str,
+    sweep: Sweep,
+    split: str,
+    patient: str,
+    classes: Mapping[str, int],
+    min_voxels: int,
+    untracked: str,
     pseudo_label: tuple[np.ndarray, np.ndarray] | None,
-) -> list[Item]:  # fmt: skip
+) -> list[Item]:
     annotated = np.array([entry["index"] for entry in sweep.sidecar["key_frames"]], dtype=int)
     if sweep.reference is None and annotated.size == 0:
         return []
@@ -182,13 +192,21 @@ def _sweep_items(
         if truth.sum() >= min_voxels:
             items.append(
                 Item(
-                    dataset="us", split=split, patient=patient, case=sweep.id, name=name, image=sweep.image,
-                    truth=truth, known=known, reference=None if sweep.reference is None else "true_mask",
+                    dataset="us",
+                    split=split,
+                    patient=patient,
+                    case=sweep.id,
+                    name=name,
+                    image=sweep.image,
+                    truth=truth,
+                    known=known,
+                    reference=None if sweep.reference is None else "true_mask",
                     held_out=FrameMasks(frames, sweep.key_frames[frames] == value) if frames.size else None,
-                    distance=choose_distance(sweep.spacing_mm, untracked), key_frames=sweep.key_frames,
+                    distance=choose_distance(sweep.spacing_mm, untracked),
+                    key_frames=sweep.key_frames,
                     pseudo_label=_choose_class(pseudo_label, value),
                 )
-            )  # fmt: skip
+            )
     return items
 
 

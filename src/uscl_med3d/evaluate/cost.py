@@ -107,9 +107,14 @@ def choose_subject(job: Any, volumes_dir: Path, splits_csv: Path) -> Subject:
     settings = job.evaluate
     found: list[Item] = []
     for item in list_sweep_items(
-        volumes_dir, splits_csv, None, ("test", "val"), job.classes, settings.min_target_voxels,
+        volumes_dir,
+        splits_csv,
+        None,
+        ("test", "val"),
+        job.classes,
+        settings.min_target_voxels,
         settings.untracked_distance,
-    ):  # fmt: skip
+    ):
         if isinstance(item, Item):
             if found and item.case != found[0].case:
                 break

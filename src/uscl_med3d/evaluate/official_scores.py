@@ -83,10 +83,7 @@ def hausdorff_95(one: np.ndarray, two: np.ndarray) -> float:
     box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
     # Erosion sees background beyond the box, as it does beyond the image.
     borders = [mask[box] & ~binary_erosion(mask[box]) for mask in (one, two)]
-    distances = [
-        distance_transform_edt(~other)[border]
-        for border, other in (borders, borders[::-1])
-    ]  # fmt: skip
+    distances = [distance_transform_edt(~other)[border] for border, other in (borders, borders[::-1])]
     return float(np.percentile(np.concatenate(distances), 95))
 
 

@@ -75,9 +75,11 @@ def _score_volume(job: Any, prediction: Prediction) -> dict[str, Any]:
     if job.evaluate.surface_at and prediction.number in (0, *job.evaluate.surface_at):
         tolerance = job.evaluate.nsd_tolerance
         row["nsd"], row["hd95"] = surface_scores(
-            fill_volume(prediction.region, item.truth.shape).astype(bool), item.truth, item.distance,
+            fill_volume(prediction.region, item.truth.shape).astype(bool),
+            item.truth,
+            item.distance,
             tolerance.voxel if item.distance.unit == "voxel" else tolerance.mm,
-        )  # fmt: skip
+        )
         row["distance_unit"] = item.distance.unit
     return row
 

@@ -70,9 +70,15 @@ def _click_through_item(
 
 
 def _choose_click(
-    item: Item, setting: Setting, seed: int, index: int, number: int, prediction: np.ndarray,
-    truth: np.ndarray, history: Sequence[tuple[int, int, int]],
-) -> tuple[int, int, int]:  # fmt: skip
+    item: Item,
+    setting: Setting,
+    seed: int,
+    index: int,
+    number: int,
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    history: Sequence[tuple[int, int, int]],
+) -> tuple[int, int, int]:
     """Click `number` in slice `index` as (h, w, label); `NO_CLICK` once nothing is wrong."""
     step = "first_click" if number == 1 else "next_click"
     random = rng(seed, step, setting.click_seed, item.dataset, item.case, item.name, "slice", index, number)

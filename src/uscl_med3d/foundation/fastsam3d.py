@@ -94,10 +94,17 @@ def describe_teacher(job: Any, residual: Residual) -> FastSam3DConfig:
     """
     model = job.model
     return replace(
-        describe_student(job), depth=model.depth, num_heads=model.num_heads, window_size=model.window_size,
-        blocks_without_attention=0, global_blocks=model.global_blocks, residual=residual, output_every=1,
-        relative_position=model.relative_position, sparse_attention="none",
-    )  # fmt: skip
+        describe_student(job),
+        depth=model.depth,
+        num_heads=model.num_heads,
+        window_size=model.window_size,
+        blocks_without_attention=0,
+        global_blocks=model.global_blocks,
+        residual=residual,
+        output_every=1,
+        relative_position=model.relative_position,
+        sparse_attention="none",
+    )
 
 
 def pair_layers(student: FastSam3DConfig, teacher_depth: int) -> list[tuple[int, int]]:

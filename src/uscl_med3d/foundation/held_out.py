@@ -55,10 +55,13 @@ def _score(model: Any, seed: int, settings: SegGptFoundation, device: str, promp
 def _segment(model: Any, batch: InContextBatch, embedding_type: str) -> Tensor:
     masks = batch.prompt_masks.float().unsqueeze(2).expand_as(batch.prompt_images)
     predicted = predict_canvas(
-        model, normalise(batch.target),
+        model,
+        normalise(batch.target),
         normalise(batch.prompt_images.flatten(0, 1)).reshape(batch.prompt_images.shape),
-        normalise(masks.flatten(0, 1)).reshape(masks.shape), batch.weights, embedding_type,
-    )  # fmt: skip
+        normalise(masks.flatten(0, 1)).reshape(masks.shape),
+        batch.weights,
+        embedding_type,
+    )
     return read_scores(predicted)
 
 

@@ -73,10 +73,12 @@ def draw_batch(
     views_of_prompts = [0, 2] if two else [0]
     closeness = 1 / distance
     return InContextBatch(
-        target=views.images[:, 1], target_mask=views.masks[:, 1],
-        prompt_images=views.images[:, views_of_prompts], prompt_masks=views.masks[:, views_of_prompts],
+        target=views.images[:, 1],
+        target_mask=views.masks[:, 1],
+        prompt_images=views.images[:, views_of_prompts],
+        prompt_masks=views.masks[:, views_of_prompts],
         weights=closeness / closeness.sum(dim=1, keepdim=True),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)

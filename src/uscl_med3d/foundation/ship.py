@@ -54,8 +54,10 @@ def ship(plan: Plan, models: Sequence[str], folder: Path) -> list[Path]:
     made = []
     for model in models:
         weights = Path(plan.foundation_weights(model))
-        job_file, receipt = (Path(plan.results, part, f"{name}.json") for part, name in (
-            ("params", f"foundation_{model}"), ("receipts/foundation", model)))  # fmt: skip
+        job_file, receipt = (
+            Path(plan.results, part, f"{name}.json")
+            for part, name in (("params", f"foundation_{model}"), ("receipts/foundation", model))
+        )
         curve = Path(plan.results, "curves/foundation", f"{model}.csv")
         files = [folder / f"{model}.safetensors", folder / f"{model}_curve.csv", folder / f"{model}.json"]
         folder.mkdir(parents=True, exist_ok=True)
@@ -130,12 +132,14 @@ def compare(plan: Plan, out: Path) -> str:
             halve(Path(plan.foundation_weights(model)), halved)
             recipe = shipped.hash_recipe(read_json(plan.job_file(f"foundation_{model}")))
             found = sha256(halved)
-            rows.append({
-                "model": model,
-                "recipe": "same" if recipe == card.get("recipe") else "different",
-                "bytes": "same" if found == card.get("sha256") else "different",
-                "sha256": found,
-                "sha256_shipped": card.get("sha256", ""),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "model": model,
+                    "recipe": "same" if recipe == card.get("recipe") else "different",
+                    "bytes": "same" if found == card.get("sha256") else "different",
+                    "sha256": found,
+                    "sha256_shipped": card.get("sha256", ""),
+                }
+            )
     write_csv(out, pd.DataFrame(rows))
     return "\n".join(f"{row['model']}: recipe {row['recipe']}, bytes {row['bytes']}" for row in rows)

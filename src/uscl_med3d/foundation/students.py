@@ -16,7 +16,8 @@ from uscl_med3d.foundation.official import check_file
 from uscl_med3d.foundation.stages import write_description
 from uscl_med3d.nets.mobile_sam import build_mobile_sam, describe
 from uscl_med3d.nets.sam import OFFICIAL_DECODER, Sam, build_sam
-from uscl_med3d.nets.sam.checkpoint import load_named, load_official, read_weights, save_weights
+from uscl_med3d.nets.sam.checkpoint import load_official, read_weights, save_weights
+from uscl_med3d.nets.tensors import load_named
 from uscl_med3d.nets.tiny_vit import TinyViT, TinyViTConfig
 
 

@@ -168,9 +168,12 @@ class FullStageDistillation(engine.Task):
         return masks, tokens[0]
 
     def _compare(
-        self, found: tuple[Tensor, Tensor, Tensor], expected: tuple[Tensor, Tensor], truth: Tensor,
+        self,
+        found: tuple[Tensor, Tensor, Tensor],
+        expected: tuple[Tensor, Tensor],
+        truth: Tensor,
         state: SliceState,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         """Where the teacher gives three masks, each of the student's learns from its own, as do the tokens.
 
         Where it gives one, the student's best mask learns from it: it has no mask 0, so tokens do not match.

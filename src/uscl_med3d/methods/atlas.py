@@ -64,9 +64,12 @@ class AtlasMethod(WholeMethod):
         return method
 
     def segment(
-        self, volume: np.ndarray, key_frames: np.ndarray | None, classes: Mapping[str, int],
+        self,
+        volume: np.ndarray,
+        key_frames: np.ndarray | None,
+        classes: Mapping[str, int],
         frames: Sequence[int] | None,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> np.ndarray:
         """See `WholeMethod.segment`; where several classes are usual, the one that is most above its threshold."""
         labels = np.zeros(volume.shape, np.uint8)
         most = np.zeros(volume.shape, np.float32)

@@ -51,9 +51,12 @@ class NearestKeyFrameMethod(WholeMethod):
         return cls()
 
     def segment(
-        self, volume: np.ndarray, key_frames: np.ndarray | None, classes: Mapping[str, int],
+        self,
+        volume: np.ndarray,
+        key_frames: np.ndarray | None,
+        classes: Mapping[str, int],
         frames: Sequence[int] | None,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> np.ndarray:
         """See `WholeMethod.segment`."""
         key_masks = list_key_masks(key_frames)
         return finish_labels(self.fill(key_masks, len(volume)), volume, key_masks)

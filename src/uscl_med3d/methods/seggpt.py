@@ -55,14 +55,15 @@ class SegGptMethod(WholeMethod):
         return method
 
     def segment(
-        self, volume: np.ndarray, key_frames: np.ndarray | None, classes: Mapping[str, int],
+        self,
+        volume: np.ndarray,
+        key_frames: np.ndarray | None,
+        classes: Mapping[str, int],
         frames: Sequence[int] | None,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> np.ndarray:
         """See `WholeMethod.segment`; only the wanted frames are computed."""
         key_masks = list_key_masks(key_frames)
-        scores = propose_scores(
-            self.network, self.embedding_type, volume, key_masks, self.options, frames
-        )  # fmt: skip
+        scores = propose_scores(self.network, self.embedding_type, volume, key_masks, self.options, frames)
         labels = combine_classes(scores, self.options.score_threshold, volume.shape)
         return finish_labels(labels, volume, key_masks)
 

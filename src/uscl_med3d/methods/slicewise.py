@@ -18,8 +18,9 @@ from torch import Tensor
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.methods.base import SliceMethod, Weights, need_base, torch_device
 from uscl_med3d.nets.sam import Sam, build_sam
-from uscl_med3d.nets.sam.checkpoint import load_named, read_weights
+from uscl_med3d.nets.sam.checkpoint import read_weights
 from uscl_med3d.nets.sam.frame import Frame, LongestSideFrame
+from uscl_med3d.nets.tensors import load_named
 
 NORMALISATION = (
     "two percentiles of the volume's voxels > 0 become 0 and 255, three equal channels, then mean and deviation "
@@ -60,9 +61,12 @@ class SlicewiseMethod(SliceMethod):
     network: Sam
 
     def __init__(
-        self, network: Sam, architecture: Mapping[str, Any], percentiles: tuple[float, float],
+        self,
+        network: Sam,
+        architecture: Mapping[str, Any],
+        percentiles: tuple[float, float],
         device: torch.device,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.network, self.architecture, self.device = network.to(device), dict(architecture), device
         self.percentiles = percentiles
         network.eval()

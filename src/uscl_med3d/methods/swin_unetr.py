@@ -47,10 +47,15 @@ class SwinUnetrMethod(UNetMethod):
         # Instance normalisation, the network's own, needs more than one voxel where the grid is coarsest.
         norm = "instance" if options.groups is None else ("group", {"num_groups": options.groups})
         return SwinUNETR(
-            in_channels=in_channels, out_channels=out_channels, feature_size=options.features,
-            depths=options.depths, num_heads=options.heads, window_size=options.window, norm_name=norm,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            feature_size=options.features,
+            depths=options.depths,
+            num_heads=options.heads,
+            window_size=options.window,
+            norm_name=norm,
             spatial_dims=3,
-        )  # fmt: skip
+        )
 
 
 METHOD = SwinUnetrMethod

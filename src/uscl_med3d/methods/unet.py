@@ -81,11 +81,17 @@ class UNetMethod(WholeMethod):
 
         stages = len(options.features)
         return DynUNet(
-            spatial_dims=3, in_channels=in_channels, out_channels=out_channels, kernel_size=[3] * stages,
-            strides=[1] + [2] * (stages - 1), upsample_kernel_size=[2] * (stages - 1),
-            filters=list(options.features), norm_name=("INSTANCE", {"affine": True}),
-            act_name=("leakyrelu", {"inplace": True, "negative_slope": 0.01}), deep_supervision=False,
-        )  # fmt: skip
+            spatial_dims=3,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            kernel_size=[3] * stages,
+            strides=[1] + [2] * (stages - 1),
+            upsample_kernel_size=[2] * (stages - 1),
+            filters=list(options.features),
+            norm_name=("INSTANCE", {"affine": True}),
+            act_name=("leakyrelu", {"inplace": True, "negative_slope": 0.01}),
+            deep_supervision=False,
+        )
 
     @classmethod
     def load(cls, job: Any, weights: Weights) -> Self:
@@ -108,9 +114,12 @@ class UNetMethod(WholeMethod):
         return self.options.learning_rate
 
     def segment(
-        self, volume: np.ndarray, key_frames: np.ndarray | None, classes: Mapping[str, int],
+        self,
+        volume: np.ndarray,
+        key_frames: np.ndarray | None,
+        classes: Mapping[str, int],
         frames: Sequence[int] | None,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> np.ndarray:
         """See `WholeMethod.segment`; key frames are not looked at."""
         from monai.inferers import sliding_window_inference
 
@@ -118,9 +127,13 @@ class UNetMethod(WholeMethod):
         self.network.eval()
         with torch.inference_mode():
             logits = sliding_window_inference(
-                normalise(image).to(self.device), self.options.patch, 1, self.network,
-                overlap=self.options.overlap, mode="gaussian",
-            )  # fmt: skip
+                normalise(image).to(self.device),
+                self.options.patch,
+                1,
+                self.network,
+                overlap=self.options.overlap,
+                mode="gaussian",
+            )
         channels = logits[0].argmax(0).cpu().numpy()[inside]
         values = np.array([0, *(classes.get(name, 0) for name in self.classes)], dtype=np.uint8)
         labels = values[channels]

@@ -64,8 +64,9 @@ def add_lora(model: Network, modules: Modules, rank: int, alpha: float, dropout:
         raise ValueError(f"layers of `{modules}` have adapters already: {', '.join(list(wrapped)[:2])}, ...")
     names = lora_targets(model, modules)
     # peft divides alpha by the rank: a fraction works as well as the int of its annotation.
-    config = LoraConfig(r=rank, lora_alpha=cast(int, alpha), lora_dropout=dropout, bias="none",
-                        target_modules=names)  # fmt: skip
+    config = LoraConfig(
+        r=rank, lora_alpha=cast(int, alpha), lora_dropout=dropout, bias="none", target_modules=names
+    )
     if hasattr(model, "peft_config"):
         del model.peft_config  # peft would warn that the second set replaces the first; the sets are disjoint
     # peft draws its own start from the global generator, which must not notice.

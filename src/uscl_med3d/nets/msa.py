@@ -65,8 +65,12 @@ RELEASED = Switches(**{field.name: "official" for field in fields(Switches)})  #
 SANE = Switches(**{field.name: "sane" for field in fields(Switches)})  # type: ignore[arg-type]
 
 MSA: dict[str, Any] = PRESETS["sam_vit_b"] | {
-    "bottleneck_ratio": 0.25, "mlp_adapter_scale": 0.5, "depth_adapters": True, "slices": None, **asdict(RELEASED),
-}  # fmt: skip
+    "bottleneck_ratio": 0.25,
+    "mlp_adapter_scale": 0.5,
+    "depth_adapters": True,
+    "slices": None,
+    **asdict(RELEASED),
+}
 """The official network. `slices`: how many images of a batch are one volume's; None for images by themselves."""
 
 

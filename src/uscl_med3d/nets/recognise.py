@@ -13,9 +13,18 @@ from uscl_med3d.nets.fastsam3d.config import OFFICIAL_STUDENT, FastSam3DConfig
 from uscl_med3d.nets.sam_med3d.config import PRESETS, SamMed3DConfig
 
 Kind = Literal[
-    "sam_med3d", "fastsam3d", "fastsam3d_encoder", "sam", "sam_med2d", "tiny_vit", "samus", "autosamus", "msa",
-    "samed", "litemedsam",
-]  # fmt: skip
+    "sam_med3d",
+    "fastsam3d",
+    "fastsam3d_encoder",
+    "sam",
+    "sam_med2d",
+    "tiny_vit",
+    "samus",
+    "autosamus",
+    "msa",
+    "samed",
+    "litemedsam",
+]
 State = Mapping[str, Tensor]
 
 DECODER_HEADS = PRESETS["vit_b_ori"].decoder_heads
@@ -139,13 +148,21 @@ def samus_architecture(state: State) -> dict[str, Any]:
     rows = _attention_rows(state, "image_encoder.")
     windowed = sorted({count for count in rows.values() if count != 2 * grid - 1})
     narrow = _shape(state, "image_encoder.input_Adapter.D_fc1.weight")
-    return SAMUS | found | {
-        "patch_kernel": _shape(state, "image_encoder.patch_embed.proj.weight")[-1],
-        "patch_size": 2 ** len(widths), "image_size": grid * 2 ** len(widths), "position_grid": side,
-        "cnn_widths": tuple(widths), "feature_adapter_ratio": narrow[0] / narrow[1], "adapter_ratio": None,
-        "global_blocks": tuple(sorted(block for block, count in rows.items() if count == 2 * grid - 1)),
-        "window_size": (windowed[0] + 1) // 2 if windowed else grid,
-    }  # fmt: skip
+    return (
+        SAMUS
+        | found
+        | {
+            "patch_kernel": _shape(state, "image_encoder.patch_embed.proj.weight")[-1],
+            "patch_size": 2 ** len(widths),
+            "image_size": grid * 2 ** len(widths),
+            "position_grid": side,
+            "cnn_widths": tuple(widths),
+            "feature_adapter_ratio": narrow[0] / narrow[1],
+            "adapter_ratio": None,
+            "global_blocks": tuple(sorted(block for block, count in rows.items() if count == 2 * grid - 1)),
+            "window_size": (windowed[0] + 1) // 2 if windowed else grid,
+        }
+    )
 
 
 def decoder_shape(state: State) -> dict[str, Any]:

@@ -22,8 +22,11 @@ from uscl_med3d.nets.sam.start import start_from_sam
 from uscl_med3d.nets.sam_med3d.transformer import ProjectedAttention
 
 SAMED: dict[str, Any] = PRESETS["sam_vit_b"] | {
-    "image_size": 512, "num_multimask_outputs": 8, "rank": 4, "adapts_decoder": False,
-}  # fmt: skip
+    "image_size": 512,
+    "num_multimask_outputs": 8,
+    "rank": 4,
+    "adapts_decoder": False,
+}
 """The official SAMed for eight classes; masks 0 to 8, mask 0 is the background."""
 
 
@@ -202,8 +205,10 @@ def _numbered(network: Samed) -> dict[str, nn.Linear]:
     transformer = network.sam.mask_decoder.transformer
     for index, layer in enumerate(transformer.layers):
         for short, name in (
-            ("sa", "self_attn"), ("cti", "cross_attn_token_to_image"), ("cit", "cross_attn_image_to_token"),
-        ):  # fmt: skip
+            ("sa", "self_attn"),
+            ("cti", "cross_attn_token_to_image"),
+            ("cit", "cross_attn_image_to_token"),
+        ):
             attention = getattr(layer, name)
             for number, part in ((2 * index, attention.q_proj), (2 * index + 1, attention.v_proj)):
                 layers[f"{short}_a_{number:03d}"] = part.w_a

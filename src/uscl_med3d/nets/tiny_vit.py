@@ -248,9 +248,12 @@ class Stage(nn.Module):
             (config.expand_ratio,)
             if index == 0
             else (
-                config.num_heads[index], config.window_sizes[index], config.mlp_ratio, config.local_conv_size,
+                config.num_heads[index],
+                config.window_sizes[index],
+                config.mlp_ratio,
+                config.local_conv_size,
             )
-        )  # fmt: skip
+        )
         self.blocks = nn.ModuleList(block(width, *numbers) for _ in range(config.depths[index]))
         if index + 1 < len(config.widths):
             self.downsample = PatchMerging(width, config.widths[index + 1], config.merge_strides[index])

@@ -20,7 +20,7 @@ from uscl_med3d.core.params import SLICES, validate
 from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.params.methods import MethodEntry
 from uscl_med3d.core.plan import Plan
-from uscl_med3d.core.receipts import find_maker, hash_tree, read_receipts
+from uscl_med3d.core.receipts import complete_params, find_maker, hash_tree, read_receipts
 from uscl_med3d.core.runs import list_runs
 
 _LOCK = Path("dvc.lock")
@@ -102,8 +102,7 @@ def _check_jobs(results: Path, receipts: Mapping[str, Any]) -> Iterator[InputErr
         if not file.is_file():
             yield _problem(f"{results}/receipts/{name}.json", "the receipt of a job that is no longer planned",
                            "receipts of planned jobs only")  # fmt: skip
-        elif read_json(file) != receipt["params"]:
-            changed = _differences(receipt["params"], read_json(file))
+        elif changed := _differences(receipt["params"], complete_params(read_json(file))):
             yield _problem(f"{name}, made with other parameters", f"now {', '.join(changed)}",
                            "outputs of the present parameters")  # fmt: skip
 
@@ -132,7 +131,7 @@ def _check_chain(receipts: Mapping[str, Any]) -> Iterator[InputError]:
 def _check_params(results: Path, params: Path) -> Iterator[InputError]:
     """Job files are written whenever the workflow is parsed, so they lag behind an edited params.yaml."""
     given = validate(read_defaults(params.parent), str(params)).model_dump(mode="json")
-    changed = _differences(read_json(results / "params/all.json"), given)
+    changed = _differences(complete_params(read_json(results / "params/all.json")), given)
     if changed:
         yield _problem(params, f"now {', '.join(changed)}", f"the parameters of {results}")
 
@@ -151,12 +150,13 @@ def _check_lock(receipts: Mapping[str, Any], lock: Mapping[str, Any]) -> Iterato
         run, methods = receipt["params"].get("run"), recorded.get("methods")
         if run and methods:
             entry, used = methods.get(run["method"]) or {}, receipt["params"]["method"]
-            if not used["weights_of"] and entry.get("options") != used["options"]:
-                yield _problem(
-                    f"dvc.lock, stage {stage}",
-                    f"other options of {run['method']}",
-                    f"those of receipt {name}",
-                )
+            for key in ("options", "tuning"):
+                if not used["weights_of"] and entry.get(key) != used.get(key):
+                    yield _problem(
+                        f"dvc.lock, stage {stage}",
+                        f"other {key} of {run['method']}",
+                        f"those of receipt {name}",
+                    )
     for stage in ("finetune", "evaluate"):
         yield from _check_lock_runs(receipts, stages, stage)
 

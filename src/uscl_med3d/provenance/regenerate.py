@@ -108,8 +108,16 @@ def _build_all(stored: _Stored, out: Path) -> None:
     for name in plan.figures:
         draw(name, load_job("figure", results / f"params/figure/{name}.json"), shown, out / "figures")
     inputs = ReportInputs(
-        tables, out / "figures", out / "claims.csv", labels, gate, stored.splits, results / "params",
-        results / "receipts/evaluate", results / "failures.csv", stored.info,
+        tables,
+        out / "figures",
+        out / "claims.csv",
+        labels,
+        gate,
+        stored.splits,
+        results / "params",
+        results / "receipts/evaluate",
+        results / "failures.csv",
+        stored.info,
         out / "image_use.csv",
-    )  # fmt: skip
+    )
     build_report(job, inputs, out / "report.html")

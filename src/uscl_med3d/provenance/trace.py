@@ -20,6 +20,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params import load_job
 from uscl_med3d.core.receipts import find_maker, hash_tree, read_receipts
 from uscl_med3d.provenance.audit import job_file
+from uscl_med3d.provenance.origins import count_modules, describe_numerics
 from uscl_med3d.report.tables import TABLES
 from uscl_med3d.report.tables.context import Context
 from uscl_med3d.report.tables.layout import value_column
@@ -78,7 +79,8 @@ def describe_run(results: Path, run: str) -> Iterator[str]:
         seen.add(name)
         versions = ", ".join(f"{library} {version}" for library, version in receipt["libraries"].items())
         yield f"{name}: parameters {_short(_hash(receipt['params']))} in {job_file(results, name)}"
-        yield f"    code {_short(receipt['code']['sha256'])} ({receipt['code']['modules']} modules), {versions}"
+        yield f"    code {_short(receipt['code']['sha256'])} ({count_modules(receipt)} modules), {versions}"
+        yield f"    numerics {describe_numerics(receipt)}"
         for arrow, kind in (("made", "outputs"), ("from", "inputs")):
             for path, digest in receipt[kind].items():
                 yield f"    {arrow} {path}  sha256 {_short(digest)}{_state(path, digest)}"

@@ -109,8 +109,12 @@ def _decide(frame: int, rows: Sequence[tuple[int, float | None, float, str]]) ->
     rejected = any(reason and reason != HUMAN for *_, reason in rows)
     return [
         Verdict(
-            label=label, frame=frame, confidence=confidence, consistency=consistency, accepted=not rejected,
+            label=label,
+            frame=frame,
+            confidence=confidence,
+            consistency=consistency,
+            accepted=not rejected,
             reason=reason or ("another class of the frame failed" if rejected else ""),
         )
         for label, confidence, consistency, reason in rows
-    ]  # fmt: skip
+    ]

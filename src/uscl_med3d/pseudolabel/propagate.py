@@ -183,9 +183,15 @@ def _finish(
     counts = f"{sum(accepted)} of {len(accepted)} frames accepted"
     title = f"{sweep.id}   {counts}   sweep {state}   method {settings.method}"
     draw_review(
-        folder / SHEET, title, sweep.image, result.labels, result.verdicts,
-        sorted(key_masks), job.classes, settings.review,
-    )  # fmt: skip
+        folder / SHEET,
+        title,
+        sweep.image,
+        result.labels,
+        result.verdicts,
+        sorted(key_masks),
+        job.classes,
+        settings.review,
+    )
     propagated = np.array([frame not in key_masks for frame in range(len(accepted))])
     return {
         "key_frames": len(key_masks),
@@ -215,10 +221,16 @@ def _true_dice(labels: np.ndarray, reference: np.ndarray | None, frames: np.ndar
 def _list_frames(verdicts: list[Verdict], classes: dict[str, int]) -> list[dict[str, Any]]:
     names = {label: name for name, label in classes.items()}
     return [
-        {"class": names[verdict.label], "frame": verdict.frame, "confidence": verdict.confidence,
-         "consistency": verdict.consistency, "accepted": verdict.accepted, "reason": verdict.reason}
+        {
+            "class": names[verdict.label],
+            "frame": verdict.frame,
+            "confidence": verdict.confidence,
+            "consistency": verdict.consistency,
+            "accepted": verdict.accepted,
+            "reason": verdict.reason,
+        }
         for verdict in verdicts
-    ]  # fmt: skip
+    ]
 
 
 def _write(out_dir: Path, job: Any, frames: list[dict], sweeps: list[dict], quality: list[dict]) -> None:

@@ -55,9 +55,14 @@ def _score_case(
     for method, mask in found.items():
         dice = dice_percent(mask, truth)
         rows.append(
-            {"class": name, "frame": frame, "method": method, "reference": reference,
-             "dice": 100.0 if dice is None else dice}
-        )  # fmt: skip
+            {
+                "class": name,
+                "frame": frame,
+                "method": method,
+                "reference": reference,
+                "dice": 100.0 if dice is None else dice,
+            }
+        )
     return rows
 
 

@@ -82,8 +82,17 @@ def draw(frame: pd.DataFrame) -> Figure:
             (rows[name] - rows[f"{name}_low"]).clip(lower=0),
             (rows[f"{name}_high"] - rows[name]).clip(lower=0),
         ]
-        axes.errorbar(rows["key_frames"], rows[name], yerr=spans, color=colour, marker=marker, ms=4, lw=1.2, capsize=2,
-                      label=label)  # fmt: skip
+        axes.errorbar(
+            rows["key_frames"],
+            rows[name],
+            yerr=spans,
+            color=colour,
+            marker=marker,
+            ms=4,
+            lw=1.2,
+            capsize=2,
+            label=label,
+        )
     axes.set_xticks(frame["key_frames"])
     axes.set_xlabel("key frames per sweep")
     axes.set_ylabel("Dice")

@@ -85,9 +85,13 @@ def interval(samples: np.ndarray, confidence: float, n: int) -> tuple[float, flo
 
 
 def estimate(
-    rows: pd.DataFrame, classes: Sequence[str], confidence: float, n_boot: int, rng: np.random.Generator,
+    rows: pd.DataFrame,
+    classes: Sequence[str],
+    confidence: float,
+    n_boot: int,
+    rng: np.random.Generator,
     value: str = "dice",
-) -> Estimate:  # fmt: skip
+) -> Estimate:
     """Macro mean over `classes` with its interval, of one model on one dataset, reference and click.
 
     `rows` have the columns `AVERAGED`, or `value` in place of Dice.
@@ -154,9 +158,17 @@ def detectable_difference(parts: Sequence[PatientSums], alpha: float, power: flo
 
 
 def judge(
-    parts: Sequence[PatientSums], *, margin: float, paired: bool, confidence: float, n_boot: int,
-    n_permutations: int, alpha: float, power: float, rng: np.random.Generator,
-) -> Difference:  # fmt: skip
+    parts: Sequence[PatientSums],
+    *,
+    margin: float,
+    paired: bool,
+    confidence: float,
+    n_boot: int,
+    n_permutations: int,
+    alpha: float,
+    power: float,
+    rng: np.random.Generator,
+) -> Difference:
     """Interval and test of a sum of macro means, each from its own cohort (usually one: a paired difference).
 
     `margin` is added before testing, for claims of the kind "not worse by more than the margin". Unpaired

@@ -124,10 +124,13 @@ class Flank:
             for _ in range(3)
         ]
         self.bowel = [
-            (self.kidney[0] + (side.uniform(20, 70), side.uniform(-50, 10), side.uniform(-60, 60)),
-             side.uniform(10, 18, 3), tuple(side.uniform(-40, 40, 3)))
+            (
+                self.kidney[0] + (side.uniform(20, 70), side.uniform(-50, 10), side.uniform(-60, 60)),
+                side.uniform(10, 18, 3),
+                tuple(side.uniform(-40, 40, 3)),
+            )
             for _ in range(5)
-        ]  # fmt: skip
+        ]
         self.spine = side.uniform(150, 165)
         self.gallbladder = None
         if self.right and side.uniform() < 0.5:

@@ -100,6 +100,10 @@ def write_sweep(
         drawn = draw_contours(stream, sweep.labels[frame], sweep.fan.mask, spacing, cohort.annotator)
         Image.fromarray(drawn).save(keys / f"frame_{frame:04d}.png")
     return row | {
-        "video": f"videos/{name}.mp4", "key_frames": f"key_frames/{name}", "probe": probe,
-        "spacing_mm": f"{spacing:.6g}", "frame_spacing_mm": "", "reference": f"truth/{name}.nii.gz",
-    }  # fmt: skip
+        "video": f"videos/{name}.mp4",
+        "key_frames": f"key_frames/{name}",
+        "probe": probe,
+        "spacing_mm": f"{spacing:.6g}",
+        "frame_spacing_mm": "",
+        "reference": f"truth/{name}.nii.gz",
+    }

@@ -20,7 +20,7 @@ from uscl_med3d.simulate.appearance import (
     draw_mr_levels,
     make_ct,
     make_mr,
-)  # fmt: skip
+)
 from uscl_med3d.simulate.brain import BRATS, draw_head
 from uscl_med3d.simulate.pool import replacing, run_cases
 from uscl_med3d.simulate.torso import AMOS, DRAWERS, TOTALSEGMENTATOR, Fields

@@ -72,9 +72,17 @@ def render_echo(
     sheets = np.maximum(textures[1] - 0.7, 0) * look_up(tissues, "streaks_db")[tissue[: len(textures[1])]]
     coherent[: len(sheets)] += sheets * np.float32(physics.streak_echo / 10)
     fill_gas(
-        rng, fan, tissue, names, level_db, coherent, loss_db, physics.reverberation, settings.a_line_db,
+        rng,
+        fan,
+        tissue,
+        names,
+        level_db,
+        coherent,
+        loss_db,
+        physics.reverberation,
+        settings.a_line_db,
         settings.b_lines,
-    )  # fmt: skip
+    )
     add_ring_down(coherent, fan, physics)
     gain_db = compensate(loss_db, fan, physics, settings)
     transmission = np.exp(spread_loss(loss_db, physics.penumbra_beams) * -DB)

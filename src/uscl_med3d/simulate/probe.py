@@ -61,20 +61,34 @@ def make_fan(
     depths = np.linspace(0, depth_mm, physics.axial_samples)
     angles = np.linspace(-half, half, physics.beams)
     return Fan(
-        shape=(height, width), spacing_mm=spacing, radius_mm=radius_mm, half_angle_rad=half,
-        depth_mm=depth_mm, lateral_mm=lateral, below_mm=below, mask=mask, depths_mm=depths, angles_rad=angles,
+        shape=(height, width),
+        spacing_mm=spacing,
+        radius_mm=radius_mm,
+        half_angle_rad=half,
+        depth_mm=depth_mm,
+        lateral_mm=lateral,
+        below_mm=below,
+        mask=mask,
+        depths_mm=depths,
+        angles_rad=angles,
         to_polar=_nearest_pixels(mask, spacing, lateral, below, radius_mm, depths, angles),
         to_pixels=_bilinear(
-            (r[mask] - radius_mm) / (depths[1] - depths[0]), (theta[mask] + half) / (angles[1] - angles[0]),
+            (r[mask] - radius_mm) / (depths[1] - depths[0]),
+            (theta[mask] + half) / (angles[1] - angles[0]),
             (len(depths), len(angles)),
         ),
-    )  # fmt: skip
+    )
 
 
 def _nearest_pixels(
-    mask: np.ndarray, spacing: float, lateral: np.ndarray, below: np.ndarray, radius_mm: float,
-    depths: np.ndarray, angles: np.ndarray,
-) -> np.ndarray:  # fmt: skip
+    mask: np.ndarray,
+    spacing: float,
+    lateral: np.ndarray,
+    below: np.ndarray,
+    radius_mm: float,
+    depths: np.ndarray,
+    angles: np.ndarray,
+) -> np.ndarray:
     """Index (into the fan's pixels) of the pixel nearest to each beam sample."""
     reach = radius_mm + depths[:, None]
     column = np.rint((reach * np.sin(angles) - lateral[0]) / spacing).astype(int).clip(0, mask.shape[1] - 1)

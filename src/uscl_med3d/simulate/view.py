@@ -50,9 +50,15 @@ def draw_view(rng: np.random.Generator, views: Views) -> View:
 
 
 def find_view(
-    rng: np.random.Generator, anatomy: Anatomy, views: Views, search: Search, targets: tuple[str, ...],
-    half_angle_deg: float, depth_mm: float, length_mm: float,
-) -> View:  # fmt: skip
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    views: Views,
+    search: Search,
+    targets: tuple[str, ...],
+    half_angle_deg: float,
+    depth_mm: float,
+    length_mm: float,
+) -> View:
     """The first view in which each target fills its share of the image, or the best of all tries; the body gets it.
 
     Args:

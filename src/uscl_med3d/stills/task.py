@@ -27,17 +27,27 @@ class StillTask(Task):
     """
 
     def __init__(
-        self, method: StillMethod, pictures: Pictures, image_size: int, classes: int, training: StillTraining,
-        rate: float, seeds: Seeds,
-    ) -> None:  # fmt: skip
+        self,
+        method: StillMethod,
+        pictures: Pictures,
+        image_size: int,
+        classes: int,
+        training: StillTraining,
+        rate: float,
+        seeds: Seeds,
+    ) -> None:
         self.method, self.pictures, self.classes, self.seeds = method, pictures, classes, seeds
         self.network, self.training, self.rate = method.network, training, rate
         augmentation = training.augmentation
         self.settings = SamusAugmentation(
-            image_size=image_size, low_size=image_size, probability=augmentation.probability,
-            gamma=augmentation.gamma, rotation=augmentation.rotation_deg, zoom=augmentation.zoom,
+            image_size=image_size,
+            low_size=image_size,
+            probability=augmentation.probability,
+            gamma=augmentation.gamma,
+            rotation=augmentation.rotation_deg,
+            zoom=augmentation.zoom,
             contrast=augmentation.contrast,
-        )  # fmt: skip
+        )
         trained = set(method.trained_names())
         for name, parameter in method.network.named_parameters():
             parameter.requires_grad_(name in trained)

@@ -159,8 +159,10 @@ def _describe_results(choice: Choice, results: Path) -> list[str]:
         what = ", ".join(
             f"{key} {value}" for key, value in row.items() if key not in (*_RESULT_KEYS, "reported", "reason")
         )
-        lines.append(f"| {table} | {what} | {row['dice']:.1f} | {row['ci_low']:.1f} to {row['ci_high']:.1f} "
-                     f"| {row['n_patients']} | {row['n_cases']} |")  # fmt: skip
+        lines.append(
+            f"| {table} | {what} | {row['dice']:.1f} | {row['ci_low']:.1f} to {row['ci_high']:.1f} "
+            f"| {row['n_patients']} | {row['n_cases']} |"
+        )
     return lines
 
 
@@ -171,8 +173,10 @@ def _count(sidecars: list[dict[str, Any]]) -> list[str]:
         these = [each for each in sidecars if (each["group"], each["split"]) == (group, split)]
         roles = Counter(frame["role"] for each in these for frame in each["key_frames"])
         patients, prompts = len({each["patient"] for each in these}), roles["prompt"] + roles["correction"]
-        lines.append(f"| {group} | {split} | {patients} | {len(these)} | {prompts} | {roles['held_out']} "
-                     f"| {sum(each['has_reference'] for each in these)} |")  # fmt: skip
+        lines.append(
+            f"| {group} | {split} | {patients} | {len(these)} | {prompts} | {roles['held_out']} "
+            f"| {sum(each['has_reference'] for each in these)} |"
+        )
     return lines
 
 

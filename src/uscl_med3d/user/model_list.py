@@ -93,13 +93,19 @@ def as_json(found: list[Model]) -> list[dict[str, Any]]:
 def _list_shipped() -> list[Model]:
     return [
         Model(
-            name=name, kind="shipped", segments=shipped.can_segment(card), method=str(card.get("method", name)),
-            domain=str(card.get("domain", "not stated")), learned_from=str(card.get("learned_from", shipped.LEARNED_FROM)),
-            validation_dice=card.get("validation_dice"), image_use=(card.get("image_use") or {}).get("difference"),
-            licence=str(card.get("licence", "not stated")), file=str(shipped.FOLDER / f"{name}.safetensors"),
+            name=name,
+            kind="shipped",
+            segments=shipped.can_segment(card),
+            method=str(card.get("method", name)),
+            domain=str(card.get("domain", "not stated")),
+            learned_from=str(card.get("learned_from", shipped.LEARNED_FROM)),
+            validation_dice=card.get("validation_dice"),
+            image_use=(card.get("image_use") or {}).get("difference"),
+            licence=str(card.get("licence", "not stated")),
+            file=str(shipped.FOLDER / f"{name}.safetensors"),
         )
         for name, card in shipped.read_cards().items()
-    ]  # fmt: skip
+    ]
 
 
 def _list_runs(scale: str) -> list[Model]:
@@ -110,22 +116,37 @@ def _list_runs(scale: str) -> list[Model]:
             continue
         simulated = read_json(results / "params/all.json").get("cohort") == "simulate"
         uses = shipped.read_image_use(choice)
-        found.append(Model(
-            name=choice.name, kind="run", segments=True, method=choice.job.run.method,
-            domain=f"ultrasound of results/{scale}",
-            learned_from=shipped.LEARNED_FROM if simulated else "your own sweeps", validation_dice=choice.validation_dice,
-            image_use=uses["difference"] if uses else None, licence="yours", file=str(choice.checkpoint or choice.base),
-        ))  # fmt: skip
+        found.append(
+            Model(
+                name=choice.name,
+                kind="run",
+                segments=True,
+                method=choice.job.run.method,
+                domain=f"ultrasound of results/{scale}",
+                learned_from=shipped.LEARNED_FROM if simulated else "your own sweeps",
+                validation_dice=choice.validation_dice,
+                image_use=uses["difference"] if uses else None,
+                licence="yours",
+                file=str(choice.checkpoint or choice.base),
+            )
+        )
     return found
 
 
 def _list_official() -> list[Model]:
     return [
         Model(
-            name=str(EXTERNAL / file), kind="official", segments=file == "sam_med3d_turbo.pth", method=label,
-            domain="as its authors say", learned_from="as its authors say", validation_dice=None, image_use=None,
-            licence="see its source (data/external/README.md)", file=str(EXTERNAL / file),
+            name=str(EXTERNAL / file),
+            kind="official",
+            segments=file == "sam_med3d_turbo.pth",
+            method=label,
+            domain="as its authors say",
+            learned_from="as its authors say",
+            validation_dice=None,
+            image_use=None,
+            licence="see its source (data/external/README.md)",
+            file=str(EXTERNAL / file),
         )
         for file, label in _OFFICIAL.items()
         if (EXTERNAL / file).is_file()
-    ]  # fmt: skip
+    ]

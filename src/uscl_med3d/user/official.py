@@ -17,8 +17,8 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.nets import recognise
 from uscl_med3d.nets.card import Preprocessing, read_card
 from uscl_med3d.nets.fastsam3d import build_fastsam3d
-from uscl_med3d.nets.sam.checkpoint import load_named
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, read_state
+from uscl_med3d.nets.tensors import load_named
 
 KNOWN = "SAM-Med3D, FastSAM3D, SAM, SAM-Med2D, MobileSAM, TinySAM, SAMUS, MedSAM or MSA under their official tensor names"
 
@@ -63,9 +63,13 @@ def load_official(weights: Path, base: Path | None, model: str | None = None) ->
             does not fit the tensors.
     """
     state, card = read_state(weights), read_card(weights)
-    assumed = () if card.get("preprocessing") else (
-        f"no card {weights.with_suffix('.json').name} beside the weights: taken as an official checkpoint",
-    )  # fmt: skip
+    assumed = (
+        ()
+        if card.get("preprocessing")
+        else (
+            f"no card {weights.with_suffix('.json').name} beside the weights: taken as an official checkpoint",
+        )
+    )
     kind = recognise.recognise(state)
     if kind is None:
         raise InputError(file=weights, found=recognise.describe_state(state), expected=KNOWN,

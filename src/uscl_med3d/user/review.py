@@ -97,12 +97,14 @@ def describe(made: Exported) -> str:
         return "\n".join(
             [*lines, "3. This cohort is simulated, so there is no table of your own to name the folder in."]
         )
-    return "\n".join([
-        *lines,
-        f"3. In {made.cohort_csv}, column `corrections` of {made.sweep}, name the folder {labels.resolve()}",
-        "   (or its path relative to the table).",
-        "4. Run the same command as before: this sweep is ingested and propagated again, the others are not.",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            *lines,
+            f"3. In {made.cohort_csv}, column `corrections` of {made.sweep}, name the folder {labels.resolve()}",
+            "   (or its path relative to the table).",
+            "4. Run the same command as before: this sweep is ingested and propagated again, the others are not.",
+        ]
+    )
 
 
 def label_on_clip(label: np.ndarray, grid: Grid, shape: tuple[int, int]) -> np.ndarray:
@@ -194,9 +196,14 @@ def _label_files(out: Path, frames: Sequence[int]) -> list[Path]:
 
 
 def _write_images(
-    row: CohortRow, sidecar: Mapping[str, Any], proposed: np.ndarray, grid: Grid, chosen: Sequence[int], out: Path,
+    row: CohortRow,
+    sidecar: Mapping[str, Any],
+    proposed: np.ndarray,
+    grid: Grid,
+    chosen: Sequence[int],
+    out: Path,
     classes: Mapping[str, int],
-) -> None:  # fmt: skip
+) -> None:
     from PIL import Image
 
     clip = open_clip(row.video)

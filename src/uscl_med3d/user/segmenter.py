@@ -12,11 +12,11 @@ import numpy as np
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.data.official_grid import GridRule
+from uscl_med3d.predict.interactive import MASK_LOGIT, GivenMask, Predictor
 from uscl_med3d.user import models
 from uscl_med3d.user.grid import WorkingVolume
 from uscl_med3d.user.inputs import Source, World, read_source, wrap_array
 from uscl_med3d.user.official import OfficialChoice
-from uscl_med3d.user.prediction import MASK_LOGIT, GivenMask, Predictor
 from uscl_med3d.user.upsample import Box, bounds, find_box, join, overlap, shift, slices
 
 Point = Sequence[float]
@@ -95,9 +95,8 @@ class Segmenter:
         Raises:
             InputError: where there is no such model, or a file does not fit.
         """
-        choice = models.choose(
-            weights, Path(base) if base else None, Path(start) if start else None, scale, model
-        )
+        base_file, start_file = (Path(each) if each else None for each in (base, start))
+        choice = models.choose(weights, base_file, start_file, scale, model)
         if isinstance(choice, OfficialChoice):
             from uscl_med3d.user.official_segmenter import OfficialSegmenter
 
@@ -110,9 +109,8 @@ class Segmenter:
         """The model in words, with a validation score only where the score is that of these very weights."""
         where = f" of results/{self.choice.scale}" if self.choice.scale else ""
         owned = models.owns_score(self.choice)
-        return f"{self.choice.name}{where}" + (
-            f", validation Dice {self.choice.validation_dice:.1f}" if owned else ""
-        )
+        score = f", validation Dice {self.choice.validation_dice:.1f}" if owned else ""
+        return f"{self.choice.name}{where}{score}"
 
     @property
     def classes(self) -> dict[str, int]:

@@ -91,20 +91,23 @@ def ship(choice: Choice, name: str, domain: str, folder: Path) -> list[Path]:
     made = folder / f"{name}.safetensors"
     with atomic(made) as temporary:
         shutil.copyfile(weights, temporary)
-    write_json(made.with_suffix(".json"), {
-        "model": name,
-        "method": choice.job.run.method,
-        "domain": domain,
-        "learned_from": LEARNED_FROM,
-        "licence": LICENCE,
-        "made_by": f"run {choice.name} of results/{choice.scale}",
-        "sha256": sha256(made),
-        "base": base,
-        "validation_dice": choice.validation_dice,
-        "image_use": read_image_use(choice),
-        "ingest": choice.ingest.model_dump(mode="json"),
-        "job": choice.job.model_dump(mode="json"),
-    })  # fmt: skip
+    write_json(
+        made.with_suffix(".json"),
+        {
+            "model": name,
+            "method": choice.job.run.method,
+            "domain": domain,
+            "learned_from": LEARNED_FROM,
+            "licence": LICENCE,
+            "made_by": f"run {choice.name} of results/{choice.scale}",
+            "sha256": sha256(made),
+            "base": base,
+            "validation_dice": choice.validation_dice,
+            "image_use": read_image_use(choice),
+            "ingest": choice.ingest.model_dump(mode="json"),
+            "job": choice.job.model_dump(mode="json"),
+        },
+    )
     return [made, made.with_suffix(".json")]
 
 

@@ -49,9 +49,13 @@ class Desk:
     """
 
     def __init__(
-        self, items: Sequence[Item], segmenter: Segmenter, models: Sequence[str], load: Callable[[str], Segmenter],
+        self,
+        items: Sequence[Item],
+        segmenter: Segmenter,
+        models: Sequence[str],
+        load: Callable[[str], Segmenter],
         whole_frame: bool,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.items, self.segmenter, self._load, self._whole_frame = list(items), segmenter, load, whole_frame
         self.model = segmenter.choice.name
         self.models = [self.model, *(name for name in models if name != self.model)]

@@ -22,8 +22,13 @@ def add_handlers(app: FastAPI) -> None:
         async def handle(_: Request, error: Exception) -> JSONResponse:
             return JSONResponse({"detail": say(error)}, status, headers)
 
-    add(RequestValidationError, 400, lambda error: "; ".join(
-        f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())[:500])  # fmt: skip
+    add(
+        RequestValidationError,
+        400,
+        lambda error: "; ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
+        )[:500],
+    )
     add(leases.Full, 503, lambda _: "all sessions are taken", **{"Retry-After": "10"})
     add(
         leases.Gone,

@@ -22,9 +22,12 @@ _NOT_ONE = (".nii.gz", ".igs.mha", ".igs.nrrd")
 
 
 def one_file(
-    path: Path, output: Path | None, session: Path | None, key_frames: Path | None,
+    path: Path,
+    output: Path | None,
+    session: Path | None,
+    key_frames: Path | None,
     spacing_mm: tuple[float, float] | None,
-) -> list[Item]:  # fmt: skip
+) -> list[Item]:
     """The list of one input.
 
     Args:
@@ -81,9 +84,15 @@ def _of_row(row: CohortRow, table: Path, folder: Path, results: Path) -> Item:
         flagged = tuple(middle_frame(index, grid, frames) for index in indices)
         proposals = _Proposals(results, row.sweep, sidecar)
     return Item(
-        path=row.video, title=row.sweep, spacing_mm=row.spacing_mm, output=output, session=beside(output),
-        target=_target(row, table, held_out), flagged=flagged, proposals=proposals,
-    )  # fmt: skip
+        path=row.video,
+        title=row.sweep,
+        spacing_mm=row.spacing_mm,
+        output=output,
+        session=beside(output),
+        target=_target(row, table, held_out),
+        flagged=flagged,
+        proposals=proposals,
+    )
 
 
 def _target(row: CohortRow, table: Path, held_out: frozenset[int]) -> Target:

@@ -34,9 +34,13 @@ class Exists(ValueError):
 
 
 def write_key_frame(
-    target: Target, frame: int, labels: np.ndarray, objects: Mapping[str, int], classes: Mapping[str, int],
+    target: Target,
+    frame: int,
+    labels: np.ndarray,
+    objects: Mapping[str, int],
+    classes: Mapping[str, int],
     overwrite: bool,
-) -> Path:  # fmt: skip
+) -> Path:
     """Write one frame of the label map as an 8-bit image with the classes' values and colours.
 
     Args:

@@ -8,22 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.data.annotations.palette import COLOURS
 from uscl_med3d.user.inputs import Source, read_source, wrap_array
 from uscl_med3d.view.picture import Picture, make_picture
 
 if TYPE_CHECKING:
     from ipyniivue import NiiVue
 
-# Colours that people with any colour vision tell apart (Okabe and Ito), as in the page.
-COLOURS = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (204, 121, 167),
-    (0, 114, 178),
-    (213, 94, 0),
-)
 _LAYOUTS = {"frame": "AXIAL", "planes": "MULTIPLANAR", "3d": "RENDER"}
 
 

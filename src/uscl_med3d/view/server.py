@@ -126,10 +126,20 @@ def sweep(protocol: Protocol) -> None:
 def _make(app: Guard | FastAPI) -> uvicorn.Server:
     # Paths of requests say nothing of images, yet nothing is logged but the server's own errors.
     config = uvicorn.Config(
-        app, log_level="error", access_log=False, server_header=False, date_header=False, limit_concurrency=100,
-        timeout_keep_alive=75, timeout_graceful_shutdown=3, h11_max_incomplete_event_size=1 << 16, ws="none",
-        http="h11", lifespan="off", proxy_headers=False,
-    )  # fmt: skip
+        app,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        limit_concurrency=100,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=3,
+        h11_max_incomplete_event_size=1 << 16,
+        ws="none",
+        http="h11",
+        lifespan="off",
+        proxy_headers=False,
+    )
     return uvicorn.Server(config)
 
 

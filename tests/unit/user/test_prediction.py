@@ -10,7 +10,7 @@ from uscl_med3d.clicks.crops import common_part, cut, to_crop
 from uscl_med3d.methods.base import ClickMethod
 from uscl_med3d.methods.sam_med3d import SamMed3DMethod
 from uscl_med3d.nets.sam_med3d import SamMed3D, SamMed3DConfig
-from uscl_med3d.user.prediction import MASK_LOGIT, GivenMask, Predictor
+from uscl_med3d.predict.interactive import MASK_LOGIT, GivenMask, Predictor
 from uscl_med3d.user.segmenter import Segmenter
 
 CLICKS = [(6, 16, 16, 1), (5, 14, 18, 1), (6, 22, 16, 0), (4, 16, 12, 1)]
@@ -82,7 +82,7 @@ def test_a_click_is_decoded_once_and_a_crop_encoded_once(predictor):
 
 
 def test_forgotten_logits_cost_one_decoding(predictor, monkeypatch):
-    monkeypatch.setattr("uscl_med3d.user.prediction._KEPT_LOGITS", 1)
+    monkeypatch.setattr("uscl_med3d.predict.interactive._KEPT_LOGITS", 1)
     first = predictor.predict(CLICKS[:3])
     predictor.predict(CLICKS)
     before = predictor.method.clicked

@@ -11,8 +11,8 @@ import SimpleITK
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.methods.base import ClickMethod
+from uscl_med3d.predict.interactive import Predictor
 from uscl_med3d.user import models, shipped
-from uscl_med3d.user.prediction import Predictor
 from uscl_med3d.user.segmenter import Segmenter
 
 AFFINE = np.array([[0, 0, 1.5, -20.0], [-0.5, 0, 0, 30.0], [0, 0.5, 0, -10.0], [0, 0, 0, 1.0]])

@@ -23,7 +23,7 @@ def test_change_in_a_pulled_clone_runs_exactly_what_depends_on_it(clone):
     clone.change("figures.colours.liver", "#000000")
     assert clone.planned() == COLOURED
     assert clone.repro() == COLOURED
-    clone.change("pretrain.momentum", 0.5)
+    clone.change("pretrain.tasks.vcl.momentum", 0.5)
     planned = clone.planned()
     assert planned["pretrain"] == planned["finetune"] == 1 and "pseudolabel" not in planned
     with open(clone.folder / "src/uscl_med3d/pseudolabel/gate.py", "a") as stream:

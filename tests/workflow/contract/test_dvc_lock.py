@@ -16,10 +16,10 @@ def audit(checkout: Repository) -> str:
 @pytest.mark.parametrize(("key", "value", "stage"), [
     ("finetune.steps", 2, "finetune"),
     ("figures.colours.liver", "#000000", "report"),
-    ("methods.full_tuning.options.learning_rate", 0.05, "finetune"),
+    ("methods.full_tuning.tuning.learning_rate", 0.05, "finetune"),
     ("methods.uscl_med3d.grid.ranks", [8, 16], "finetune"),
     ("evaluate.click_seeds", [3], "evaluate"),
-    ("pretrain.momentum", 0.5, "pretrain"),
+    ("pretrain.tasks.vcl.momentum", 0.5, "pretrain"),
     ("simulate.cohort.ascites_thickness_mm", 13, "simulate"),
 ])  # fmt: skip
 def test_parameters_changed_after_the_run_and_committed(copy, key, value, stage):

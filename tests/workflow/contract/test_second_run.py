@@ -26,7 +26,7 @@ CHANGES = {
         {"evaluate": 4, "measure": 1, "gate": 1} | REPORT,
     ),
     "VCL momentum": (
-        "pretrain.momentum", 0.5,
+        "pretrain.tasks.vcl.momentum", 0.5,
         {"pretrain": 1, "finetune": 1, "evaluate": 1, "measure": 1} | REPORT,
     ),
 }  # fmt: skip
@@ -80,11 +80,11 @@ def test_edit_of_a_module_runs_only_the_rules_that_import_it(copy, module, expec
 
 def test_dvc_names_what_changed(copy):
     """`dvc params diff` and `dvc metrics diff` after a change; learning curves in `dvc plots`."""
-    copy.change("methods.full_tuning.options.learning_rate", 0.05)
+    copy.change("methods.full_tuning.tuning.learning_rate", 0.05)
     copy.repro()
     changed = json.loads(copy.run("dvc", "params", "diff", "--json"))["params.yaml"]
     assert changed == {
-        "methods.full_tuning.options.learning_rate": {"old": 0.0005, "new": 0.05, "diff": 0.0495}
+        "methods.full_tuning.tuning.learning_rate": {"old": 0.001, "new": 0.05, "diff": 0.049}
     }
     cells = json.loads(copy.run("dvc", "metrics", "diff", "--json"))["results/phantom/metrics.json"]
     assert cells and all("full" in name for name in cells), cells
@@ -94,7 +94,7 @@ def test_dvc_names_what_changed(copy):
 
 
 def test_experiment_runs_what_depends_on_its_parameter(copy):
-    key = "methods.uscl_med3d.options.learning_rate"
+    key = "methods.uscl_med3d.tuning.learning_rate"
     output = copy.run("dvc", "exp", "run", "--name", "slower", "--set-param", f"{key}=0.0005")
     assert count_started(output) == {"finetune": 1, "evaluate": 1, "measure": 1} | REPORT
     shown = json.loads(copy.run("dvc", "exp", "show", "--json"))

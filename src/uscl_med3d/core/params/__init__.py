@@ -42,6 +42,8 @@ class Params(Section):
     threads: int = Field(ge=1)
     device: Literal["cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
+    # Job files of earlier versions do not name it.
+    numerics: Literal["native", "portable"] = "native"
     cohort: str
     general: dict[str, str]
     general_reading: GeneralReading
@@ -147,6 +149,8 @@ SLICES: dict[str, tuple[str, ...]] = {
     "figure": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
                "report", "figures", "methods"),
 }  # fmt: skip
+# Every job sets its kernels before it imports a library (`core.numerics`).
+SLICES = {stage: ("numerics", *sections) for stage, sections in SLICES.items()}
 
 
 def validate(values: dict[str, Any], file: str) -> Params:

@@ -30,8 +30,11 @@ class StillEntry(Section):
     """One method.
 
     Attributes:
-        label: its name in tables. module: its file in methods/stills/. base: whether it starts from the base SAM.
-        image_size: pixels per side of its input. learning_rate: highest; null: it is not trained.
+        label: its name in tables.
+        module: its file in methods/stills/.
+        base: whether it starts from the base SAM.
+        image_size: pixels per side of its input.
+        learning_rate: highest; null: it is not trained.
         options: validated by the method's own file.
     """
 

@@ -10,12 +10,50 @@ from pathlib import Path
 from uscl_med3d.core.errors import InputError
 
 # Folders of exports that name no clip.
-PLAIN = frozenset({
-    "frame", "frames", "image", "images", "img", "imgs", "picture", "pictures", "png", "jpg", "jpeg", "default", "data",
-    "dataset", "train", "val", "valid", "validation", "test", "subset", "obj_train_data", "jpegimages", "annotation",
-    "annotations", "label", "labels", "mask", "masks", "key_frames", "keyframes", "export", "exports", "video", "videos",
-    "clip", "clips", "sweep", "sweeps", "out", "output",
-})  # fmt: skip
+PLAIN = frozenset(
+    {
+        "frame",
+        "frames",
+        "image",
+        "images",
+        "img",
+        "imgs",
+        "picture",
+        "pictures",
+        "png",
+        "jpg",
+        "jpeg",
+        "default",
+        "data",
+        "dataset",
+        "train",
+        "val",
+        "valid",
+        "validation",
+        "test",
+        "subset",
+        "obj_train_data",
+        "jpegimages",
+        "annotation",
+        "annotations",
+        "label",
+        "labels",
+        "mask",
+        "masks",
+        "key_frames",
+        "keyframes",
+        "export",
+        "exports",
+        "video",
+        "videos",
+        "clip",
+        "clips",
+        "sweep",
+        "sweeps",
+        "out",
+        "output",
+    }
+)
 VIDEO_SUFFIX = re.compile(
     r"\.(mp4|mov|m4v|avi|mpe?g|mkv|webm|wmv|ts|m2ts|vob|gif|dcm|dicom|ima|nii|nii\.gz|nrrd|mha|mhd)$",
     re.IGNORECASE,

@@ -72,11 +72,19 @@ def read_display(path: Path, container: av.container.InputContainer, stream: av.
             for word, is_so in (("turned", swapped), ("mirrored", mirrored), ("upside down", upside_down))
             if is_so
         ]
-        notes.append(Note(f"the container shows the picture {' and '.join(what)}, and so is it read: key frames must be "
-                          "drawn on the picture as players show it"))  # fmt: skip
+        notes.append(
+            Note(
+                f"the container shows the picture {' and '.join(what)}, and so is it read: key frames must be "
+                "drawn on the picture as players show it"
+            )
+        )
     if abs(aspect - 1) > SQUARE:
-        notes.append(Note(f"pixels are not square (width / height = {aspect:.4g}): the volume's grid makes up for it, "
-                          "frames and key frames keep the stored pixels"))  # fmt: skip
+        notes.append(
+            Note(
+                f"pixels are not square (width / height = {aspect:.4g}): the volume's grid makes up for it, "
+                "frames and key frames keep the stored pixels"
+            )
+        )
     else:
         aspect = 1.0
     if (streams := len(container.streams.video)) > 1:

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.data.published import need
 
 Split = Literal["train", "val", "test", ""]
 
@@ -66,18 +67,6 @@ class Layout(Protocol):
     def list_images(self, folder: Path) -> ImageSet:
         """Items of a folder. Raises `InputError` where it is another set, or files are missing."""
         ...
-
-
-def need(path: Path, expected: str) -> Path:
-    """`path`, if it is there."""
-    if path.exists():
-        return path
-    raise InputError(
-        file=path,
-        found="no such file or folder",
-        expected=expected,
-        remedy="give the folder of the set as it was unpacked, complete",
-    )
 
 
 def files_in(folder: Path, suffixes: tuple[str, ...], expected: str) -> list[Path]:

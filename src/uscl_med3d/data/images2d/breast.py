@@ -9,8 +9,9 @@ import re
 from pathlib import Path
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.images2d.base import BINARY_FILE, PICTURES, ImageSet, Item, files_in, need, pair
+from uscl_med3d.data.images2d.base import BINARY_FILE, PICTURES, ImageSet, Item, files_in, pair
 from uscl_med3d.data.images2d.duplicates import cluster_items
+from uscl_med3d.data.published import need
 
 BUSI_EXPECTED = (
     "benign, malignant and normal with 'benign (1).png', 'benign (1)_mask.png', 'benign (1)_mask_1.png'"

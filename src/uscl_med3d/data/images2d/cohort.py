@@ -10,7 +10,8 @@ from typing import cast
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
-from uscl_med3d.data.images2d.base import ImageSet, Item, Split, need
+from uscl_med3d.data.images2d.base import ImageSet, Item, Split
+from uscl_med3d.data.published import need
 
 EXPECTED = "folders with sidecar.json, image.nii.gz and key_frames.nii.gz, as `ingest` writes them"
 
@@ -33,11 +34,17 @@ def list_images(folder: Path) -> ImageSet:
         split = cast(Split, facts["split"] if facts["split"] in ("train", "val", "test") else "")
         items += [
             Item(
-                f"{facts['sweep']}_{entry['index']:04d}", facts["patient"], split, image, (mask,),
-                labels, entry["index"], entry["index"],
+                f"{facts['sweep']}_{entry['index']:04d}",
+                facts["patient"],
+                split,
+                image,
+                (mask,),
+                labels,
+                entry["index"],
+                entry["index"],
             )
             for entry in facts["key_frames"]
-        ]  # fmt: skip
+        ]
     if not items:
         raise InputError(
             file=folder, found="no annotated frame", expected=EXPECTED,

@@ -9,9 +9,10 @@ import re
 from pathlib import Path
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.images2d.base import ImageSet, Item, Split, need
+from uscl_med3d.data.images2d.base import ImageSet, Item, Split
 from uscl_med3d.data.images2d.sequences import count_frames, read_matlab
 from uscl_med3d.data.images2d.tables import read_sheet
+from uscl_med3d.data.published import need
 
 CAMUS_EXPECTED = "patient0001/patient0001_2CH_half_sequence.nii.gz and ..._half_sequence_gt.nii.gz"
 HMC_EXPECTED = (
@@ -40,11 +41,17 @@ def list_camus(folder: Path) -> ImageSet:
                 )  # fmt: skip
             items += [
                 Item(
-                    f"{patient.name}_{view}_{frame:03d}", patient.name, splits.get(patient.name, ""), image, (mask,),
-                    {1: 1, 2: 2, 3: 3}, frame, frame,
+                    f"{patient.name}_{view}_{frame:03d}",
+                    patient.name,
+                    splits.get(patient.name, ""),
+                    image,
+                    (mask,),
+                    {1: 1, 2: 2, 3: 3},
+                    frame,
+                    frame,
                 )
                 for frame in range(frames)
-            ]  # fmt: skip
+            ]
     notes = () if splits else ("The published lists are not there: split by patient.",)
     classes = {"left_ventricle": 1, "myocardium": 2, "left_atrium": 3}
     return ImageSet("camus", tuple(items), classes, "patient", notes)

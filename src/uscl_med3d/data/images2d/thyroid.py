@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.images2d.base import BINARY_FILE, PICTURES, ImageSet, Item, Split, files_in, need, pair
+from uscl_med3d.data.images2d.base import BINARY_FILE, PICTURES, ImageSet, Item, Split, files_in, pair
+from uscl_med3d.data.published import need
 
 TN3K_EXPECTED = "trainval-image, trainval-mask, test-image, test-mask with 0000.jpg, tn3k-trainval-fold0.json"
 DDTI_EXPECTED = "image and mask with pictures of the same names"

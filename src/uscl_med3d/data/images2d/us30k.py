@@ -13,7 +13,8 @@ import re
 from pathlib import Path
 
 from uscl_med3d.core.errors import InputError, InputErrors
-from uscl_med3d.data.images2d.base import BINARY_FILE, ImageSet, Item, Split, need
+from uscl_med3d.data.images2d.base import BINARY_FILE, ImageSet, Item, Split
+from uscl_med3d.data.published import need
 
 EXPECTED = (
     "MainPatient/{train,val,test}.txt, MainPatient/class.json, <set>/img/<name>.png, <set>/label/<name>.png"
@@ -53,9 +54,11 @@ def list_images(folder: Path) -> ImageSet:
         raise InputErrors(errors, file=lists, remedy="correct the lists and files")
     most = max(counts[item.name.split("/")[0]] for item in items.values()) if items else 1
     return ImageSet(
-        "us30k", tuple(items.values()), {f"class_{label}": label for label in range(1, most)},
+        "us30k",
+        tuple(items.values()),
+        {f"class_{label}": label for label in range(1, most)},
         "patient where the name says it, else image",
-    )  # fmt: skip
+    )
 
 
 def _read_line(

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uscl_med3d.data.images2d.base import PICTURES, ImageSet, Item, files_in, need, pair
+from uscl_med3d.data.images2d.base import PICTURES, ImageSet, Item, files_in, pair
 from uscl_med3d.data.images2d.duplicates import cluster_items
+from uscl_med3d.data.published import need
 
 EXPECTED = "images and masks with PNGs of the same names, here or in dataset/"
 CORRELATION = 0.75

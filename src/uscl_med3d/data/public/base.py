@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from uscl_med3d.core.errors import InputError
-
 
 @dataclass(frozen=True)
 class Recording:
@@ -38,15 +36,3 @@ class PublicSet(Protocol):
     def list_recordings(self, folder: Path) -> list[Recording]:
         """Recordings of a folder. Raises `InputError` where it is another one, or files are missing."""
         ...
-
-
-def require(path: Path, expected: str) -> Path:
-    """`path`, if it is there."""
-    if path.exists():
-        return path
-    raise InputError(
-        file=path,
-        found="no such file or folder",
-        expected=expected,
-        remedy="give the folder that holds the published set as it was unpacked, complete",
-    )

@@ -10,7 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.public.base import Recording, require
+from uscl_med3d.data.public.base import Recording
+from uscl_med3d.data.published import need
 
 EXPECTED = (
     "database_nifti/patient0001/patient0001_2CH_half_sequence.nii.gz, ..._gt.nii.gz; database_split/*.txt"
@@ -22,10 +23,10 @@ NAMES = {1: "left_ventricle", 2: "myocardium", 3: "left_atrium"}
 
 def list_recordings(folder: Path) -> list[Recording]:
     """Both views of every patient of the three published lists."""
-    root = require(folder / "database_nifti", EXPECTED)
+    root = need(folder / "database_nifti", EXPECTED)
     splits: dict[str, str] = {}
     for name, split in SPLITS.items():
-        file = require(folder / "database_split" / f"subgroup_{name}.txt", EXPECTED)
+        file = need(folder / "database_split" / f"subgroup_{name}.txt", EXPECTED)
         for patient in file.read_text(encoding="utf-8").split():
             if not patient.isalnum() or patient in splits:
                 raise InputError(
@@ -39,12 +40,20 @@ def list_recordings(folder: Path) -> list[Recording]:
     for patient, split in sorted(splits.items()):
         for view in VIEWS:
             stem = root / patient / f"{patient}_{view}_half_sequence"
-            image = require(stem.with_name(stem.name + ".nii.gz"), f"the {view} sequence of {patient}")
-            label = require(stem.with_name(stem.name + "_gt.nii.gz"), f"the label map of {image.name}")
+            image = need(stem.with_name(stem.name + ".nii.gz"), f"the {view} sequence of {patient}")
+            label = need(stem.with_name(stem.name + "_gt.nii.gz"), f"the label map of {image.name}")
             recordings.append(
                 Recording(
-                    patient, f"{patient}_{view}", "heart", f"heart_{view.lower()}", split, "sector", image, label,
-                    NAMES, tracked=False,
+                    patient,
+                    f"{patient}_{view}",
+                    "heart",
+                    f"heart_{view.lower()}",
+                    split,
+                    "sector",
+                    image,
+                    label,
+                    NAMES,
+                    tracked=False,
                 )
-            )  # fmt: skip
+            )
     return recordings

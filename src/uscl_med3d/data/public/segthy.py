@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.public.base import Recording, require
+from uscl_med3d.data.public.base import Recording
+from uscl_med3d.data.published import need
 
 EXPECTED = "ground_truth_data/US/001_P1_1_left_US.nii, ground_truth_data/US_thyroid_label/001_P1_1_left.nii"
 NAME = re.compile(
@@ -23,14 +24,24 @@ NAMES = {1: "thyroid", 2: "carotid_artery", 3: "jugular_vein", 4: "carotid_arter
 
 def list_recordings(folder: Path) -> list[Recording]:
     """Volumes that have a label map; the set holds more volumes than labels."""
-    root = next(
-        (place for place in (folder, folder / "US_volunteer_dataset", folder / "US_data/US_volunteer_dataset")
-         if (place / "ground_truth_data").is_dir()),
-        folder,
-    ) / "ground_truth_data"  # fmt: skip
-    labels = require(root / "US_thyroid_label", EXPECTED)
+    root = (
+        next(
+            (
+                place
+                for place in (
+                    folder,
+                    folder / "US_volunteer_dataset",
+                    folder / "US_data/US_volunteer_dataset",
+                )
+                if (place / "ground_truth_data").is_dir()
+            ),
+            folder,
+        )
+        / "ground_truth_data"
+    )
+    labels = need(root / "US_thyroid_label", EXPECTED)
     recordings = []
-    for image in sorted(require(root / "US", EXPECTED).iterdir()):
+    for image in sorted(need(root / "US", EXPECTED).iterdir()):
         match = NAME.fullmatch(image.name)
         if match is None:
             continue
@@ -41,10 +52,18 @@ def list_recordings(folder: Path) -> list[Recording]:
         view = f"neck_{match['side'].lower()}"
         recordings.append(
             Recording(
-                f"segthy_{match['volunteer']}", f"segthy_{match['sweep']}", "neck", view, "", "linear", image, label,
-                NAMES, tracked=True,
+                f"segthy_{match['volunteer']}",
+                f"segthy_{match['sweep']}",
+                "neck",
+                view,
+                "",
+                "linear",
+                image,
+                label,
+                NAMES,
+                tracked=True,
             )
-        )  # fmt: skip
+        )
     if not recordings:
         raise InputError(
             file=root,

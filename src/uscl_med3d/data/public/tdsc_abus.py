@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.public.base import Recording, require
+from uscl_med3d.data.public.base import Recording
+from uscl_med3d.data.published import need
 
 EXPECTED = "Train, Validation, Test, each with DATA/DATA_000.nrrd and MASK/MASK_000.nrrd"
 PARTS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
@@ -26,12 +27,12 @@ def list_recordings(folder: Path) -> list[Recording]:
         split = PARTS.get(part.name.lower())
         if split is None or not part.is_dir():
             continue
-        for image in sorted(require(part / "DATA", EXPECTED).glob("*.nrrd")):
+        for image in sorted(need(part / "DATA", EXPECTED).glob("*.nrrd")):
             match = NAME.fullmatch(image.name)
             if match is None:
                 continue
             name = f"abus_{match[1]}"
-            label = require(part / "MASK" / f"MASK_{match[1]}.nrrd", f"the mask of {image.name}")
+            label = need(part / "MASK" / f"MASK_{match[1]}.nrrd", f"the mask of {image.name}")
             recordings.append(
                 Recording(name, name, "breast", "breast", split, "linear", image, label, NAMES, tracked=True)
             )

@@ -135,6 +135,25 @@ class ClickedMethod(StillMethod):
         return low, F.interpolate(truth, size=low.shape[-2:], mode="nearest")
 
 
+class FrozenPromptMethod(ClickedMethod):
+    """A network with SAM's decoder that gives one mask, and whose prompt encoder is not trained."""
+
+    network: Sam
+
+    def decode(self, embedding: Tensor, points: Tensor, labels: Tensor) -> Tensor:
+        """See `ClickedMethod.decode`."""
+        with torch.no_grad():
+            sparse, dense = self.network.prompt_encoder(points=(points, labels))
+        masks, _ = self.network.mask_decoder(
+            image_embeddings=embedding,
+            image_pe=self.network.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+        )
+        return masks
+
+
 class WholeMethod(StillMethod):
     """A network that gives every pixel a class, without a prompt."""
 
@@ -190,9 +209,3 @@ def read_base(start: Start) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if start.base is None:
         raise ValueError("this method starts from the weights of the base SAM")
     return read_weights(start.base, "sam")
-
-
-def encode_prompts(network: Sam, points: Tensor, labels: Tensor, frozen: bool) -> tuple[Tensor, Tensor]:
-    """Tokens and dense embedding of clicks; without gradient where the prompt encoder is frozen."""
-    with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-        return network.prompt_encoder(points=(points, labels))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.methods.base import Card
-from uscl_med3d.methods.stills.base import Batch, ClickedMethod, Start, encode_prompts, read_base
+from uscl_med3d.methods.stills.base import Batch, FrozenPromptMethod, Start, read_base
 from uscl_med3d.nets.losses2d import medsam_loss
 from uscl_med3d.nets.medsam import MedSamFrame, trained_names
 from uscl_med3d.nets.sam import Sam, build_sam
@@ -23,7 +23,7 @@ class MedSamOptions(Section):
     first_form: bool
 
 
-class MedSamStill(ClickedMethod):
+class MedSamStill(FrozenPromptMethod):
     """One mask per prompt, the first token's; the prompt encoder is frozen."""
 
     card: ClassVar[Card] = Card(
@@ -51,17 +51,6 @@ class MedSamStill(ClickedMethod):
 
     def make_frame(self, size: tuple[int, int]) -> Frame:
         return MedSamFrame(size, self.network.config.image_size, self.network.config.mask_size)
-
-    def decode(self, embedding: Tensor, points: Tensor, labels: Tensor) -> Tensor:
-        sparse, dense = encode_prompts(self.network, points, labels, frozen=True)
-        masks, _ = self.network.mask_decoder(
-            image_embeddings=embedding,
-            image_pe=self.network.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=False,
-        )
-        return masks
 
     def trained_names(self) -> list[str]:
         return trained_names(self.network, self.first_form)

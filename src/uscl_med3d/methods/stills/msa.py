@@ -10,14 +10,7 @@ from torch import Tensor
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.methods.base import Card
-from uscl_med3d.methods.stills.base import (
-    Batch,
-    ClickedMethod,
-    Start,
-    StretchFrame,
-    encode_prompts,
-    read_base,
-)
+from uscl_med3d.methods.stills.base import Batch, FrozenPromptMethod, Start, StretchFrame, read_base
 from uscl_med3d.nets.losses2d import msa_loss
 from uscl_med3d.nets.msa import MSA, RELEASED, SANE, Msa, build_msa, start_msa, trained_names
 from uscl_med3d.nets.sam.frame import Frame
@@ -30,7 +23,7 @@ class MsaOptions(Section):
     behaviour: Literal["official", "sane"]
 
 
-class MsaStill(ClickedMethod):
+class MsaStill(FrozenPromptMethod):
     """One mask; cross-entropy alone."""
 
     card: ClassVar[Card] = Card(
@@ -61,17 +54,6 @@ class MsaStill(ClickedMethod):
 
     def make_frame(self, size: tuple[int, int]) -> Frame:
         return StretchFrame(size, self.network.config.image_size, self.network.config.mask_size)
-
-    def decode(self, embedding: Tensor, points: Tensor, labels: Tensor) -> Tensor:
-        sparse, dense = encode_prompts(self.network, points, labels, frozen=True)
-        masks, _ = self.network.mask_decoder(
-            image_embeddings=embedding,
-            image_pe=self.network.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=False,
-        )
-        return masks
 
     def trained_names(self) -> list[str]:
         return trained_names(self.network)

@@ -74,11 +74,19 @@ def shrink(base: Mapping[str, Any], image_size: int, options: SamusOptions) -> d
     """A SAMUS for the weights of a SAM: its patches, with half its stride; the table of positions is halved once."""
     own = {field.name: SAMUS[field.name] for field in fields(SamusConfig)}
     stride = base["patch_size"] // 2
-    return dict(base) | own | {
-        "image_size": image_size, "patch_size": stride, "patch_kernel": base["patch_size"],
-        "position_grid": 2 * (image_size // stride), "cnn_widths": options.cnn_widths,
-        "components": options.components, "window_size": options.window_size,
-    }  # fmt: skip
+    return (
+        dict(base)
+        | own
+        | {
+            "image_size": image_size,
+            "patch_size": stride,
+            "patch_kernel": base["patch_size"],
+            "position_grid": 2 * (image_size // stride),
+            "cnn_widths": options.cnn_widths,
+            "components": options.components,
+            "window_size": options.window_size,
+        }
+    )
 
 
 METHOD = SamusStill

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.nets.sam_med3d.checkpoint import describe_differences
-from uscl_med3d.nets.tensors import read_tensors, save_tensors
-
-_LISTED = 8
+from uscl_med3d.nets.tensors import is_state, load_named, read_content, read_tensors, save_tensors
 
 
 def load_official(network: nn.Module, path: str | Path, wrapper: str | None, source: str) -> None:
@@ -32,21 +27,6 @@ def load_official(network: nn.Module, path: str | Path, wrapper: str | None, sou
     """
     state = _read_state(Path(path), wrapper, source)
     load_named(network, state, path, f"use the unmodified checkpoint ({source}) with its own architecture")
-
-
-def load_named(network: nn.Module, state: Mapping[str, Tensor], path: str | Path, remedy: str) -> None:
-    """Load tensors strictly, in place; an `InputError` names the differing ones."""
-    differences = describe_differences(dict(state), network.state_dict())
-    if differences:
-        listed = "\n            ".join(differences[:_LISTED])
-        more = f"\n            and {len(differences) - _LISTED} more" if len(differences) > _LISTED else ""
-        raise InputError(
-            file=path,
-            found=f"{len(differences)} tensors that differ from the model:\n            {listed}{more}",
-            expected="the tensors of the configured architecture",
-            remedy=remedy,
-        )
-    network.load_state_dict(dict(state), strict=True)
 
 
 def save_weights(path: str | Path, model: str, architecture: Mapping[str, Any], network: nn.Module) -> None:
@@ -81,30 +61,15 @@ def read_weights(path: str | Path, model: str) -> tuple[dict[str, Any], dict[str
 
 
 def _read_state(path: Path, wrapper: str | None, source: str) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            content: Any = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            content = content[wrapper] if wrapper else content
-    except pickle.UnpicklingError as error:
+    expected = "a readable checkpoint" + (f" with its tensors under `{wrapper}`" if wrapper else "")
+    content = read_content(path, (), expected, f"download the file again ({source})")
+    if wrapper and path.suffix != ".safetensors":
+        content = content.get(wrapper) if isinstance(content, dict) else None
+    if not is_state(content):
         raise InputError(
             file=path,
-            found=f"a torch file with more than tensors in it ({str(error).splitlines()[0]})",
-            expected="tensors only, because anything else could run code when it is read",
-            remedy="save its state_dict alone, or as .safetensors, in an environment that you trust",
-        ) from error
-    except Exception as error:
-        raise InputError(
-            file=path, found=f"{type(error).__name__}: {error}",
-            expected="a readable checkpoint" + (f" with its tensors under `{wrapper}`" if wrapper else ""),
-            remedy=f"download the file again ({source})",
-        ) from error  # fmt: skip
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(
-            file=path, found="no mapping of names to tensors", expected="a state_dict",
+            found="no mapping of names to tensors",
+            expected=expected,
             remedy=f"use the unmodified checkpoint ({source})",
-        )  # fmt: skip
+        )
     return content

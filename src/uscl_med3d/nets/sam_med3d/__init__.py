@@ -1,7 +1,6 @@
 """SAM-Med3D: loads official checkpoints, computes the same numbers, faster. See docs/encoder.md."""
 
 from uscl_med3d.nets.sam_med3d.checkpoint import (
-    describe_differences,
     export_state,
     load_checkpoint,
     read_state,
@@ -16,7 +15,6 @@ __all__ = [
     "SamMed3D",
     "SamMed3DConfig",
     "build_sam_med3d",
-    "describe_differences",
     "export_state",
     "load_checkpoint",
     "lora_targets",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import collections
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from torch import Tensor, nn
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic
 from uscl_med3d.nets.card import KEY, Preprocessing, read_preprocessing
+from uscl_med3d.nets.tensors import is_state, load_named, read_content
 
 _MARKER = "image_encoder.decomposed_relative_position"
-_LISTED = 8
 _WRAPPERS = ("model_state_dict", "model", "state_dict")
 # Beside the tensors, official training files keep their arguments and losses. None of these types runs anything.
 _PLAIN_TYPES: list[Any] = [
@@ -56,17 +55,13 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
             remedy=f"build the model with relative_position='{modes[0]}'; in the other form the same weights "
             "give other numbers",
         )
-    differences = describe_differences(state, expected)
-    if differences:
-        listed = "\n            ".join(differences[:_LISTED])
-        more = f"\n            and {len(differences) - _LISTED} more" if len(differences) > _LISTED else ""
-        raise InputError(
-            file=path,
-            found=f"{len(differences)} tensors that differ from the model:\n            {listed}{more}",
-            expected="the tensors of this configuration",
-            remedy="build the model with the configuration of the checkpoint (vit_b_ori for official files)",
-        )
-    model.load_state_dict(state, strict=True)
+    load_named(
+        model,
+        state,
+        path,
+        expected="the tensors of this configuration",
+        remedy="build the model with the configuration of the checkpoint (vit_b_ori for official files)",
+    )
     if hasattr(model, "preprocessing"):
         whole: Any = model
         whole.preprocessing = read_preprocessing(Path(path)) or "ours"
@@ -79,32 +74,12 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         InputError: for an unreadable file, one without tensors, or a torch file with more than tensors and plain values.
     """
     path = Path(path)
-    content: Any
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            content = load_file(path)
-        else:
-            with torch.serialization.safe_globals(_PLAIN_TYPES):
-                content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            file=path,
-            found=f"a torch file with more than tensors in it ({str(error).splitlines()[0]})",
-            expected="tensors only, because anything else could run code when it is read",
-            remedy="save the state_dict alone, or convert it to .safetensors in an environment you trust",
-        ) from error
-    except Exception as error:
-        raise InputError(
-            file=path,
-            found=f"{type(error).__name__}: {error}",
-            expected="a readable .safetensors or .pth file",
-            remedy="restore the file or download it again",
-        ) from error
+    content = read_content(
+        path, _PLAIN_TYPES, "a readable .safetensors or .pth file", "restore the file or download it again"
+    )
     if isinstance(content, dict):
         content = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), dict)), content)
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not is_state(content):
         raise InputError(
             file=path,
             found="no state_dict",
@@ -112,19 +87,6 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             remedy="check that this is a checkpoint of a network",
         )
     return content
-
-
-def describe_differences(state: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
-    """One line per tensor that is missing, unknown, or of another shape, sorted by name."""
-    lines = []
-    for name in sorted(state.keys() | expected.keys()):
-        if name not in state:
-            lines.append(f"{name}: missing, expected {tuple(expected[name].shape)}")
-        elif name not in expected:
-            lines.append(f"{name}: unknown, {tuple(state[name].shape)}")
-        elif state[name].shape != expected[name].shape:
-            lines.append(f"{name}: {tuple(state[name].shape)}, expected {tuple(expected[name].shape)}")
-    return lines
 
 
 def export_state(model: nn.Module) -> dict[str, Tensor]:

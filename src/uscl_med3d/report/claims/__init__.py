@@ -50,9 +50,11 @@ def build_claims(
         out_csv: path of the table.
     """
     evidence = Evidence(
-        Context.of(job, read_scores(scores)), pseudolabels_dir=pseudolabels_dir, blind=read_blind(gate_json),
+        Context.of(job, read_scores(scores)),
+        pseudolabels_dir=pseudolabels_dir,
+        blind=read_blind(gate_json),
         sizes={Path(path).stem: read_json(path)["trainable_parameters"] for path in info_files},
-    )  # fmt: skip
+    )
     _write(CLAIMS, evidence, out_csv, explain(job))
 
 

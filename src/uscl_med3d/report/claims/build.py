@@ -25,9 +25,15 @@ def runs_of(context: Context, name: str) -> tuple[tuple[Run, ...], str]:
 
 
 def against(
-    context: Context, first: str, second: str, dataset: str, click: int, label: str,
-    classes: tuple[str, ...] | None = None, margin: float = 0.0,
-) -> Contrast:  # fmt: skip
+    context: Context,
+    first: str,
+    second: str,
+    dataset: str,
+    click: int,
+    label: str,
+    classes: tuple[str, ...] | None = None,
+    margin: float = 0.0,
+) -> Contrast:
     """First method minus second on one dataset."""
     (left, no_left), (right, no_right) = runs_of(context, first), runs_of(context, second)
     levels = (Level(1.0, left, dataset, click), Level(-1.0, right, dataset, click))

@@ -42,8 +42,11 @@ def _ahead_at_few_paper(others: tuple[str, ...]) -> str:
         for other in others
         for name in SETS
     }
-    behind = [f"{name} {table2('USCL-Med3D', name, 1):g} < {other} {table2(other, name, 1):g}"
-              for (other, name), lead in cells.items() if lead < 0]  # fmt: skip
+    behind = [
+        f"{name} {table2('USCL-Med3D', name, 1):g} < {other} {table2(other, name, 1):g}"
+        for (other, name), lead in cells.items()
+        if lead < 0
+    ]
     text = f"ahead in {sum(lead > 0 for lead in cells.values())} of {len(cells)} cells at 1 click"
     return bears_out(not behind, "; ".join([text, *behind]))
 

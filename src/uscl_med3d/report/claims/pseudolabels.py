@@ -38,10 +38,16 @@ def _difference(evidence: Evidence, rows: pd.DataFrame, other: str) -> Differenc
     if not sums.patients:
         return None
     return judge(
-        [sums], margin=0.0, paired=True, confidence=report.confidence, n_boot=report.n_boot,
-        n_permutations=report.n_permutations, alpha=report.alpha, power=report.power,
+        [sums],
+        margin=0.0,
+        paired=True,
+        confidence=report.confidence,
+        n_boot=report.n_boot,
+        n_permutations=report.n_permutations,
+        alpha=report.alpha,
+        power=report.power,
         rng=seeds.rng(evidence.context.job.seed, "report", "pseudolabels", other, rows["reference"].iloc[0]),
-    )  # fmt: skip
+    )
 
 
 PSEUDOLABEL_CLAIMS = (

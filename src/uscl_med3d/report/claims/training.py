@@ -128,8 +128,10 @@ def _trade_off_paper() -> str:
     }
     gap = table4(FULL, "3dus") - table4(LORA, "3dus")
     text = ", ".join(f"{row} {mean:.1f}" for row, mean in means.items())
-    return bears_out(max(means, key=means.__getitem__) == LORA, f"means of four sets: {text}; "
-                     f"on ultrasound full tuning is {gap:.2f} points better")  # fmt: skip
+    return bears_out(
+        max(means, key=means.__getitem__) == LORA,
+        f"means of four sets: {text}; on ultrasound full tuning is {gap:.2f} points better",
+    )
 
 
 def _ranks(context: Context) -> list[int]:

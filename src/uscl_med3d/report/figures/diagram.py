@@ -20,9 +20,18 @@ def prepare(axes: Axes, width: float, height: float) -> None:
 
 
 def box(
-    axes: Axes, x: float, y: float, width: float, height: float, text: str, *, face: str = FROZEN_FACE,
-    edge: str = INK, size: float = 7, bold: bool = False,
-) -> tuple[float, float, float, float]:  # fmt: skip
+    axes: Axes,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    text: str,
+    *,
+    face: str = FROZEN_FACE,
+    edge: str = INK,
+    size: float = 7,
+    bold: bool = False,
+) -> tuple[float, float, float, float]:
     """A rounded box with centred text; returns (x, y, width, height) for `arrow`."""
     rounded = "round,pad=0,rounding_size=0.8"
     axes.add_patch(

@@ -79,9 +79,15 @@ def draw_clicks(axes: Axes, case: Case, history: pd.DataFrame) -> None:
         marker, colour = ("+", "#F0E442") if row["click_label"] == 1 else ("x", "#CC79A7")
         size, width, alpha = (5, 1.3, 1.0) if near else (3.5, 0.8, 0.6)
         axes.plot(
-            row["click_w"], row["click_h"], marker, color=colour, ms=size, mew=width, alpha=alpha,
+            row["click_w"],
+            row["click_h"],
+            marker,
+            color=colour,
+            ms=size,
+            mew=width,
+            alpha=alpha,
             path_effects=halo("black", width + 0.9),
-        )  # fmt: skip
+        )
 
 
 def draw_legend(figure: Figure) -> None:

@@ -70,9 +70,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     shape = (job.model.image_size,) * 3 if sweep is None else sweep.image.shape
     grid = job.pretrain.tasks["vcl"]["base_grid"]
     base = base_boxes(shape, grid)
-    crops = draw_boxes(
-        shape, grid, job.figures.vcl_crops_drawn, seeds.rng(job.seed, "report", "fig5")
-    )  # fmt: skip
+    crops = draw_boxes(shape, grid, job.figures.vcl_crops_drawn, seeds.rng(job.seed, "report", "fig5"))
     _sweep(panels[0], sweep, base, crops)
     _labels(panels[1], overlaps(crops, base))
     _computation(panels[2], job)

@@ -34,9 +34,14 @@ def outline(axes: Axes, mask: np.ndarray, colour: str, width: float = 1.3, style
     padded = np.pad(mask.astype(float), 1)
     h, w = mask.shape
     lines = axes.contour(
-        np.arange(-1, w + 1), np.arange(-1, h + 1), padded, levels=[0.5], colors=[colour], linewidths=width,
+        np.arange(-1, w + 1),
+        np.arange(-1, h + 1),
+        padded,
+        levels=[0.5],
+        colors=[colour],
+        linewidths=width,
         linestyles=[style],
-    )  # fmt: skip
+    )
     lines.set_path_effects(halo("black", width + 0.9))
     axes.set_xlim(-0.5, w - 0.5)
     axes.set_ylim(h - 0.5, -0.5)

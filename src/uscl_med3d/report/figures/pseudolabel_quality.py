@@ -69,8 +69,16 @@ def _panel(axes: Axes, rows: pd.DataFrame, job: Any) -> None:
                 continue
             x = position + (step - 1) * 0.27
             jitter = seeds.rng(job.seed, "report", "jitter", name, method).uniform(-0.08, 0.08, len(values))
-            axes.plot(x + jitter, values, ".", color=colour, ms=2.2, alpha=0.55, zorder=2,
-                      label=label if position == 0 else None)  # fmt: skip
+            axes.plot(
+                x + jitter,
+                values,
+                ".",
+                color=colour,
+                ms=2.2,
+                alpha=0.55,
+                zorder=2,
+                label=label if position == 0 else None,
+            )
             axes.plot([x - 0.11, x + 0.11], [values.mean()] * 2, color=INK, lw=1.8, zorder=3)
             axes.text(x, 104, f"{values.mean():.0f}", ha="center", va="center", fontsize=6)
     axes.set_xticks(np.arange(len(classes)), [class_title(name).replace(" ", "\n") for name in classes])

@@ -59,12 +59,29 @@ def _ours(axes: Axes, context: Context) -> None:
         made = [_estimate(context, rank, modules) for rank in _ranks(context)]
         x = np.arange(len(made)) + 0.18 * (number - (len(swept) - 1) / 2)
         mean, low, high = (_collect(made, name) for name in ("mean", "low", "high"))
-        axes.errorbar(x, mean, yerr=[mean - low, high - mean], color=colour, marker=marker, capsize=2, lw=1.2,
-                      label=shown(MODULES[modules]))  # fmt: skip
+        axes.errorbar(
+            x,
+            mean,
+            yerr=[mean - low, high - mean],
+            color=colour,
+            marker=marker,
+            capsize=2,
+            lw=1.2,
+            label=shown(MODULES[modules]),
+        )
         for position, rank in zip(x, _ranks(context), strict=True):
             dots = _seed_means(context, rank, modules)
-            axes.plot([position + 0.07] * len(dots), dots, "o", color=colour, mfc="white", ms=2.6, mew=0.7, zorder=4,
-                      label="one training seed" if (modules, rank) == (swept[-1], _ranks(context)[0]) else None)  # fmt: skip
+            axes.plot(
+                [position + 0.07] * len(dots),
+                dots,
+                "o",
+                color=colour,
+                mfc="white",
+                ms=2.6,
+                mew=0.7,
+                zorder=4,
+                label="one training seed" if (modules, rank) == (swept[-1], _ranks(context)[0]) else None,
+            )
     seeds_text = count(len(context.job.training_seeds), "training seed")
     axes.text(0.98, 0.03, seeds_text, transform=axes.transAxes, ha="right", color=MUTED, fontsize=6.5)
     _finish(axes, context)
@@ -76,9 +93,7 @@ def _estimate(context: Context, rank: int, modules: str) -> Any:
     if rows.empty:
         return None
     report = context.job.report
-    rng = seeds.rng(
-        context.job.seed, "report", source.runs[0].id, "us", context.last_point, *context.classes
-    )  # fmt: skip
+    rng = seeds.rng(context.job.seed, "report", source.runs[0].id, "us", context.last_point, *context.classes)
     return estimate(rows, context.classes, report.confidence, report.n_boot, rng)
 
 
@@ -97,8 +112,16 @@ def _paper(axes: Axes, context: Context) -> None:
     for modules, (colour, marker) in LOOK.items():
         name = MODULES[modules]
         values = [reported_value("table5", rank=rank, tuned_modules=name) for rank in _ranks(context)]
-        axes.plot(range(len(values)), values, color=colour, marker=marker, mfc="white", lw=1.0, ls="--",
-                  label=shown(MODULES[modules]))  # fmt: skip
+        axes.plot(
+            range(len(values)),
+            values,
+            color=colour,
+            marker=marker,
+            mfc="white",
+            lw=1.0,
+            ls="--",
+            label=shown(MODULES[modules]),
+        )
     _finish(axes, context)
     axes.text(
         0.98, 0.03, "no interval given", transform=axes.transAxes, ha="right", color=MUTED, fontsize=6.5

@@ -63,9 +63,12 @@ def _read(path: Path) -> Origin:
     scores = [value for name, value in receipt["outputs"].items() if name.endswith(".parquet")]
     parameters = json.dumps(receipt["params"], sort_keys=True).encode()
     return Origin(
-        path.stem, hashlib.sha256(parameters).hexdigest(), dict(sorted(weights.items())),
-        scores[0] if scores else "", receipt["code"]["sha256"],
-    )  # fmt: skip
+        path.stem,
+        hashlib.sha256(parameters).hexdigest(),
+        dict(sorted(weights.items())),
+        scores[0] if scores else "",
+        receipt["code"]["sha256"],
+    )
 
 
 def provenance(job: Any, inputs: Any) -> str:
@@ -95,11 +98,13 @@ def _runs(inputs: Any) -> str:
             for path, value in origin.checkpoints.items()
         )
         others = (origin.parameters, origin.scores, origin.code)
-        rows.append([
-            f'<td id="origin-{escape(origin.run)}"><b>{escape(origin.run)}</b></td>',
-            f'<td class="hashes">{weights or "none"}</td>',
-            *(f'<td class="hashes"><code>{short(value)}</code></td>' for value in others),
-        ])  # fmt: skip
+        rows.append(
+            [
+                f'<td id="origin-{escape(origin.run)}"><b>{escape(origin.run)}</b></td>',
+                f'<td class="hashes">{weights or "none"}</td>',
+                *(f'<td class="hashes"><code>{short(value)}</code></td>' for value in others),
+            ]
+        )
     return (
         title
         + paragraph(intro, "muted")

@@ -89,9 +89,13 @@ def _cell(
     if name.startswith("hd95_") and len(values) < (cases["measure"] == name.replace("hd95", "nsd")).sum():
         reasons.append(EMPTY)
     return row | {
-        "value": made.mean, "ci_low": made.low, "ci_high": made.high, "n_patients": made.n_patients,
-        "n_cases": made.n_cases, "reason": "; ".join(reasons),
-    }  # fmt: skip
+        "value": made.mean,
+        "ci_low": made.low,
+        "ci_high": made.high,
+        "n_patients": made.n_patients,
+        "n_cases": made.n_cases,
+        "reason": "; ".join(reasons),
+    }
 
 
 def _explain(context: Context, place: Source, name: str) -> str:

@@ -26,17 +26,26 @@ def write(choice: Choice, folder: Path) -> str:
                          remedy="name one by --weights, or use --format official")  # fmt: skip
     method = load_method(choice)
     names = sorted(lora_layers(method.network))
-    config = LoraConfig(r=choice.job.run.rank, lora_alpha=method.tuning.alpha, lora_dropout=0.0, bias="none",
-                        target_modules=names, inference_mode=True)  # fmt: skip
+    config = LoraConfig(
+        r=choice.job.run.rank,
+        lora_alpha=method.tuning.alpha,
+        lora_dropout=0.0,
+        bias="none",
+        target_modules=names,
+        inference_mode=True,
+    )
     config.save_pretrained(str(folder))
     tensors = {f"base_model.model.{name}": value for name, value in lora_state(method.network).items()}
     save_file(dict(sorted(tensors.items())), folder / "adapter_model.safetensors", {"format": "pt"})
-    write_json(folder / "base.json", {
-        "base_sha256": sha256(choice.base),
-        "model": choice.job.model.model_dump(mode="json"),
-        "prompts": describe_prompts(choice),
-        "ingest": choice.ingest.model_dump(mode="json"),
-    })  # fmt: skip
+    write_json(
+        folder / "base.json",
+        {
+            "base_sha256": sha256(choice.base),
+            "model": choice.job.model.model_dump(mode="json"),
+            "prompts": describe_prompts(choice),
+            "ingest": choice.ingest.model_dump(mode="json"),
+        },
+    )
     return USAGE
 
 

@@ -9,7 +9,8 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_json
 from uscl_med3d.core.params.methods import MethodEntry, Run
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_checkpoint
-from uscl_med3d.nets.sam_med3d.checkpoint import describe_differences, export_state
+from uscl_med3d.nets.sam_med3d.checkpoint import export_state
+from uscl_med3d.nets.tensors import describe_differences
 from uscl_med3d.user.models import Choice, load_method
 
 NAME = "sam_med3d"
@@ -41,12 +42,25 @@ def merge(choice: Choice) -> Any:
 def describe_model(choice: Choice) -> dict[str, Any]:
     """What a reader needs beside whole weights: shape, grid, prompts; `segment --weights` reads it."""
     run = Run(
-        id=choice.name, method="sam_med3d", rank=None, modules=None, pretraining=None,
+        id=choice.name,
+        method="sam_med3d",
+        rank=None,
+        modules=None,
+        pretraining=None,
         training_seed=choice.job.run.training_seed,
         datasets=choice.job.run.datasets,
-    )  # fmt: skip
-    entry = MethodEntry(label=choice.name, takes="clicks", works_on="crop", base="sam_med3d", weights_of=None, trained=False,
-                        datasets=run.datasets, grid=None, options={})  # fmt: skip
+    )
+    entry = MethodEntry(
+        label=choice.name,
+        takes="clicks",
+        works_on="crop",
+        base="sam_med3d",
+        weights_of=None,
+        trained=False,
+        datasets=run.datasets,
+        grid=None,
+        options={},
+    )
     job = choice.job.model_copy(update={"run": run, "method": entry})
     return {
         "model": choice.name,

@@ -59,24 +59,40 @@ def write(choice: Choice, folder: Path) -> str:
         decoder_inputs = tuple(
             make_inputs(network, 2)[name] for name in ("embedding", "points", "labels", "mask")
         )
-        _export(Decoder(network), decoder_inputs, folder / "decoder.onnx", ["embedding", "points", "labels", "mask"],
-                ["logits", "low_resolution_logits"], ({}, {1: clicks}, {1: clicks}, {}))  # fmt: skip
+        _export(
+            Decoder(network),
+            decoder_inputs,
+            folder / "decoder.onnx",
+            ["embedding", "points", "labels", "mask"],
+            ["logits", "low_resolution_logits"],
+            ({}, {1: clicks}, {1: clicks}, {}),
+        )
     differences = measure_differences(network, folder)
     worst = max(differences.values())
     if worst > TOLERANCE:
         raise InputError(file=folder, found=f"a difference of {worst:.1e} between onnxruntime and torch",
                          expected=f"at most {TOLERANCE:.0e} of the largest value", remedy="report a bug")  # fmt: skip
     side = network.config.image_size
-    write_json(folder / "model.json", {
-        "preprocessing": describe_preprocessing(choice),
-        "prompts": describe_prompts(choice),
-        "encoder": {"image": [1, 1, side, side, side], "embedding": list(inputs["embedding"].shape)},
-        "decoder": {"points": [1, "clicks", 3], "labels": [1, "clicks"], "mask": list(inputs["mask"].shape),
-                    "logits": [1, 1, side, side, side], "object": "logits above zero"},
-        "types": "float32; labels int64",
-        "ingest": choice.ingest.model_dump(mode="json"),
-        "largest_difference_to_torch": {name: float(f"{value:.2e}") for name, value in differences.items()},
-    })  # fmt: skip
+    write_json(
+        folder / "model.json",
+        {
+            "preprocessing": describe_preprocessing(choice),
+            "prompts": describe_prompts(choice),
+            "encoder": {"image": [1, 1, side, side, side], "embedding": list(inputs["embedding"].shape)},
+            "decoder": {
+                "points": [1, "clicks", 3],
+                "labels": [1, "clicks"],
+                "mask": list(inputs["mask"].shape),
+                "logits": [1, 1, side, side, side],
+                "object": "logits above zero",
+            },
+            "types": "float32; labels int64",
+            "ingest": choice.ingest.model_dump(mode="json"),
+            "largest_difference_to_torch": {
+                name: float(f"{value:.2e}") for name, value in differences.items()
+            },
+        },
+    )
     return USAGE
 
 
@@ -140,8 +156,15 @@ def _export(
     outputs: list[str],
     shapes: Any,
 ) -> None:
-    program = torch.onnx.export(module.eval(), inputs, dynamo=True, input_names=names, output_names=outputs,
-                                dynamic_shapes=shapes, verbose=False)  # fmt: skip
+    program = torch.onnx.export(
+        module.eval(),
+        inputs,
+        dynamo=True,
+        input_names=names,
+        output_names=outputs,
+        dynamic_shapes=shapes,
+        verbose=False,
+    )
     assert program is not None  # with dynamo
     program.save(str(path), external_data=False)
 

@@ -6,29 +6,14 @@ from pydantic import Field, model_validator
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.base_model import BaseModel, Weights
+from uscl_med3d.core.params.sam_shape import SamShape
 from uscl_med3d.core.params.scenes import SceneSettings
 from uscl_med3d.core.params.slices import SimilarityTraining, SliceClickTraining, SliceTargets
 
 
-class SamArchitecture(Section):
+class SamArchitecture(SamShape):
     """The network (see uscl_med3d.nets.sam.config)."""
 
-    image_size: int
-    patch_size: int
-    embed_dim: int
-    depth: int
-    num_heads: int
-    global_blocks: tuple[int, ...]
-    window_size: int
-    mlp_ratio: float
-    prompt_dim: int
-    mask_channels: int
-    decoder_mlp_dim: int
-    decoder_heads: int
-    decoder_depth: int
-    iou_head_depth: int
-    iou_head_dim: int
-    num_multimask_outputs: int
     adapter_ratio: float | None
 
 

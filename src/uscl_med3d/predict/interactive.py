@@ -99,9 +99,8 @@ class Predictor:
     def _predict_crop(self, origin: Origin, clicks: tuple[Click, ...], mask: GivenMask | None) -> np.ndarray:
         key = (origin, mask, clicks)
         if key not in self._logits:
-            self._states.pop(
-                key, None
-            )  # logits are not kept with a state, so its last click is decoded again
+            # Logits are not kept with a state, so its last click is decoded again.
+            self._states.pop(key, None)
             self._state(origin, clicks, mask)
         self._logits.move_to_end(key)
         return self._logits[key]
@@ -121,9 +120,8 @@ class Predictor:
                 if mask is not None:
                     self._start_from(state, origin, mask)
             for count in range(known + 1, len(clicks) + 1):
-                state = copy.copy(
-                    state
-                )  # methods replace what a state holds, so the one before stays as it is
+                # Methods replace what a state holds, so the one before stays as it is.
+                state = copy.copy(state)
                 logits = self.method.click(state, points[:, :count], labels[:, :count])
                 key = (origin, mask, clicks[:count])
                 _keep(self._states, key, state, _KEPT_STATES)
