@@ -22,7 +22,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic
 from uscl_med3d.core.params.methods import Modules
 from uscl_med3d.core.seeds import torch_generator
-from uscl_med3d.nets.sam_med3d import lora_targets
+from uscl_med3d.nets.sam_med3d import Layers, lora_targets
 
 Network = TypeVar("Network", bound=nn.Module)
 ALPHA_RULE = r"^(equal_rank|twice_rank|fixed:\d+(\.\d+)?)$"
@@ -46,8 +46,17 @@ def lora_alpha(rule: str, rank: int) -> float:
     return float(match[1])
 
 
-def add_lora(model: Network, modules: Modules, rank: int, alpha: float, dropout: float, seed: int) -> Network:
-    """Wrap the attention layers of `modules` in place, and return the model.
+def add_lora(
+    model: Network,
+    modules: Modules,
+    rank: int,
+    alpha: float,
+    dropout: float,
+    seed: int,
+    *,
+    layers: Layers = "attention",
+) -> Network:
+    """Wrap the attention layers of `modules` in place, and with them the MLPs' if `layers` says so; return the model.
 
     B starts at zero, so the wrapped model computes exactly what it did. A is uniform in +-1/sqrt(inputs)
     (peft's rule) from a stream named by the layer: it does not depend on which other layers are wrapped, nor
@@ -62,7 +71,7 @@ def add_lora(model: Network, modules: Modules, rank: int, alpha: float, dropout:
     wrapped = lora_parameters(model, modules)
     if wrapped:
         raise ValueError(f"layers of `{modules}` have adapters already: {', '.join(list(wrapped)[:2])}, ...")
-    names = lora_targets(model, modules)
+    names = lora_targets(model, modules, layers)
     # peft divides alpha by the rank: a fraction works as well as the int of its annotation.
     config = LoraConfig(
         r=rank, lora_alpha=cast(int, alpha), lora_dropout=dropout, bias="none", target_modules=names

@@ -52,7 +52,7 @@ def pretrain(
     model = build_sam_med3d(SamMed3DConfig(**job.model.model_dump()))
     load_checkpoint(model, base_weights)
     alpha = lora_alpha(settings.alpha_rule, rank)
-    add_lora(model, "encoder", rank, alpha, settings.dropout, seed)
+    add_lora(model, "encoder", rank, alpha, settings.dropout, seed, layers=settings.layers)
     freeze_all_but_lora(model, "encoder")
     model.to(torch_device(job.device))
     if model.preprocessing == "official":  # tasks see (d, h, w), the weights (x, y, z)

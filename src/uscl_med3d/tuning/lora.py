@@ -1,4 +1,4 @@
-"""LoRA: low-rank adapters on the attention of encoder, decoder or both (equation 7).
+"""LoRA: low-rank adapters on the attention of encoder, decoder or both (equation 7), and on their MLPs where asked for.
 
 With a pretext task, the encoder's adapter comes from it: it is where training of the encoder starts, and for
 decoder-only tuning it stays active and frozen.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import nn
@@ -23,6 +23,7 @@ class LoraOptions(TuningOptions):
 
     alpha_rule: str = Field(pattern=lora.ALPHA_RULE)
     dropout: float = Field(ge=0, lt=1)
+    layers: Literal["attention", "attention_and_mlp"] = "attention"
     rank: int | None = Field(default=None, ge=1)
     modules: Modules | None = None
 
@@ -44,7 +45,7 @@ class LoraTuning(Tuning):
         self.alpha = lora.lora_alpha(options.alpha_rule, rank)
         for part in ("encoder", "decoder"):
             if modules in (part, "both") or (part == "encoder" and run.pretraining is not None):
-                lora.add_lora(network, part, rank, self.alpha, options.dropout, seed)
+                lora.add_lora(network, part, rank, self.alpha, options.dropout, seed, layers=options.layers)
 
     @property
     def trains_encoder(self) -> bool:
@@ -62,11 +63,14 @@ class LoraTuning(Tuning):
 
     def facts(self) -> dict[str, str]:
         """See `Tuning.facts`."""
+        # Attention is the rule: files of adapters on attention alone do not say so.
+        layers = {} if self.options.layers == "attention" else {"layers": self.options.layers}
         return {
             "rank": str(self.rank),
             "alpha": repr(self.alpha),
             "modules": self.modules,
             "pretraining": str(self.run.pretraining),
+            **layers,
         }
 
     def describe(self) -> dict[str, Any]:

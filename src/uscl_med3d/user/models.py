@@ -294,7 +294,8 @@ def _job_of_file(belongs: dict[str, str], method: str, scale: str) -> Any:
             run = Run.model_validate(job.run.model_dump() | cell)
             tuning = job.method.tuning
             if "alpha" in belongs:
-                tuning = dict(tuning or {}, alpha_rule=f"fixed:{float(belongs['alpha']):g}")
+                scale = f"fixed:{float(belongs['alpha']):g}"
+                tuning = dict(tuning or {}, alpha_rule=scale, layers=belongs.get("layers", "attention"))
             return job.model_copy(
                 update={"run": run, "method": job.method.model_copy(update={"tuning": tuning})}
             )

@@ -103,9 +103,10 @@ def test_job_file_with_a_foreign_key_is_refused(values, tmp_path):
         params.load_job("ingest", tmp_path / "job.json")
 
 
-def test_adapters_of_both_stages_must_scale_alike(values):
-    values["pretrain"]["alpha_rule"] = "twice_rank"
-    with pytest.raises(InputError, match=r"uscl_med3d\.tuning\.alpha_rule"):
+@pytest.mark.parametrize("key, value", [("alpha_rule", "twice_rank"), ("layers", "attention")])
+def test_adapters_of_both_stages_must_be_alike(values, key, value):
+    values["pretrain"][key] = value
+    with pytest.raises(InputError, match=rf"uscl_med3d\.tuning\.{key}"):
         params.validate(values, "params.yaml")
 
 

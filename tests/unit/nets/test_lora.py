@@ -81,9 +81,10 @@ def test_start_depends_on_seed_and_layer_only(model):
 
 
 @pytest.mark.parametrize("modules", ["encoder", "decoder", "both"])
-def test_every_target_is_wrapped_and_only_adapters_train(model, modules):
-    targets = lora_targets(model, modules)
-    lora.add_lora(model, modules, **SETTINGS)
+@pytest.mark.parametrize("layers", ["attention", "attention_and_mlp"])
+def test_every_target_is_wrapped_and_only_adapters_train(model, modules, layers):
+    targets = lora_targets(model, modules, layers)
+    lora.add_lora(model, modules, **SETTINGS, layers=layers)
     assert list(sorted(lora.lora_layers(model))) == targets
     trained = lora.freeze_all_but_lora(model, modules)
     assert len(trained) == 2 * len(targets)

@@ -121,6 +121,13 @@ def test_adapted_layers() -> None:
     assert len(decoder) == 4 * (2 * 3 + 1)
     assert sum("final_attn_token_to_image" in name for name in decoder) == 4
     assert both == sorted(encoder + decoder)
+    more = set(lora_targets(model, "both", "attention_and_mlp")) - set(both)
+    assert more == {
+        f"{place}.{number}.mlp.lin{layer}"
+        for place in ("image_encoder.blocks", "mask_decoder.transformer.layers")
+        for number in (0, 1)
+        for layer in (1, 2)
+    }
     with pytest.raises(ValueError, match="encoder, decoder or both"):
         lora_targets(model, "neck")
 

@@ -114,15 +114,19 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
-    def _share_the_alpha_rule(self) -> Params:
-        """Fine-tuning starts from the pretrained adapter, so both must scale it alike."""
+    def _share_the_adapter(self) -> Params:
+        """Fine-tuning starts from the pretrained adapter, so both must wrap the same layers and scale them alike."""
         for name, entry in self.methods.items():
-            rule = (entry.tuning or {}).get("alpha_rule", self.pretrain.alpha_rule)
-            if entry.grid is not None and rule != self.pretrain.alpha_rule:
-                raise ValueError(
-                    f"methods.{name}.tuning.alpha_rule is {rule!r} but pretrain.alpha_rule is "
-                    f"{self.pretrain.alpha_rule!r}: give both the same value"
-                )
+            if entry.grid is None:
+                continue
+            for key in ("alpha_rule", "layers"):
+                pretrained = getattr(self.pretrain, key)
+                value = (entry.tuning or {}).get(key, pretrained)
+                if value != pretrained:
+                    raise ValueError(
+                        f"methods.{name}.tuning.{key} is {value!r} but pretrain.{key} is {pretrained!r}: "
+                        "give both the same value"
+                    )
         return self
 
 

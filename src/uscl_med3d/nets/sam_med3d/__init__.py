@@ -7,11 +7,12 @@ from uscl_med3d.nets.sam_med3d.checkpoint import (
     save_checkpoint,
 )
 from uscl_med3d.nets.sam_med3d.config import PRESETS, SamMed3DConfig
-from uscl_med3d.nets.sam_med3d.lora import lora_targets
+from uscl_med3d.nets.sam_med3d.lora import Layers, lora_targets
 from uscl_med3d.nets.sam_med3d.model import SamMed3D, build_sam_med3d
 
 __all__ = [
     "PRESETS",
+    "Layers",
     "SamMed3D",
     "SamMed3DConfig",
     "build_sam_med3d",
