@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
+from uscl_med3d.core.palette import complete_colours
 from uscl_med3d.core.params.annotation import Annotation
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.evaluate import Evaluate, Gate
@@ -152,15 +153,18 @@ SLICES: dict[str, tuple[str, ...]] = {
 def validate(values: dict[str, Any], file: str) -> Params:
     """Check a parameter dictionary; every wrong or missing key is named in one `InputError`.
 
-    A method that an overlay sets to null is left out, because an overlay cannot remove a key.
+    A method that an overlay sets to null is left out, because an overlay cannot remove a key. A class without a colour
+    gets one.
     """
     methods = values.get("methods")
     if isinstance(methods, dict):
         values = values | {"methods": {name: entry for name, entry in methods.items() if entry is not None}}
     try:
-        return Params.model_validate(values)
+        found = Params.model_validate(values)
     except ValidationError as error:
         raise _explain(error, file) from None
+    colours = complete_colours(found.classes, found.figures.colours or {})
+    return found.model_copy(update={"figures": found.figures.model_copy(update={"colours": colours})})
 
 
 def job_model(stage: str) -> type[Section]:
