@@ -16,7 +16,7 @@ from uscl_med3d.core.io import read_json, write_text
 from uscl_med3d.core.listing import list_cohort, write_listing
 from uscl_med3d.core.params.foundation import BASE_MODELS
 from uscl_med3d.core.params.methods import MethodEntry, Run
-from uscl_med3d.core.reporting import FIGURES, SHOWN, VOLUME_FIGURES
+from uscl_med3d.core.reporting import FIGURES, OWN_TABLES, SHOWN, TABLES, VOLUME_FIGURES
 from uscl_med3d.core.runs import TASKS, cell_id, list_runs, main_run, pretraining_id
 from uscl_med3d.core.search import apply, list_candidates
 
@@ -33,6 +33,7 @@ class Plan:
             run.id: run for run in list_runs(self.params.methods, self.params.training_seeds)
         }
         self.main_runs = {name: main_run(name, entry) for name, entry in self.params.methods.items()}
+        self._check_general()
 
     @classmethod
     def of_results(cls, scale: str) -> Plan:
@@ -48,7 +49,9 @@ class Plan:
         wanted = {
             f"{stage}.json": parameters.slice_job(self.params, stage)
             for stage in parameters.SLICES
-            if stage not in per_item and not self._is_idle(stage)
+            if stage not in per_item
+            and not self._is_idle(stage)
+            and not (stage == "ingest_sheets" and self.simulated)
         }
         wanted |= {f"figure/{name}.json": parameters.slice_figure(self.params, name) for name in self.figures}
         for run in self.runs.values():
@@ -94,6 +97,11 @@ class Plan:
         return self.params.cohort == "simulate"
 
     @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables that are made."""
+        return TABLES if self.params.benchmark else OWN_TABLES
+
+    @property
     def raw(self) -> str:
         """Folder of the simulated cohort's raw files."""
         return f"data/raw/{self.scale}"
@@ -134,6 +142,15 @@ class Plan:
         """Folder of one general-domain set: simulated here, or the user's own copy."""
         place = self.params.general[name]
         return f"data/general/{self.scale}/{name}" if place == "simulate" else place
+
+    def _check_general(self) -> None:
+        """Raise `InputError` where a base model is to be trained on sets that are all left out."""
+        hungry = [name for name in self.foundations if BASE_MODELS[name].general and self._trains(name)]
+        if hungry and not self.params.general:
+            raise InputError(
+                file=self.file, found=f"foundation.{hungry[0]}.weights: train, but no set in `general`",
+                expected="sets to train it on", remedy="set general.amos and the others to `simulate`",
+            )  # fmt: skip
 
     @property
     def general_folders(self) -> list[str]:
