@@ -32,11 +32,13 @@ def end(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reader", "failures", "status"), [(refuse, 0, 0), (refuse_without_remedy, 6, 1), (fail, 6, 1), (end, 1, 1)]
+    ("reader", "failures", "status"),
+    [(refuse, 0, 0), (refuse_without_remedy, 6, 1), (fail, 6, 1), (end, 1, 1)],
 )
 def test_failures_are_counted(monkeypatch, capfd, reader, failures, status):
-    for name in ("read_clip", "read_source", "read_labels"):
+    for name in ("read_clip", "read_source", "read_labels", "read_calibration"):
         monkeypatch.setattr(fuzz_inputs, name, reader)
+    monkeypatch.setattr(fuzz_inputs, "READERS", {name: (reader,) for name in fuzz_inputs.READERS})
     monkeypatch.setattr(sys, "argv", ["fuzz_inputs.py", "--cases", "6", "--seed", "3"])
     assert fuzz_inputs.main() == status
     assert f"{failures} failures" in capfd.readouterr().out.splitlines()[-1]
