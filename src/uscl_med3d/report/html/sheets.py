@@ -12,7 +12,7 @@ from uscl_med3d.report.words import count
 
 LISTED = "sheets.json"
 MOST_SHOWN = 24
-"""Sheets inside the page; it would grow by half a megabyte with each. The others are files beside it."""
+"""Sheets inside the page; it grows by a quarter of a megabyte with each. The others are files beside it."""
 INTRO = (
     "Each sheet shows frames of the clip as they were read, the image region (grey line) and the key frames with their "
     "contours. Look at every one: do the contours lie on their organs, is the picture the right way round, is the region "
