@@ -18,8 +18,8 @@ from uscl_med3d.report.html.cost import cost
 from uscl_med3d.report.html.page import figure as place_figure
 from uscl_med3d.report.html.page import fold, paragraph, table
 from uscl_med3d.report.html.provenance import provenance
-from uscl_med3d.report.html.pseudolabels import pseudolabels
-from uscl_med3d.report.html.sections import cohort, training
+from uscl_med3d.report.html.pseudolabels import describe
+from uscl_med3d.report.html.sections import cohort
 from uscl_med3d.report.html.sheets import sheets
 from uscl_med3d.report.html.tables import table_section
 from uscl_med3d.report.words import count, signed
@@ -156,15 +156,32 @@ def read(job: Any, inputs: Any) -> str:
 
 def _figure(inputs: Any, name: str) -> str:
     module = find_figure(name)
+    path = inputs.figures_dir / f"{name}.png"
+    if not path.is_file():  # the user's `figures.drawn` leaves it out
+        return ""
     title = TITLES.get(name, re.sub(r"^Figure [0-9]+\. ", "", module.TITLE))
-    return place_figure(inputs.figures_dir / f"{name}.png", title, CAPTIONS.get(name, module.CAPTION))
+    return place_figure(path, title, CAPTIONS.get(name, module.CAPTION))
+
+
+def labels(job: Any, inputs: Any) -> str:
+    """Counts and quality of the pseudo-labels, and how they look."""
+    return describe(job, inputs) + "".join(
+        _figure(inputs, name) for name in ("fig2", "fig3", "pseudolabel_quality")
+    )
+
+
+def training(job: Any, inputs: Any) -> str:
+    """Learning curves of what was trained."""
+    return _figure(inputs, "learning_curves") or paragraph(
+        f"Trained: {', '.join(list_trained(job)) or 'nothing'}."
+    )
 
 
 SECTIONS: tuple[tuple[str, str, Callable[[Any, Any], str]], ...] = (
     ("overview", "Overview", overview),
     ("cohort", "Cohort", read),
     ("sheets", "What was read", sheets),
-    ("pseudolabels", "Pseudo-labels", pseudolabels),
+    ("pseudolabels", "Pseudo-labels", labels),
     ("training", "Training", training),
     ("tables", "Scores", scores),
     ("image_use", "Image use", look),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,18 +14,20 @@ from uscl_med3d.report.html.page import cell, facts, figure, paragraph, table
 from uscl_med3d.report.style import class_title
 
 FIGURES: tuple[ModuleType, ...] = (fig2, fig3, pseudolabel_quality, pseudolabel_gap)
-OWN_FIGURES = FIGURES[:-1]
-"""Of a user's own cohort: the last one compares with true masks of training sweeps."""
 
 
 def pseudolabels(job: Any, inputs: Any) -> str:
     """Counts of the gate, quality by class and method, and the figures."""
-    parts = [_counts(inputs), _verdict(inputs), _quality_table(job, inputs)]
-    for module in FIGURES if job.benchmark is not False else OWN_FIGURES:
+    parts = [describe(job, inputs)]
+    for module in FIGURES:
         name = module.__name__.rpartition(".")[2]
-        title = re.sub(r"^Figure [0-9]+\. ", "", module.TITLE) if job.benchmark is False else module.TITLE
-        parts.append(figure(inputs.figures_dir / f"{name}.png", title, module.CAPTION))
+        parts.append(figure(inputs.figures_dir / f"{name}.png", module.TITLE, module.CAPTION))
     return "".join(parts)
+
+
+def describe(job: Any, inputs: Any) -> str:
+    """Counts of the gate, and quality by class and method."""
+    return _counts(inputs) + _verdict(inputs) + _quality_table(job, inputs)
 
 
 def _counts(inputs: Any) -> str:
