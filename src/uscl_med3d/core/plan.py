@@ -11,7 +11,7 @@ from uscl_med3d.core import params as parameters
 from uscl_med3d.core import shipped
 from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.foundations import list_needed, needs_teacher
+from uscl_med3d.core.foundations import check_sets, list_needed, needs_teacher
 from uscl_med3d.core.io import read_json, write_text
 from uscl_med3d.core.listing import list_cohort, write_listing
 from uscl_med3d.core.params.foundation import BASE_MODELS
@@ -33,7 +33,8 @@ class Plan:
             run.id: run for run in list_runs(self.params.methods, self.params.training_seeds)
         }
         self.main_runs = {name: main_run(name, entry) for name, entry in self.params.methods.items()}
-        self._check_general()
+        weights = {name: self._weights(name) for name in self.foundations}
+        check_sets(weights, self.params.general, file)
 
     @classmethod
     def of_results(cls, scale: str) -> Plan:
@@ -49,9 +50,7 @@ class Plan:
         wanted = {
             f"{stage}.json": parameters.slice_job(self.params, stage)
             for stage in parameters.SLICES
-            if stage not in per_item
-            and not self._is_idle(stage)
-            and not (stage == "ingest_sheets" and self.simulated)
+            if stage not in per_item and not self._is_idle(stage)
         }
         wanted |= {f"figure/{name}.json": parameters.slice_figure(self.params, name) for name in self.figures}
         for run in self.runs.values():
@@ -143,15 +142,6 @@ class Plan:
         place = self.params.general[name]
         return f"data/general/{self.scale}/{name}" if place == "simulate" else place
 
-    def _check_general(self) -> None:
-        """Raise `InputError` where a base model is to be trained on sets that are all left out."""
-        hungry = [name for name in self.foundations if BASE_MODELS[name].general and self._trains(name)]
-        if hungry and not self.params.general:
-            raise InputError(
-                file=self.file, found=f"foundation.{hungry[0]}.weights: train, but no set in `general`",
-                expected="sets to train it on", remedy="set general.amos and the others to `simulate`",
-            )  # fmt: skip
-
     @property
     def general_folders(self) -> list[str]:
         """Folders of all general-domain sets, in the order of the tables."""
@@ -237,7 +227,9 @@ class Plan:
         return weights
 
     def _is_idle(self, stage: str) -> bool:
-        """Whether a stage is the training of a base model that this run does not need."""
+        """Whether a stage has nothing to do: a base model that is not needed, contact sheets of simulated sweeps."""
+        if stage == "ingest_sheets":
+            return self.simulated
         model = stage.removeprefix("foundation_")
         return model != stage and model not in self.foundations
 
