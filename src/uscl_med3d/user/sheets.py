@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core.io import atomic, write_json
+from uscl_med3d.core.reporting import SHEETS
 from uscl_med3d.user.inspect import inspect_files
-
-LISTED = "sheets.json"
 
 
 def write_sheets(job: Any, cohort: Path, out_dir: Path) -> None:
@@ -27,4 +26,4 @@ def write_sheets(job: Any, cohort: Path, out_dir: Path) -> None:
         found = inspect_files([Path(cohort)], None, job.fan, job.classes, folder)
         # The folder has another name by now.
         named = [one if one.sheet is None else replace(one, sheet=Path(one.sheet.name)) for one in found]
-        write_json(folder / LISTED, [one.as_dict() for one in named])
+        write_json(folder / SHEETS, [one.as_dict() for one in named])

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core.io import read_json
+from uscl_med3d.core.reporting import SHEETS
 from uscl_med3d.report.html.page import HINT, fold, image, paragraph
 from uscl_med3d.report.words import count
 
-LISTED = "sheets.json"
 MOST_SHOWN = 24
 """Sheets inside the page; it grows by a quarter of a megabyte with each. The others are files beside it."""
 INTRO = (
@@ -23,7 +23,7 @@ INTRO = (
 def sheets(job: Any, inputs: Any) -> str:
     """The sheets, those with problems first; then what else was understood of each sweep, in words."""
     folder = Path(inputs.sheets_dir)
-    found = sorted(read_json(folder / LISTED), key=lambda one: (not one["errors"], not one["key_frames"]))
+    found = sorted(read_json(folder / SHEETS), key=lambda one: (not one["errors"], not one["key_frames"]))
     parts = [paragraph(INTRO), _count(found)]
     drawn = [one for one in found if one["contact_sheet"]]
     parts += [_one(one, folder, drawn.index(one) < MOST_SHOWN if one in drawn else False) for one in found]
