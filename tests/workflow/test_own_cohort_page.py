@@ -159,7 +159,7 @@ def test_a_pseudo_label_is_corrected(walked: Checkout, made: Path) -> None:
     head, *rows = table.read_text().splitlines()
     changed = [f"{row},{place if row.split(',')[1] == sweep else ''}" for row in rows]
     table.write_text("\n".join([f"{head},corrections", *changed]) + "\n")
-    walked.run(*command(f"{RUN} -- pseudolabel"), "--quiet", "rules")
+    walked.run(*command(f"{RUN} -- pseudolabel"))
     assert "ingest: 1 of 5 sweeps computed, 4 unchanged" in (made / "logs/ingest.log").read_text()
     after = json.loads((made / "volumes/P01_right/sidecar.json").read_text())
     assert {key["frame"]: key["role"] for key in after["key_frames"]}[frame] == "correction"
