@@ -15,6 +15,12 @@ for recipe in sorted(Path("params/foundation").glob("*.yaml")):
     configfile: str(recipe)
 
 
+# A cohort of your own gets one adapter, unless your parameters say `benchmark: true`; they win over this file too.
+if config["cohort"] != "simulate" and not config["benchmark"]:
+
+    configfile: "params/own_cohort.yaml"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/simulate.smk"
 include: "workflow/rules/ingest.smk"
@@ -37,8 +43,7 @@ rule all:
         rules.tables.output,
         rules.training_cost.output,
         rules.inference_cost.output,
-        rules.claims.output,
-        rules.cost_claims.output,
+        CLAIMS,
         rules.run_cost.output.csv,
         rules.gate.output,
         expand(rules.figure.output.png, figure=PLAN.figures),

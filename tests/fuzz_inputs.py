@@ -37,10 +37,14 @@ from test_clips import write_dicom
 from test_dicom_files import write_series
 from test_matrix_dicom import Case, write, write_packed
 from test_matrix_video import encode
+from tracked_files import hand_poses, write_calibration, write_sweep
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.data.annotations import read_annotations
 from uscl_med3d.data.clips import read_clip
+from uscl_med3d.data.cohort import read_cohort
+from uscl_med3d.data.tracked.calibration import read_calibration
+from uscl_med3d.data.tracked.poses import read_track
 from uscl_med3d.user.inputs import read_source
 
 BATCH, SECONDS, MEMORY = 250, 60, 6 * 2**30
@@ -52,6 +56,57 @@ def read_labels(path: Path) -> object:
     from dataclasses import replace
 
     return read_annotations(path, replace(drawn.CANVAS, affine=np.diag([0.5, 0.5, 1.0, 1.0])))
+
+
+def read_table(path: Path) -> object:
+    """A cohort table; the first of its errors, if it has any."""
+    rows, errors = read_cohort(path)
+    if errors:
+        raise errors[0]
+    return rows
+
+
+def read_poses(path: Path) -> object:
+    """Poses of a sweep, with the calibration of its header."""
+    return read_track(path, {}, "Probe")
+
+
+def make_pictures(folder: Path) -> None:
+    """Whole pictures of every format that `segment` reads."""
+    from PIL import Image
+
+    grey = draw_clip(1, 20, 24)[0]
+    for suffix in ("png", "jpg", "bmp", "tiff"):
+        Image.fromarray(grey).save(folder / f"grey.{suffix}")
+        Image.fromarray(np.stack([grey, grey[::-1], grey], -1)).save(folder / f"colour.{suffix}")
+    Image.fromarray(grey.astype(np.uint16) * 200).save(folder / "wide.png")
+    Image.fromarray(grey.astype(np.float32)).save(folder / "real.tiff")
+
+
+def make_tracked(folder: Path) -> None:
+    """A tracked sweep as PLUS writes it, and calibrations."""
+    write_sweep(folder / "sweep.igs.mha", hand_poses(4))
+    write_calibration(folder / "sweep.calibration.xml")
+    (folder / "other.calibration.txt").write_text("0.4 0 0 -12\n0 0.5 0 3\n0 0 0.5 1\n0 0 0 1\n")
+
+
+def make_tables(folder: Path) -> None:
+    """Cohort tables, with commas and with semicolons."""
+    text = (
+        "patient,sweep,group,view,split,video,key_frames,probe,spacing_mm,frame_spacing_mm,reference\n"
+        "P01,P01_right,abdomen,abdomen_right,train,videos/a b.mp4,keys/P01,convex,0.315,,\n"
+        'P02,P02,chest,chest,test,"videos/é, {1}.mp4",,linear,0.073 0.2,1.5,ref.nii.gz\n'
+    )
+    (folder / "cohort.csv").write_text(text, encoding="utf-8")
+    (folder / "semicolons.csv").write_text(text.replace(",", ";"), encoding="utf-8")
+
+
+READERS: dict[str, tuple[Reader, ...]] = {
+    "pictures": (read_source,),
+    "tracked": (read_poses, read_clip),
+    "tables": (read_table,),
+}
+"""Groups whose files are read by themselves; calibrations have a reader of their own."""
 
 
 def make_clips(folder: Path) -> None:
@@ -174,7 +229,7 @@ def damage_value(value: Any, rng: random.Random) -> Any:
 def make_case(number: int, seed: int, bases: dict[str, list[Path]], folder: Path) -> tuple[str, Reader, Path]:
     """Write one damaged input; its kind, the function that reads it, and its path."""
     rng = random.Random(f"{seed} {number}")
-    group = rng.choice(("clips", "clips", "labels", "series"))
+    group = rng.choice(("clips", "clips", "clips", "labels", "labels", "series", *READERS))
     base = rng.choice(bases[group])
     others = [rng.choice(bases["clips"]).read_bytes()]
     if group == "series":
@@ -191,6 +246,10 @@ def make_case(number: int, seed: int, bases: dict[str, list[Path]], folder: Path
         target.write_text(json.dumps(damage_value(json.loads(base.read_text()), rng)))
     else:
         target.write_bytes(damage(base.read_bytes(), rng, others))
+    if ".calibration" in base.name:
+        return base.name, read_calibration, target
+    if group in READERS:
+        return base.name, rng.choice(READERS[group]), target
     if group == "labels":
         return base.name, read_labels, folder if base.suffix == ".png" else target
     return base.name, rng.choice((read_clip, read_source)), target
@@ -242,11 +301,18 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
-    for name, make in (("clips", make_clips), ("labels", make_labels)):
+    makers = {
+        "clips": make_clips,
+        "labels": make_labels,
+        "pictures": make_pictures,
+        "tracked": make_tracked,
+        "tables": make_tables,
+    }
+    for name, make in makers.items():
         (folder / name).mkdir()
         make(folder / name)
     write_series(folder / "series", draw_clip(4, 20, 24))
-    bases = {name: sorted(folder.joinpath(name).iterdir()) for name in ("clips", "labels", "series")}
+    bases = {name: sorted(folder.joinpath(name).iterdir()) for name in (*makers, "series")}
     bases["clips"] = [path for path in bases["clips"] if "raw" not in path.suffix]
     total, failures, done, start = Counter(), [], 0, time.monotonic()
     context = multiprocessing.get_context("fork")

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.workflow
 OVERLAY = """
 scale: mine
 cohort: mine/cohort.csv
+benchmark: true               # every table; the default for an own cohort is in test_own_cohort_page.py
 foundation:
   sam_med3d: {weights: results/smoke/checkpoints/foundation/sam_med3d.safetensors, source: the smoke run}
 gate: {required: true, seeing: {sam_med3d: {required: false}}}   # the smoke run's base model sees nothing

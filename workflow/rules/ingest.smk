@@ -24,3 +24,26 @@ rule ingest:
         "uscl-med3d ingest --params {input.params} --receipt {output.receipt} --cohort {params.cohort:q}"
         " --volumes {output.volumes} --splits {output.splits}"
         " --failures {output.failures} --store {params.store} > {log} 2>&1"
+
+
+if not PLAN.simulated:
+
+    # What was understood of each clip of a user's own, with a picture: do contours lie on their organs?
+    rule ingest_sheets:
+        input:
+            params=PLAN.job_file("ingest_sheets"),
+            code=list_sources("uscl_med3d.user.sheets"),
+            files=PLAN.cohort_files(),
+        output:
+            sheets=directory(f"{RESULTS}/sheets"),
+            receipt=f"{RESULTS}/receipts/ingest/sheets.json",
+        log:
+            f"{RESULTS}/logs/ingest_sheets.log",
+        priority: 20
+        params:
+            cohort=lambda wildcards: PLAN.cohort_csv,
+        message:
+            "ingest: contact sheets"
+        shell:
+            "uscl-med3d ingest_sheets --params {input.params} --receipt {output.receipt} --cohort {params.cohort:q}"
+            " --sheets {output.sheets} > {log} 2>&1"

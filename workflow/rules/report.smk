@@ -27,7 +27,7 @@ rule tables:
     output:
         tables=expand(
             f"{RESULTS}/tables/{{table}}.{{suffix}}",
-            table=TABLES,
+            table=PLAN.tables,
             suffix=["csv", "md", "tex"],
         ),
         metrics=f"{RESULTS}/metrics.json",
@@ -178,13 +178,21 @@ rule cost_claims:
         " --out {output.csv} > {log} 2>&1"
 
 
+# An own cohort without the benchmark tests no claims.
+CLAIMS = (
+    [*rules.claims.output, *rules.cost_claims.output] if PLAN.params.benchmark else []
+)
+SHEETS = [] if PLAN.simulated else rules.ingest_sheets.output.sheets
+
+
 rule html:
     input:
         params=PLAN.job_file("report"),
         code=list_sources("uscl_med3d.report.html", *PLAN.figure_modules),
         tables=rules.tables.output.tables,
         figures=expand(rules.figure.output.png, figure=PLAN.figures),
-        claims=rules.claims.output.csv,
+        claims=rules.claims.output.csv if CLAIMS else [],
+        sheets=SHEETS,
         folder=rules.figure_inputs.output.folder,
         gate=rules.gate.output.result,
         splits=rules.ingest.output.splits,
@@ -206,7 +214,8 @@ rule html:
     shell:
         "uscl-med3d html --params {input.params} --receipt {output.receipt}"
         " --tables {input.tables} --figures {params.figures}"
-        " --claims {input.claims} --pseudolabels {input.folder}/pseudolabels --gate {input.gate}"
+        " --claims {input.claims} --sheets {input.sheets}"
+        " --pseudolabels {input.folder}/pseudolabels --gate {input.gate}"
         " --splits {input.splits} --jobs {params.jobs} --receipts {params.receipts} --failures {input.failures}"
         " --info {input.info} --image-use {input.image_use} --out {output.page} > {log} 2>&1"
 
@@ -254,8 +263,7 @@ rule report_all:
         rules.image_use_table.output.csv,
         rules.training_cost.output,
         rules.inference_cost.output,
-        rules.claims.output,
-        rules.cost_claims.output,
+        CLAIMS,
         rules.html.output.page,
         rules.complete.output.complete,
         rules.run_cost.output.csv,

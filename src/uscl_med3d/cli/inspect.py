@@ -29,12 +29,15 @@ def inspect(
     out: Annotated[Path, typer.Option(help="Folder for the contact sheets.")] = Path("inspected"),
     as_json: Json = False,
     params_file: Params = DEFAULT_PARAMS,
+    overlay: Annotated[Path | None, typer.Option(help="Your own parameters, for their classes.")] = None,
 ) -> None:
     """What is read of a clip and its labels, what is assumed, and a contact sheet to look at."""
-    from uscl_med3d.user.defaults import read_fan, read_params
+    from uscl_med3d.core.params.ingest import Fan
+    from uscl_med3d.user.defaults import read_params
     from uscl_med3d.user.inspect import inspect_files
 
-    found = inspect_files(files, labels, read_fan(params_file), read_params(params_file)["classes"], out)
+    values = read_params(params_file, *([] if overlay is None else [overlay]))
+    found = inspect_files(files, labels, Fan.model_validate(values["ingest"]["fan"]), values["classes"], out)
     if as_json:
         print(json.dumps([one.as_dict() for one in found], indent=2, ensure_ascii=False))
     else:

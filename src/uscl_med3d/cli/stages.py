@@ -55,6 +55,14 @@ def ingest(
 
 
 @stage()
+def ingest_sheets(params: Job, cohort: Input, sheets: Output) -> None:
+    """A contact sheet of every sweep of a cohort table, and what was understood of it."""
+    from uscl_med3d.user.sheets import write_sheets
+
+    write_sheets(load_job("ingest_sheets", params), cohort, sheets)
+
+
+@stage()
 def foundation(
     params: Job,
     model: Annotated[str, typer.Option(help="Name in the section `foundation` of params.yaml.")],
@@ -282,7 +290,6 @@ def html(
     params: Job,
     tables: Inputs,
     figures: Input,
-    claims: Input,
     pseudolabels: Input,
     gate: Input,
     splits: Input,
@@ -292,6 +299,8 @@ def html(
     info: Inputs,
     image_use: Input,
     out: Output,
+    claims: OptionalInput = None,
+    sheets: OptionalInput = None,
 ) -> None:
     """The report: one page that opens offline."""
     from uscl_med3d.report.html import ReportInputs, build_report
@@ -308,6 +317,7 @@ def html(
         failures,
         info,
         image_use,
+        sheets,
     )
     build_report(load_job("report", params), inputs, out)
 

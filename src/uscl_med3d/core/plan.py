@@ -11,12 +11,12 @@ from uscl_med3d.core import params as parameters
 from uscl_med3d.core import shipped
 from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.foundations import list_needed, needs_teacher
+from uscl_med3d.core.foundations import check_sets, list_needed, needs_teacher
 from uscl_med3d.core.io import read_json, write_text
 from uscl_med3d.core.listing import list_cohort, write_listing
 from uscl_med3d.core.params.foundation import BASE_MODELS
 from uscl_med3d.core.params.methods import MethodEntry, Run
-from uscl_med3d.core.reporting import FIGURES, SHOWN, VOLUME_FIGURES
+from uscl_med3d.core.reporting import FIGURES, OWN_TABLES, SHOWN, TABLES, VOLUME_FIGURES
 from uscl_med3d.core.runs import TASKS, cell_id, list_runs, main_run, pretraining_id
 from uscl_med3d.core.search import apply, list_candidates
 
@@ -33,6 +33,8 @@ class Plan:
             run.id: run for run in list_runs(self.params.methods, self.params.training_seeds)
         }
         self.main_runs = {name: main_run(name, entry) for name, entry in self.params.methods.items()}
+        weights = {name: self._weights(name) for name in self.foundations}
+        check_sets(weights, self.params.general, file)
 
     @classmethod
     def of_results(cls, scale: str) -> Plan:
@@ -92,6 +94,11 @@ class Plan:
     def simulated(self) -> bool:
         """Whether the cohort is simulated here."""
         return self.params.cohort == "simulate"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables that are made."""
+        return TABLES if self.params.benchmark else OWN_TABLES
 
     @property
     def raw(self) -> str:
@@ -220,7 +227,9 @@ class Plan:
         return weights
 
     def _is_idle(self, stage: str) -> bool:
-        """Whether a stage is the training of a base model that this run does not need."""
+        """Whether a stage has nothing to do: a base model that is not needed, contact sheets of simulated sweeps."""
+        if stage == "ingest_sheets":
+            return self.simulated
         model = stage.removeprefix("foundation_")
         return model != stage and model not in self.foundations
 

@@ -8,4 +8,8 @@ BLIND = ("ball", "atlas")
 """Methods that look at no image, rows of Tables 1, 2 and 6: a ball round the clicks, and where a class usually lies."""
 SHOWN = ("sam_med3d", "uscl_med3d")
 """Methods whose masks are shown in Figure 6 and in the failure gallery: the base model and the paper's model."""
+SHEETS = "sheets.json"
+"""List of what was understood of each sweep, beside the contact sheets."""
+OWN_TABLES = ("table1", "table7")
+"""Tables of a cohort without the benchmark: those that say something about one model."""
 TABLES = ("table1", "table2", "table3", "table4", "table5", "table6", "table7")

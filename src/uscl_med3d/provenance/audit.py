@@ -30,6 +30,8 @@ REPORTS = (
     "image_use", "tables", "training_cost", "inference_cost", "figure_inputs", "claims", "cost_claims", "html", "complete",
 )  # fmt: skip
 """Jobs of the stage `report` that each scale has once."""
+OF_THE_BENCHMARK = ("claims", "cost_claims")
+"""Of these, those that a cohort without the benchmark does not have."""
 
 
 def audit(scale: str) -> int:
@@ -63,7 +65,7 @@ def job_file(results: Path, name: str) -> Path:
     stage, _, job = name.partition("/")
     names = {
         "simulate": f"simulate_{job}", "foundation": f"foundation_{job}", "evaluate/gate-check": "gate",
-        "finetune": name, "evaluate": name, "measure": name, "ingest": "ingest",
+        "finetune": name, "evaluate": name, "measure": name, "ingest": "ingest", "ingest/sheets": "ingest_sheets",
         "pseudolabel": "pseudolabel", "pretrain": f"pretrain/{job.rpartition('_r')[0]}",
         "report/figure_inputs": "figure_inputs",
         "report": job.replace("figures/", "figure/") if job.startswith("figures/") else "report",
@@ -81,11 +83,16 @@ def list_planned(plan: Plan) -> list[str]:
     """Names of the receipts that a finished scale has."""
     names = ["simulate/cohort"] * plan.simulated + ["simulate/general"] * bool(plan.simulated_sets)
     names += ["ingest/ingest", "pseudolabel/pseudolabel", "evaluate/gate-check"]
+    names += [] if plan.simulated else ["ingest/sheets"]
     names += [f"foundation/{model}" for model in plan.foundations]
     names += [f"pretrain/{name}" for name in plan.pretrainings]
     names += [f"finetune/{run}" for run in plan.trained] + [f"evaluate/{run}" for run in plan.runs]
-    names += [f"measure/{run}" for run in plan.measured] + [f"report/{name}" for name in REPORTS]
+    names += [f"measure/{run}" for run in plan.measured] + [f"report/{name}" for name in _list_reports(plan)]
     return sorted(names + [f"report/figures/{name}" for name in plan.figures])
+
+
+def _list_reports(plan: Plan) -> list[str]:
+    return [name for name in REPORTS if plan.params.benchmark or name not in OF_THE_BENCHMARK]
 
 
 def _check_made(results: Path, receipts: Mapping[str, Any]) -> Iterator[InputError]:

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from uscl_med3d.core.io import atomic
+from uscl_med3d.core.palette import COLOURS
 from uscl_med3d.core.params.pseudolabel import Review
-from uscl_med3d.data.annotations.palette import COLOURS
 from uscl_med3d.pseudolabel.gate import Verdict
 
 KEY, REJECTED, PAPER, INK, PALE = (0, 150, 60), (200, 30, 30), (255, 255, 255), (30, 30, 30), (225, 225, 225)

@@ -15,7 +15,7 @@ from uscl_med3d.report.tables import TABLES
 def write_metrics(tables_dir: Path, path: Path) -> None:
     """Write every scored cell as table -> first key -> second key -> value (Dice in percent; two decimals).
 
-    Of a table with several click counts, only the cells after the last click.
+    Of a table with several click counts, only the cells after the last click; nothing of tables that were not made.
 
     Args:
         tables_dir: folder with `<table>.csv` of the registry.
@@ -24,6 +24,7 @@ def write_metrics(tables_dir: Path, path: Path) -> None:
     made = {
         name: _nest(pd.read_csv(tables_dir / f"{name}.csv"), module.KEYS, getattr(module, "VALUE", "dice"))
         for name, module in TABLES.items()
+        if (tables_dir / f"{name}.csv").is_file()
     }
     write_json(path, made)
 

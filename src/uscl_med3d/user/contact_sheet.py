@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from uscl_med3d.core.io import atomic
+from uscl_med3d.core.palette import COLOURS
 from uscl_med3d.data.annotations.base import IGNORE
-from uscl_med3d.data.annotations.palette import COLOURS
 
 TILE_WIDTH, COLUMNS, MARGIN, LINE = 240, 4, 10, 15
 PAPER, INK, FAN, WARNING = (255, 255, 255), (30, 30, 30), (120, 120, 120), (200, 30, 30)

@@ -152,6 +152,9 @@ def _read_still(path: Path) -> Source:
     if pages > 1:
         raise InputError(file=path, found=f"{pages} pictures in one file", expected="one picture",
                          remedy="export each picture, or a video, as a file of its own")  # fmt: skip
+    if wide and not np.isfinite(grey).all():
+        raise InputError(file=path, found="NaN or infinite values", expected="a finite grey value in every pixel",
+                         remedy="export the picture again, with 8 or 16 bits")  # fmt: skip
     if colours is not None and (colours == colours[..., :1]).all():
         colours = None
     frame = grey if grey.dtype == np.uint8 else _scale(grey)

@@ -50,7 +50,7 @@ SCALES = sorted(f"workflow/scales/{path.name}" for path in (ROOT / "workflow/sca
 RECIPES = sorted(f"params/foundation/{path.name}" for path in (ROOT / "params/foundation").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("file", ["params.yaml", *RECIPES, *SCALES])
+@pytest.mark.parametrize("file", ["params.yaml", "params/own_cohort.yaml", *RECIPES, *SCALES])
 def test_no_key_is_given_twice(file):
     """YAML keeps the last of two equal keys without a word."""
 

@@ -16,8 +16,8 @@ from PIL import Image
 from raw_files import Cohort, draw_clip
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.palette import COLOURS
 from uscl_med3d.data.annotations import Canvas, read_annotations
-from uscl_med3d.data.annotations.palette import COLOURS
 from uscl_med3d.data.clips import open_clip
 from uscl_med3d.data.ingest import ingest
 

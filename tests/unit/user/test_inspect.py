@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from uscl_med3d.cli import main
-from uscl_med3d.data.annotations.palette import COLOURS
+from uscl_med3d.core.palette import COLOURS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 from raw_files import draw_clip, draw_mask, write_mask, write_video

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
+from uscl_med3d.core.palette import complete_colours
 from uscl_med3d.core.params.annotation import Annotation
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.evaluate import Evaluate, Gate
@@ -45,6 +46,8 @@ class Params(Section):
     # Job files of earlier versions do not name it.
     numerics: Literal["native", "portable"] = "native"
     cohort: str
+    benchmark: bool | None = None
+    compared: Literal["all"] | tuple[str, ...] = "all"
     general: dict[str, str]
     general_reading: GeneralReading
     classes: dict[str, int]
@@ -137,6 +140,7 @@ SLICES: dict[str, tuple[str, ...]] = {
     "simulate_cohort": ("seed", "classes", "simulate.cohort"),
     "simulate_general": ("seed", "simulate.general"),
     "ingest": ("seed", "classes", "ingest"),
+    "ingest_sheets": ("classes", "ingest.fan"),
     **{f"foundation_{name}": (*model.job, f"foundation.{name}") for name, model in BASE_MODELS.items()},
     "pseudolabel": ("seed", "threads", "device", "classes", "foundation.seggpt", "pseudolabel"),
     "pretrain": ("seed", "threads", "device", "precision", "model", "pretrain"),
@@ -144,14 +148,15 @@ SLICES: dict[str, tuple[str, ...]] = {
     "evaluate": ("seed", "threads", "device", "classes", "model", "prompts", "general_reading", "evaluate"),
     "measure": ("seed", "threads", "device", "classes", "model", "prompts", "evaluate", "measure"),
     "gate": ("classes", "evaluate", "gate", "methods"),
-    "annotation": ("scale", "seed", "training_seeds", "classes", "evaluate", "report", "figures", "methods", "annotation"),
+    "annotation": ("scale", "seed", "training_seeds", "benchmark", "classes", "evaluate", "report", "figures", "methods",
+                   "annotation"),
     "search": ("methods", "finetune", "search"),
     "stills": ("seed", "threads", "device", "precision", "stills"),
-    "report": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
-               "report", "methods"),
+    "report": ("scale", "seed", "training_seeds", "benchmark", "classes", "model", "pseudolabel", "pretrain", "finetune",
+               "evaluate", "report", "methods"),
     "figure_inputs": ("classes", "figures.example_sweeps"),
-    "figure": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
-               "report", "figures", "methods"),
+    "figure": ("scale", "seed", "training_seeds", "benchmark", "classes", "model", "pseudolabel", "pretrain", "finetune",
+               "evaluate", "report", "figures", "methods"),
 }  # fmt: skip
 # Every job sets its kernels before it imports a library (`core.numerics`).
 SLICES = {stage: ("numerics", *sections) for stage, sections in SLICES.items()}
@@ -160,15 +165,42 @@ SLICES = {stage: ("numerics", *sections) for stage, sections in SLICES.items()}
 def validate(values: dict[str, Any], file: str) -> Params:
     """Check a parameter dictionary; every wrong or missing key is named in one `InputError`.
 
-    A method that an overlay sets to null is left out, because an overlay cannot remove a key.
+    A method or general-domain set that an overlay sets to null is left out, because an overlay cannot remove a key. What
+    follows from other values is filled in: `benchmark`, and colours of classes without one. The result is stable: its
+    own dump gives it again.
     """
-    methods = values.get("methods")
-    if isinstance(methods, dict):
-        values = values | {"methods": {name: entry for name, entry in methods.items() if entry is not None}}
     try:
-        return Params.model_validate(values)
+        found = Params.model_validate(_leave_out(values, file))
     except ValidationError as error:
         raise _explain(error, file) from None
+    benchmark = found.cohort == "simulate" if found.benchmark is None else found.benchmark
+    colours = complete_colours(found.classes, found.figures.colours or {})
+    figures = found.figures.model_copy(update={"colours": colours})
+    return found.model_copy(update={"benchmark": benchmark, "figures": figures})
+
+
+def _leave_out(values: dict[str, Any], file: str) -> dict[str, Any]:
+    """Without what is null, without methods that are not `compared`, and methods without the sets that are left out."""
+    kept = {
+        name: {key: entry for key, entry in values[name].items() if entry is not None}
+        for name in ("methods", "general")
+        if isinstance(values.get(name), dict)
+    }
+    wanted, methods = values.get("compared", "all"), kept.get("methods", {})
+    if isinstance(wanted, list | tuple) and methods:
+        if unknown := [str(name) for name in wanted if name not in methods]:
+            raise InputError(
+                file=file, found=f"compared: {', '.join(unknown)}",
+                expected=f"`all`, or a list of {', '.join(methods)}", remedy="correct the names",
+            )  # fmt: skip
+        methods = {name: entry for name, entry in methods.items() if name in wanted}
+    sets = {"us", *kept.get("general", {})}
+    for name, entry in methods.items():
+        if isinstance(entry, dict) and isinstance(entry.get("datasets"), list | tuple):
+            methods = methods | {
+                name: entry | {"datasets": [one for one in entry["datasets"] if one in sets]}
+            }
+    return values | kept | ({"methods": methods} if "methods" in kept else {})
 
 
 def job_model(stage: str) -> type[Section]:

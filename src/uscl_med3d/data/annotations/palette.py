@@ -8,19 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.palette import COLOURS, Colour
 
-Colour = tuple[int, int, int]
-
-# Of label values 1, 2, ...: Okabe and Ito's palette, which people with colour vision deficiencies can tell apart.
-COLOURS: tuple[Colour, ...] = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (204, 121, 167),
-    (0, 114, 178),
-    (213, 94, 0),
-)
 BACKGROUND, NOT_ANNOTATED = (0, 0, 0), (255, 255, 255)
 IGNORE = 255
 MOST_NAMED = 8

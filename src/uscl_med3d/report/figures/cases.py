@@ -44,8 +44,8 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
         say(figure.subplots(), explain_missing(rows), 60)
         return figure
     figure = new_figure(1.1 + 0.27 * len(labels))
-    panels = figure.subplots(1, len(job.classes), sharex=True, sharey=True, squeeze=False)[0]
-    for panel, name in zip(panels, job.classes, strict=True):
+    panels = figure.subplots(1, len(context.shown_classes), sharex=True, sharey=True, squeeze=False)[0]
+    for panel, name in zip(panels, context.shown_classes, strict=True):
         _panel(panel, context, name, labels)
     panels[0].set_yticks(range(len(labels)), [class_title(label) for label in labels])
     panels[0].set_ylim(len(labels) - 0.4, -0.6)

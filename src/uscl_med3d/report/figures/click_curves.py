@@ -25,10 +25,11 @@ CAPTION = (
 def build(job: Any, inputs: FigureInputs) -> Figure:
     """One panel per dataset, one line per method."""
     context = Context.of(job, read_scores(inputs.scores))
-    figure = new_figure(6.0)
-    grid = figure.subplots(2, 2, sharex=True, sharey=True)
+    sets = dict(list(DATASETS.items())[: 1 if context.own else None])
+    figure = new_figure(3.4 if context.own else 6.0)
+    grid = figure.subplots(*((1, 1) if context.own else (2, 2)), sharex=True, sharey=True, squeeze=False)
     panels = list(grid.flat)
-    for panel, (dataset, title) in zip(panels, DATASETS.items(), strict=True):
+    for panel, (dataset, title) in zip(panels, sets.items(), strict=True):
         panel.set_title({"us": "ultrasound"}.get(dataset, title))
         _panel(panel, context, dataset)
     for panel in grid[:, 0]:

@@ -44,8 +44,8 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     runs = shown_runs(context)
     folders = {Path(folder).name: Path(folder) / FOLDER for folder in inputs.predictions}
     figure = new_figure(1.42 * 2 * len(runs) + 0.4)
-    axes = figure.subplots(2 * len(runs), len(job.classes), squeeze=False)
-    for column, name in enumerate(job.classes):
+    axes = figure.subplots(2 * len(runs), len(context.shown_classes), squeeze=False)
+    for column, name in enumerate(context.shown_classes):
         axes[0, column].set_title(class_title(name))
         for number, (_, run) in enumerate(runs):
             pair = axes[2 * number : 2 * number + 2, column]

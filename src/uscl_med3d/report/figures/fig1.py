@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from uscl_med3d.report.figures.images import outline_labels, show_frame
@@ -31,29 +32,41 @@ KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 def build(job: Any, inputs: FigureInputs) -> Figure:
     """Two rows (frame, annotated frame), one column per kind."""
     figure = new_figure(3.0)
-    axes = figure.subplots(2, len(KINDS))
-    for column, (title, name, views) in enumerate(KINDS):
-        found = find_example(job.classes, job.figures.example_sweeps, inputs, name, views)
+    examples = find_examples(job.classes, job.figures.example_sweeps, inputs)
+    if not examples:
+        say(figure.subplots(), "no annotated frame in this cohort", 60)
+        return figure
+    axes = figure.subplots(2, len(examples), squeeze=False)
+    for column, (title, (sweep, frame)) in enumerate(examples.items()):
         axes[0, column].set_title(title)
-        if found is None:
-            say(axes[0, column], f"no annotated frame with {title} in this cohort", 16)
-            axes[1, column].set_axis_off()
-            continue
-        sweep, frame = found
         for row in (0, 1):
             show_frame(axes[row, column], sweep.image[frame], sweep.aspect)
         outline_labels(axes[1, column], sweep.key_frames[frame], job.classes, job.figures.colours)
         axes[1, column].set_xlabel(f"{sweep.name}\nframe {frame}", fontsize=6)
-    _legend(figure, job)
+    labelled = np.concatenate([np.unique(sweep.key_frames[frame]) for sweep, frame in examples.values()])
+    _legend(figure, job, [name for name, value in job.classes.items() if value in labelled])
     return figure
 
 
 def needed(classes: Mapping[str, int], limit: int, inputs: FigureInputs) -> Needed:
     """One frame of the sweep of each kind."""
-    for _, name, views in KINDS:
-        found = find_example(classes, limit, inputs, name, views)
-        if found is not None:
-            yield found[0].name, [found[1]]
+    for sweep, frame in find_examples(classes, limit, inputs).values():
+        yield sweep.name, [frame]
+
+
+def find_examples(
+    classes: Mapping[str, int], limit: int, inputs: FigureInputs
+) -> dict[str, tuple[Sweep, int]]:
+    """Title -> sweep and frame: the paper's kinds as far as there are any, then a frame of every other class."""
+    kinds = [*KINDS, *((class_title(name), name, ()) for name in classes)]
+    found: dict[str, tuple[Sweep, int]] = {}
+    shown: set[str] = set()
+    for title, name, views in kinds:
+        example = None if not views and name in shown else find_example(classes, limit, inputs, name, views)
+        if example is not None:
+            found[title] = example
+            shown.add(name)
+    return found
 
 
 def find_example(
@@ -70,7 +83,7 @@ def find_example(
     return (best[1], best[2]) if best else None
 
 
-def _legend(figure: Figure, job: Any) -> None:
+def _legend(figure: Figure, job: Any, names: list[str]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
@@ -82,6 +95,6 @@ def _legend(figure: Figure, job: Any) -> None:
             label=class_title(name),
             path_effects=halo("black", 2.6),
         )
-        for name in job.classes
+        for name in names
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

@@ -40,8 +40,8 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     runs = shown_runs(context)
     folders = {Path(folder).name: Path(folder) for folder in inputs.predictions}
     figure = new_figure(1.35 * (2 + len(runs)) + 0.35)
-    axes = figure.subplots(2 + len(runs), len(job.classes), squeeze=False)
-    for column, name in enumerate(job.classes):
+    axes = figure.subplots(2 + len(runs), len(context.shown_classes), squeeze=False)
+    for column, name in enumerate(context.shown_classes):
         axes[0, column].set_title(class_title(name))
         case = find_case(inputs, [folders[run] for _, run in runs if run in folders], name, job.classes[name])
         if case is None:

@@ -31,8 +31,11 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
         return figure
     labels = list(dict.fromkeys(frame["method"]))
     figure = new_figure(1.5 + 0.26 * len(labels))
-    panels = figure.subplots(1, len(IMAGE_USE_DATASETS), sharex=True, sharey=True)
-    for panel, dataset in zip(panels, IMAGE_USE_DATASETS.values(), strict=True):
+    sets = list(IMAGE_USE_DATASETS.values())
+    if job.benchmark is False:
+        sets = [name for name in sets if (frame["dataset"] == name).any()]
+    panels = figure.subplots(1, len(sets), sharex=True, sharey=True, squeeze=False)[0]
+    for panel, dataset in zip(panels, sets, strict=True):
         _panel(panel, frame[frame["dataset"] == dataset], dataset, labels)
     panels[0].set_yticks(range(len(labels)), [class_title(label) for label in labels])
     panels[0].set_ylim(len(labels) - 0.4, -0.6)

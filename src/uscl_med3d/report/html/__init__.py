@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core.io import write_text
-from uscl_med3d.report.html import sections
-from uscl_med3d.report.html.page import page
+from uscl_med3d.report.html import own, sections
+from uscl_med3d.report.html.page import FOOTER, ITALICS, page
 from uscl_med3d.report.html.summary import summarise
 
 __all__ = ["ReportInputs", "build_report"]
@@ -22,7 +22,7 @@ class ReportInputs:
     Attributes:
         tables_dir: `table1` ... as CSV and Markdown.
         figures_dir: the figures as PNG.
-        claims_csv: the claims table.
+        claims_csv: the claims table; None where no claims are tested.
         pseudolabels_dir: `quality.csv`, `sweeps.csv`.
         gate_json: result of the gate on validation patients.
         splits_csv: patient, sweep, group, view, split.
@@ -31,11 +31,12 @@ class ReportInputs:
         failures_csv: what was wrong with the sweeps that were left out.
         info_files: facts about each fine-tune, `<run>.json`.
         image_use_csv: table of image use.
+        sheets_dir: contact sheets of a user's own sweeps.
     """
 
     tables_dir: Path
     figures_dir: Path
-    claims_csv: Path
+    claims_csv: Path | None
     pseudolabels_dir: Path | None = None
     gate_json: Path | None = None
     splits_csv: Path | None = None
@@ -44,15 +45,22 @@ class ReportInputs:
     failures_csv: Path | None = None
     info_files: Sequence[Path] = ()
     image_use_csv: Path | None = None
+    sheets_dir: Path | None = None
 
 
 def build_report(job: Any, inputs: ReportInputs, out_html: Path) -> None:
-    """Write the report, one page.
+    """Write the report, one page: of the benchmark, or of a user's own cohort.
 
     Args:
         job: parameters of the stage `report`.
         inputs: files of the run.
         out_html: the page.
     """
-    parts = [(name, title, build(job, inputs)) for name, title, build in sections.SECTIONS]
-    write_text(out_html, page(f"USCL-Med3D: report of the run “{job.scale}”", summarise(inputs), parts))
+    mine = job.benchmark is False
+    chosen = own.SECTIONS if mine else sections.SECTIONS
+    if inputs.sheets_dir is None:
+        chosen = tuple(one for one in chosen if one[0] != "sheets")
+    parts = [(name, title, build(job, inputs)) for name, title, build in chosen]
+    summary = own.summarise(job, inputs) if mine else summarise(inputs)
+    footer = FOOTER if mine else FOOTER + ITALICS
+    write_text(out_html, page(f"USCL-Med3D: report of the run “{job.scale}”", summary, parts, footer))

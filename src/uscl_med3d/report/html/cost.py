@@ -22,6 +22,10 @@ FILES = {
     "cost_claims.md": "the paper's claims about time and memory",
     "benchmarks/run.csv": "every job of this run: seconds, processor seconds, memory",
 }
+OWN_FILES = {path: text for path, text in FILES.items() if path != "cost_claims.md"} | {
+    "tables/training_cost.md": "training: seconds and memory of each fine-tune"
+}
+"""Of a user's own cohort."""
 
 
 def cost(job: Any, inputs: Any) -> str:
@@ -29,7 +33,8 @@ def cost(job: Any, inputs: Any) -> str:
     facts = {Path(path).stem: read_json(path) for path in inputs.info_files}
     runs = [run for run in list_runs(job.methods, job.training_seeds) if run.id in facts]
     known = set(read_origins(inputs.receipts_dir))
-    listed = "".join(f'<li><a href="{path}">{path}</a>: {escape(text)}</li>' for path, text in FILES.items())
+    files = FILES if job.benchmark is not False else OWN_FILES
+    listed = "".join(f'<li><a href="{path}">{path}</a>: {escape(text)}</li>' for path, text in files.items())
     sizes = long_table(HEADER, [_row(run.id, facts[run.id], known) for run in runs]) if runs else ""
     return (
         f"{sizes or paragraph('No fine-tune says what it trains.', 'note')}"

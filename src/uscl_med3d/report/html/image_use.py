@@ -27,11 +27,11 @@ def image_use(job: Any, inputs: Any) -> str:
     frame = pd.read_csv(path) if path is not None and Path(path).is_file() else pd.DataFrame()
     if frame.empty:
         return paragraph(INTRO) + paragraph("Not measured in this run.", "note") + shown
-    rows = [_row(record) for record in frame.to_dict("records")]
-    return paragraph(INTRO) + _summary(frame) + shown + fold("all values", table(HEADER, rows))
+    rows = [as_row(record) for record in frame.to_dict("records")]
+    return paragraph(INTRO) + tell(frame) + shown + fold("all values", table(HEADER, rows))
 
 
-def _summary(frame: pd.DataFrame) -> str:
+def tell(frame: pd.DataFrame) -> str:
     """Which methods gain nothing by looking, on ultrasound after the most clicks."""
     rows = frame[(frame["dataset"] == "ultrasound") & (frame["points"] == frame["points"].max())]
     blind = list(rows.loc[~(rows["ci_low"] > 0), "method"])
@@ -45,7 +45,8 @@ def _summary(frame: pd.DataFrame) -> str:
     return paragraph(" ".join(parts), "note bad" if blind else "note good")
 
 
-def _row(record: dict[Any, Any]) -> list[str]:
+def as_row(record: dict[Any, Any]) -> list[str]:
+    """Cells of one row of `HEADER`."""
     numbers = [f"{record[name]:.1f}" for name in ("dice_own", "dice_other", "difference")]
     interval = f"[{record['ci_low']:.1f}, {record['ci_high']:.1f}]"
     values = [str(record["points"]), *numbers, interval, str(record["n_patients"])]

@@ -16,13 +16,18 @@ HINT = '<p class="hint" aria-hidden="true">wider than the screen: move it sidewa
 """Shown on narrow screens above what scrolls."""
 
 
-def page(title: str, summary: str, parts: Sequence[tuple[str, str, str]]) -> str:
+FOOTER = "Made from the files of this run alone; it needs no network."
+ITALICS = " Values in italics and brackets are those the paper reports on its own, private data."
+
+
+def page(title: str, summary: str, parts: Sequence[tuple[str, str, str]], footer: str) -> str:
     """The whole document.
 
     Args:
         title: of the document.
         summary: the main result in one sentence; stays in sight.
         parts: (anchor, title, inner HTML) of every section.
+        footer: the last line.
     """
     links = "".join(f'<a href="#{name}">{escape(heading)}</a>' for name, heading, _ in parts)
     body = "".join(
@@ -35,8 +40,7 @@ def page(title: str, summary: str, parts: Sequence[tuple[str, str, str]]) -> str
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>"
         f'<div class="bar"><nav aria-label="sections">{links}</nav><p class="summary">{escape(summary)}</p></div>'
         f"<header><h1>{escape(title)}</h1></header><main>\n{body}</main>"
-        "<footer>Made from the files of this run alone; it needs no network. Values in italics and brackets are "
-        "those the paper reports on its own, private data.</footer></body></html>\n"
+        f"<footer>{escape(footer)}</footer></body></html>\n"
     )
 
 
@@ -91,9 +95,13 @@ def figure(path: Path, title: str, caption: str) -> str:
     """A figure inside the page; or the sentence that it has not been drawn."""
     if not path.is_file():
         return paragraph(f"{title}: not drawn ({path.name} is missing).", "note")
-    data = base64.b64encode(path.read_bytes()).decode()
     return (
-        f'<figure id="{path.stem}">{HINT}<div class="scroll" tabindex="0">'
-        f'<img alt="{escape(title)}" src="data:image/png;base64,{data}"></div>'
+        f'<figure id="{path.stem}">{HINT}<div class="scroll" tabindex="0">{image(path, title)}</div>'
         f"<figcaption><b>{escape(title)}.</b> {escape(caption)}</figcaption></figure>"
     )
+
+
+def image(path: Path, words: str) -> str:
+    """A PNG inside the page; `words` for those who do not see it."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{escape(words)}" src="data:image/png;base64,{data}">'

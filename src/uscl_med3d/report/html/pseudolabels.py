@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -12,14 +13,21 @@ from uscl_med3d.report.figures.pseudolabel_quality import METHODS, REFERENCES, r
 from uscl_med3d.report.html.page import cell, facts, figure, paragraph, table
 from uscl_med3d.report.style import class_title
 
+FIGURES: tuple[ModuleType, ...] = (fig2, fig3, pseudolabel_quality, pseudolabel_gap)
+
 
 def pseudolabels(job: Any, inputs: Any) -> str:
-    """Counts of the gate, quality by class and method, and the two figures."""
-    parts = [_counts(inputs), _verdict(inputs), _quality_table(job, inputs)]
-    for module in (fig2, fig3, pseudolabel_quality, pseudolabel_gap):
+    """Counts of the gate, quality by class and method, and the figures."""
+    parts = [describe(job, inputs)]
+    for module in FIGURES:
         name = module.__name__.rpartition(".")[2]
         parts.append(figure(inputs.figures_dir / f"{name}.png", module.TITLE, module.CAPTION))
     return "".join(parts)
+
+
+def describe(job: Any, inputs: Any) -> str:
+    """Counts of the gate, and quality by class and method."""
+    return _counts(inputs) + _verdict(inputs) + _quality_table(job, inputs)
 
 
 def _counts(inputs: Any) -> str:

@@ -18,6 +18,7 @@ from uscl_med3d.report.html.left_out import left_out
 from uscl_med3d.report.html.page import cell, facts, figure, paragraph, side_by_side, table
 from uscl_med3d.report.html.provenance import provenance
 from uscl_med3d.report.html.pseudolabels import pseudolabels
+from uscl_med3d.report.html.sheets import sheets
 from uscl_med3d.report.html.tables import table_section
 
 
@@ -37,7 +38,7 @@ def overview(job: Any, inputs: Any) -> str:
         ),
         gate(inputs),
     ]
-    if inputs.claims_csv.is_file():
+    if inputs.claims_csv is not None and inputs.claims_csv.is_file():
         verdicts = pd.read_csv(inputs.claims_csv)["verdict"].str.split(" ").str[0].value_counts()
         names = {
             "supported": "supported",
@@ -68,9 +69,9 @@ def gate(inputs: Any) -> str:
 
 
 def cohort(job: Any, inputs: Any) -> str:
-    """Patients and sweeps by group and split, what was left out, and Figure 1."""
+    """Patients and sweeps by group and split, and what was left out."""
     if inputs.splits_csv is None or not Path(inputs.splits_csv).is_file():
-        return paragraph("No split file.", "note") + left_out(inputs) + _figure(inputs, "fig1")
+        return paragraph("No split file.", "note") + left_out(inputs)
     splits = pd.read_csv(inputs.splits_csv, dtype=str)
     counts = splits.groupby(["group", "split"]).agg(
         patients=("patient", "nunique"), sweeps=("sweep", "nunique")
@@ -90,9 +91,13 @@ def cohort(job: Any, inputs: Any) -> str:
         table(("Group", "Split", "Patients", "Sweeps"), rows),
         paragraph("Splits are by patient; the same file governs every stage.", "muted"),
         left_out(inputs),
-        _figure(inputs, "fig1"),
     ]  # fmt: skip
     return "".join(parts)
+
+
+def cohort_and_example(job: Any, inputs: Any) -> str:
+    """The cohort, and Figure 1."""
+    return cohort(job, inputs) + _figure(inputs, "fig1")
 
 
 def _fact(number: int, noun: str) -> tuple[str, str]:
@@ -127,7 +132,7 @@ def errors(job: Any, inputs: Any) -> str:
 
 def claims(job: Any, inputs: Any) -> str:
     """The claims table with coloured verdicts."""
-    if not inputs.claims_csv.is_file():
+    if inputs.claims_csv is None or not inputs.claims_csv.is_file():
         return paragraph("No claims table.", "note")
     rows = []
     for row in pd.read_csv(inputs.claims_csv).to_dict("records"):
@@ -163,7 +168,8 @@ def _fixed(value: float, digits: int) -> str:
 
 SECTIONS: tuple[tuple[str, str, Callable[[Any, Any], str]], ...] = (
     ("overview", "Overview", overview),
-    ("cohort", "Cohort", cohort),
+    ("cohort", "Cohort", cohort_and_example),
+    ("sheets", "What was read", sheets),
     ("pseudolabels", "Pseudo-labels", pseudolabels),
     ("method", "Method", method),
     ("training", "Training", training),

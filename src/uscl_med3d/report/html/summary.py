@@ -16,7 +16,7 @@ LEAD = "us-lead"
 
 def summarise(inputs: Any) -> str:
     """USCL-Med3D against SAM-Med3D on ultrasound, its use of the image, and whether the gate was passed."""
-    if not inputs.claims_csv.is_file():
+    if inputs.claims_csv is None or not inputs.claims_csv.is_file():
         return "No result yet."
     found = pd.read_csv(inputs.claims_csv).set_index("id")
     lead: Any = found.loc[LEAD] if LEAD in found.index else None

@@ -12,28 +12,33 @@ import pandas as pd
 
 from uscl_med3d.report.html.page import cell, long_table, paragraph
 from uscl_med3d.report.html.provenance import Origin, read_origins
-from uscl_med3d.report.tables import TABLES
+from uscl_med3d.report.tables import list_tables
 from uscl_med3d.report.tables.context import Context
 from uscl_med3d.report.tables.layout import Cell, Layout, arrange, value_column
 from uscl_med3d.report.words import count
 
 
 def table_section(job: Any, inputs: Any) -> str:
-    """All tables of the registry, with captions."""
+    """All tables of the run, with captions."""
     context, origins = Context.empty(job), read_origins(inputs.receipts_dir)
-    intro = paragraph(
-        "Every cell: our mean and interval, and below it in italics what the paper reports. Hover over a number for its "
-        "patients, run, weights and parameters (first digits of SHA-256), or follow it to the run's row in Provenance.",
-        "muted",
+    tables = list_tables(job)
+    where = (
+        "Hover over a number for its patients, run, weights and parameters (first digits of SHA-256), or follow it to the "
+        "run's row in Provenance."
     )
-    links = " · ".join(f'<a href="#{name}">{name.removeprefix("table")}</a>' for name in TABLES)
-    listed = f'<p class="muted">Table {links}</p>'
-    return listed + intro + "".join(_one(name, context, inputs.tables_dir, origins) for name in TABLES)
+    if context.own:
+        intro, listed = paragraph(f"Every cell: mean and interval. {where}", "muted"), ""
+    else:
+        text = f"Every cell: our mean and interval, and below it in italics what the paper reports. {where}"
+        links = " · ".join(f'<a href="#{name}">{name.removeprefix("table")}</a>' for name in tables)
+        intro, listed = paragraph(text, "muted"), f'<p class="muted">Table {links}</p>'
+    made = (_one(name, tables[name], context, inputs.tables_dir, origins) for name in tables)
+    return listed + intro + "".join(made)
 
 
-def _one(name: str, context: Context, folder: Path, origins: dict[str, Origin]) -> str:
-    path, module = folder / f"{name}.csv", TABLES[name]
-    title = f"<h3 id='{name}'>Table {name.removeprefix('table')}. {escape(module.TITLE)}</h3>"
+def _one(name: str, module: ModuleType, context: Context, folder: Path, origins: dict[str, Origin]) -> str:
+    path, number = folder / f"{name}.csv", "" if context.own else f"Table {name.removeprefix('table')}. "
+    title = f"<h3 id='{name}'>{number}{escape(module.TITLE)}</h3>"
     if not path.is_file():
         return title + paragraph(f"{path.name} is missing.", "note")
     layout = arrange(pd.read_csv(path), module.INDEX, module.COLUMNS, value_column(module))

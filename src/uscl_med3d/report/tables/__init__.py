@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from uscl_med3d.core.io import write_csv, write_text
+from uscl_med3d.core.reporting import OWN_TABLES
 from uscl_med3d.report.scores import read_scores
 from uscl_med3d.report.tables import table1, table2, table3, table4, table5, table6, table7
 from uscl_med3d.report.tables.blind import mark_below
@@ -31,7 +32,14 @@ TABLES: dict[str, ModuleType] = {
     "table7": table7,
 }
 
-__all__ = ["TABLES", "build_table", "build_tables", "build_training_cost"]
+__all__ = ["TABLES", "build_table", "build_tables", "build_training_cost", "list_tables"]
+
+
+def list_tables(job: Any) -> dict[str, ModuleType]:
+    """The tables of a run: all of the benchmark, few of a user's own cohort."""
+    return {
+        name: module for name, module in TABLES.items() if job.benchmark is not False or name in OWN_TABLES
+    }
 
 
 def build_tables(job: Any, scores: Sequence[Path], out_dir: Path, image_use_csv: Path | None = None) -> None:
@@ -44,7 +52,7 @@ def build_tables(job: Any, scores: Sequence[Path], out_dir: Path, image_use_csv:
         image_use_csv: table of `report.image_use`, for the column; without it the column is empty.
     """
     context = Context.of(job, read_scores(scores), read_image_use(job, image_use_csv))
-    for name, module in TABLES.items():
+    for name, module in list_tables(job).items():
         frame = build_table(name, context)
         write_table(frame, Path(out_dir), name, module, write_caption(name, frame, context))
 

@@ -45,8 +45,7 @@ def write_caption(name: str, frame: pd.DataFrame, context: Context) -> str:
         ]
         return " ".join(part for part in parts if part)
     parts = [
-        value,
-        "(value reported by the paper, on its private data).",
+        f"{value}." if context.own else f"{value} (value reported by the paper, on its private data).",
         _reference(name, context),
         _protocol(name, context),
         _slices(frame, context),

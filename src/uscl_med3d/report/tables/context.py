@@ -73,9 +73,21 @@ class Context:
         return cls(job, read_scores([]))
 
     @property
+    def own(self) -> bool:
+        """Whether this is a user's cohort without the benchmark, where nothing of the paper is shown."""
+        return self.job.benchmark is False
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Ultrasound classes, in the order of the parameters."""
         return tuple(self.job.classes)
+
+    @property
+    def shown_classes(self) -> tuple[str, ...]:
+        """Classes that have a column: all; of an own cohort those that were scored on ultrasound, if any were."""
+        rows = self.scores[(self.scores["dataset"] == "us") & self.scores["dice"].notna()]
+        scored = tuple(name for name in self.classes if (rows["class"] == name).any())
+        return scored if self.own and scored else self.classes
 
     @property
     def last_point(self) -> int:
@@ -166,7 +178,8 @@ class Context:
         made = _empty("" if source.runs else source.reason)
         if source.runs:
             made = self._estimate(source, classes)
-        more = {"reported": reported_value(table, **keys), "image_use": self._image_use(source), "below": ""}
+        reported = float("nan") if self.own else reported_value(table, **keys)
+        more = {"reported": reported, "image_use": self._image_use(source), "below": ""}
         return keys | made | more
 
     def _estimate(self, source: Source, classes: Sequence[str]) -> dict[str, Any]:
@@ -278,13 +291,18 @@ def source_of_cell(context: Context, rank: int, modules: str, vcl: bool) -> Sour
 
 
 def labels_in_order(context: Context, table: str) -> list[str]:
-    """Row labels: the paper's, in its order, then the registry's further methods that get clicks."""
+    """Row labels: the paper's, in its order, then the registry's further methods that get clicks.
+
+    Of an own cohort the registry's alone.
+    """
     paper = list(dict.fromkeys(load_reported(table)["method"]))
     clicked = [
         entry.label
         for entry in context.job.methods.values()
         if entry.takes == "clicks" and entry.weights_of is None
     ]
+    if context.own:
+        return clicked
     more = [label for label in clicked if label not in (*paper, *BLIND)]
     return [*paper, *more, *BLIND]
 

@@ -23,7 +23,7 @@ def build(scores: pd.DataFrame, context: Context) -> pd.DataFrame:
     rows = []
     for label in labels_in_order(context, "table1"):
         for points in context.job.report.points:
-            for name in context.classes:
+            for name in context.shown_classes:
                 keys = {"method": label, "points": points, "class": name}
                 rows.append(context.cell("table1", keys, source(context, keys), [name]))
     return pd.DataFrame(rows)

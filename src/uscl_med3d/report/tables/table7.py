@@ -52,7 +52,7 @@ def build(scores: pd.DataFrame, context: Context) -> pd.DataFrame:
         place = source(context, {"method": label})
         cases = cases_of(context, place)
         # Dice is the cell of the other tables; where it is missing, its reason explains the whole row.
-        dice = context.cell("table7", {"method": label, "measure": "dice"}, place, context.classes)
+        dice = context.cell("table7", {"method": label, "measure": "dice"}, place, context.shown_classes)
         dice["value"] = dice.pop("dice")
         rows.append(dice)
         for name in measures[1:]:
@@ -83,8 +83,8 @@ def _cell(
         return row | nothing | {"n_patients": 0, "n_cases": 0, "reason": reason}
     report = context.job.report
     # The same stream as for Dice: all measures of a method are resampled over the same patients.
-    rng = seeds.rng(context.job.seed, "report", place.runs[0].id, "us", place.click, *context.classes)
-    made = estimate(values, context.classes, report.confidence, report.n_boot, rng, "value")
+    rng = seeds.rng(context.job.seed, "report", place.runs[0].id, "us", place.click, *context.shown_classes)
+    made = estimate(values, context.shown_classes, report.confidence, report.n_boot, rng, "value")
     reasons = [f"mean without {', '.join(made.missing)}: no scored case"] if made.missing else []
     if name.startswith("hd95_") and len(values) < (cases["measure"] == name.replace("hd95", "nsd")).sum():
         reasons.append(EMPTY)
