@@ -26,7 +26,7 @@ help:
 	@echo "# make record      dvc repro: run what changed and write dvc.lock     make pull    dvc pull, then mark files as up to date"
 	@echo "# make regenerate  tables and curves again from scores, byte for byte; make verify FOLDER=new  all of it again elsewhere"
 	@echo "# make audit       do results, parameters and dvc.lock agree?         make test-contract  the attacks (docs/contract.md)"
-	@echo "# make bench       encoder benchmark to results/bench/                make lint    style, import rules, types"
+	@echo "# make bench       benchmarks to results/bench/                        make lint    style, import rules, types"
 
 env: $(VENV)/.ready
 
@@ -75,6 +75,7 @@ bench: env
 	$(BIN)/uscl-med3d bench
 	$(BIN)/uscl-med3d bench --fastsam3d
 	$(BIN)/uscl-med3d bench --ingest
+	$(BIN)/uscl-med3d bench --view
 
 readme: env
 	$(BIN)/uscl-med3d readme
