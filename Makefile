@@ -19,7 +19,7 @@ SNAKEMAKE := snakemake --cores $(CORES)
 SHOWN := $(if $(VERBOSE),,--logger stages)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo docs reproduce smoke test test-contract bench readme record pull lock lint regenerate verify audit
+.PHONY: help env demo pictures docs reproduce smoke test test-contract bench readme record pull lock lint regenerate verify audit
 
 help:
 	@sed -n '1,3p' Makefile
@@ -47,6 +47,10 @@ smoke: env
 # A first look in a minute, without training: demo/demo.html.
 demo: env
 	$(BIN)/uscl-med3d demo --out demo
+
+# The pictures of README.md again, from the demo: with other shipped weights they change.
+pictures: env
+	$(BIN)/uscl-med3d demo --out demo --no-open --pictures docs/images
 
 # One process per core, each with one thread for torch.
 test: env

@@ -51,9 +51,16 @@ def draw_frames(demo: Demo) -> Image.Image:
 def draw_click(demo: Demo) -> Image.Image:
     """The frame of the first click on the largest structure: with the clicks alone, and with masks and true outlines."""
     place = demo.scores[0].clicks[0][2]
-    plain = Image.fromarray(np.repeat(demo.frames[place][..., None], 3, axis=2))
-    _draw_clicks(plain, demo, place)
+    plain = draw_plain(demo, place, clicks=True)
     return Image.fromarray(np.concatenate([np.asarray(plain), np.asarray(_draw(demo, place))], axis=1))
+
+
+def draw_plain(demo: Demo, place: int, clicks: bool) -> Image.Image:
+    """A frame without masks, with or without the clicks close by."""
+    plain = Image.fromarray(np.repeat(demo.frames[place][..., None], 3, axis=2))
+    if clicks:
+        _draw_clicks(plain, demo, place)
+    return plain
 
 
 def draw_film(demo: Demo) -> list[Image.Image]:

@@ -1,0 +1,67 @@
+"""Pictures of the demo for a page: a still, click and mask side by side, and a small film, click, mask, and the sweep."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from uscl_med3d.core.io import atomic
+from uscl_med3d.user.demo import Demo
+from uscl_med3d.user.demo_page import draw_click, draw_film, draw_plain
+
+MOST_BYTES = 400_000
+"""Of the film: a page is read on a phone, too."""
+_WIDTH, _COLOURS = 256, 20
+_LOOK_MS, _RUN_MS = 1200, 110
+"""How long the two frames of the click stand, and each frame of the sweep."""
+
+
+def write_pictures(folder: Path, demo: Demo) -> list[Path]:
+    """Write demo_click.png and demo_sweep.gif into a folder; the same demo gives the same bytes. Returns the files."""
+    click, film = folder / "demo_click.png", folder / "demo_sweep.gif"
+    with atomic(click) as temporary:
+        draw_click(demo).save(temporary, format="PNG", optimize=True)
+    with atomic(film) as temporary:
+        temporary.write_bytes(make_film(demo, MOST_BYTES))
+    return [click, film]
+
+
+def make_film(demo: Demo, most_bytes: int) -> bytes:
+    """A GIF that repeats: the clicked frame alone, with clicks, with masks; then the sweep, as many frames as fit.
+
+    Raises:
+        ValueError: where not even every eighth frame fits.
+    """
+    place = demo.scores[0].clicks[0][2]
+    shown = draw_film(demo)
+    clicked = [draw_plain(demo, place, clicks=False), draw_plain(demo, place, clicks=True), shown[place]]
+    for step in range(1, 9):
+        made = _encode(clicked, shown[::step])
+        if len(made) <= most_bytes:
+            return made
+    raise ValueError(f"{len(shown)} frames do not fit into {most_bytes} bytes")
+
+
+def _encode(clicked: Sequence[Image.Image], sweep: Sequence[Image.Image]) -> bytes:
+    """All frames with one palette, which is made from all of them."""
+    height = round(_WIDTH * sweep[0].height / sweep[0].width)
+    frames = [each.resize((_WIDTH, height), Image.Resampling.BOX) for each in (*clicked, *sweep)]
+    whole = Image.fromarray(np.concatenate([np.asarray(each) for each in frames]))
+    palette = whole.quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    reduced = [each.quantize(palette=palette, dither=Image.Dither.NONE) for each in frames]
+    stream = io.BytesIO()
+    durations = [_LOOK_MS] * len(clicked) + [_RUN_MS] * len(sweep)
+    reduced[0].save(
+        stream,
+        format="GIF",
+        save_all=True,
+        append_images=reduced[1:],
+        duration=durations,
+        loop=0,
+        optimize=False,
+    )
+    return stream.getvalue()
