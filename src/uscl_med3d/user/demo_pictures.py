@@ -11,11 +11,11 @@ from PIL import Image
 
 from uscl_med3d.core.io import atomic
 from uscl_med3d.user.demo import Demo
-from uscl_med3d.user.demo_page import draw_click, draw_film, draw_plain
+from uscl_med3d.user.demo_page import BACKGROUND, COLOURS, OBJECT, OPACITY, draw_click, draw_film, draw_plain
 
 MOST_BYTES = 400_000
 """Of the film: a page is read on a phone, too."""
-_WIDTH, _COLOURS = 256, 20
+_WIDTH, _GREYS, _SHADES = 256, 12, 4
 _LOOK_MS, _RUN_MS = 1200, 110
 """How long the two frames of the click stand, and each frame of the sweep."""
 
@@ -47,12 +47,15 @@ def make_film(demo: Demo, most_bytes: int) -> bytes:
 
 
 def _encode(clicked: Sequence[Image.Image], sweep: Sequence[Image.Image]) -> bytes:
-    """All frames with one palette, which is made from all of them."""
+    """All frames with one palette; no dithering, which would be new noise in every frame."""
     height = round(_WIDTH * sweep[0].height / sweep[0].width)
-    frames = [each.resize((_WIDTH, height), Image.Resampling.BOX) for each in (*clicked, *sweep)]
-    whole = Image.fromarray(np.concatenate([np.asarray(each) for each in frames]))
-    palette = whole.quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    reduced = [each.quantize(palette=palette, dither=Image.Dither.NONE) for each in frames]
+    palette = _make_palette()
+    reduced = [
+        each.resize((_WIDTH, height), Image.Resampling.BOX).quantize(
+            palette=palette, dither=Image.Dither.NONE
+        )
+        for each in (*clicked, *sweep)
+    ]
     stream = io.BytesIO()
     durations = [_LOOK_MS] * len(clicked) + [_RUN_MS] * len(sweep)
     reduced[0].save(
@@ -65,3 +68,16 @@ def _encode(clicked: Sequence[Image.Image], sweep: Sequence[Image.Image]) -> byt
         optimize=False,
     )
     return stream.getvalue()
+
+
+def _make_palette() -> Image.Image:
+    """Greys, shades of each mask's colour on grey, and the clicks' colours."""
+    colours = [(grey, grey, grey) for grey in np.linspace(0, 255, _GREYS).round().astype(int).tolist()]
+    for colour in COLOURS:
+        for grey in np.linspace(0, 200, _SHADES):
+            shade = (1 - OPACITY) * grey + OPACITY * np.array(colour)
+            colours.append(tuple(shade.round().astype(int).tolist()))
+    colours += [OBJECT, BACKGROUND]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([value for colour in colours for value in colour])
+    return palette
