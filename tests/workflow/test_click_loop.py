@@ -26,6 +26,8 @@ import yaml
 from checkout import ROOT, Checkout, copy_repository
 from scipy import ndimage
 
+from uscl_med3d.core.io import load_volume
+
 pytestmark = pytest.mark.workflow
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -212,7 +214,7 @@ def middle(mask: np.ndarray) -> tuple[int, int]:
 
 def test_click_save_run_and_the_new_adapter_is_offered(cohort: Checkout, open_viewer: Any) -> None:
     mine = cohort.folder / "mine"
-    truth = np.asarray(nibabel.load(mine / "truth/s_train.nii.gz").dataobj)
+    truth = np.asarray(load_volume(mine / "truth/s_train.nii.gz")[0])
     liver, kidney = truth == 3, truth == 5
     frame = int((liver.sum((1, 2)) * kidney.any((1, 2))).argmax())
     beside = frame + 2 if liver[min(frame + 2, len(liver) - 1)].any() else frame - 2
@@ -226,6 +228,7 @@ def test_click_save_run_and_the_new_adapter_is_offered(cohort: Checkout, open_vi
     assert SHIPPED in viewer.models() and TRAINED not in viewer.models()
     viewer.page.fill("#name", "liver")
     viewer.page.keyboard.press("Enter")
+    viewer.page.wait_for_function("document.querySelector('#objects input.name')?.value === 'liver'")
     for number, (x, y, z, label) in enumerate(clicks, 1):
         viewer.click(x, y, z, label, number)
     taken = viewer.steps()
