@@ -19,14 +19,15 @@ SNAKEMAKE := snakemake --cores $(CORES)
 SHOWN := $(if $(VERBOSE),,--logger stages)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo docs reproduce smoke test test-contract bench readme record pull lock lint regenerate verify audit
+.PHONY: help env demo pictures docs reproduce smoke test test-contract test-clients test-napari bench readme record pull lock lint regenerate verify audit
 
 help:
 	@sed -n '1,3p' Makefile
 	@echo "# make record      dvc repro: run what changed and write dvc.lock     make pull    dvc pull, then mark files as up to date"
 	@echo "# make regenerate  tables and curves again from scores, byte for byte; make verify FOLDER=new  all of it again elsewhere"
 	@echo "# make audit       do results, parameters and dvc.lock agree?         make test-contract  the attacks (docs/contract.md)"
-	@echo "# make bench       encoder benchmark to results/bench/                make lint    style, import rules, types"
+	@echo "# make test-clients, make test-napari: the server against clients    make pictures  those of README.md"
+	@echo "# make bench       benchmarks to results/bench/                        make lint    style, import rules, types"
 
 env: $(VENV)/.ready
 
@@ -48,12 +49,30 @@ smoke: env
 demo: env
 	$(BIN)/uscl-med3d demo --out demo
 
+# The pictures of README.md again, from the demo: with other shipped weights they change.
+pictures: env
+	$(BIN)/uscl-med3d demo --out demo --no-open --pictures docs/images
+
 # One process per core, each with one thread for torch.
 test: env
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 test-contract: env
 	$(BIN)/python -m pytest -m contract tests/workflow/contract
+
+# The server against the oldest client that the documentation names and against the newest, each in a folder of its own.
+test-clients: env
+	for version in "==2.5.1" ">=2.6,<3"; do \
+	    folder=".clients/$$(echo "$$version" | tr -dc '0-9.')" && rm -rf "$$folder" && \
+	    $(BIN)/python -m pip install --quiet --no-deps --target "$$folder" "nninteractive-client$$version" && \
+	    CLIENT_WANTED="$$version" PYTHONPATH="$$folder" $(BIN)/python -m pytest tests/unit/view/test_protocol.py || exit 1; \
+	done
+
+# napari and its plugin (1.3 GB) as a client, on a screen that is not there (needs xvfb-run).
+test-napari: env
+	test -x .clients/napari/bin/python || { $(PYTHON) -m venv .clients/napari && \
+	    .clients/napari/bin/pip install --quiet "napari[pyqt6]" "napari-nninteractive>=2.5,<3"; }
+	NAPARI_PYTHON="$(abspath .clients/napari/bin/python)" $(BIN)/python -m pytest -rs tests/unit/view/test_napari.py
 
 # Tables and curves again from per-case scores, without torch: the same bytes?
 regenerate: env
@@ -75,6 +94,7 @@ bench: env
 	$(BIN)/uscl-med3d bench
 	$(BIN)/uscl-med3d bench --fastsam3d
 	$(BIN)/uscl-med3d bench --ingest
+	$(BIN)/uscl-med3d bench --view
 
 readme: env
 	$(BIN)/uscl-med3d readme

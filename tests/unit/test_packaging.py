@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "simpleitk": "simpleitk"}
+CONDA_NAMES = {"torch": "pytorch", "simpleitk": "simpleitk"}
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from uscl_med3d.cli.app import app
+from uscl_med3d.cli.extras import explain_missing
 from uscl_med3d.core import numerics, watchdog
 from uscl_med3d.core.errors import InputError, InputErrors
 
@@ -34,7 +35,10 @@ for _module in VERBS:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; returns its exit status. A problem with the input is one message on standard error and status 2."""
+    """Run one verb; returns its exit status. A problem with the input is one message on standard error and status 2.
+
+    So is a package of an extra that is not installed.
+    """
     # Interface threads of BLAS libraries are set before anything loads them; torch's own come from the job file.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     watchdog.watch()
@@ -47,6 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(
                 "to see what is read of a file, and a picture of it: uscl-med3d inspect FILE", file=sys.stderr
             )
+        return 2
+    except ModuleNotFoundError as error:
+        missing = explain_missing(error)
+        if missing is None:
+            raise
+        print(f"error: {missing}", file=sys.stderr)
         return 2
     except SystemExit as stop:
         return int(stop.code or 0)

@@ -23,6 +23,9 @@ def demo(
     open_: Annotated[
         bool | None, typer.Option("--open/--no-open", help="Open the page.", show_default="on a terminal")
     ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder that gets a still and a small film for a page, too.")
+    ] = None,
     weights: Weights = None,
     scale: Scale = DEFAULT_SCALE,
     params_file: Params = DEFAULT_PARAMS,
@@ -42,6 +45,10 @@ def demo(
     result = run_demo(segmenter, out, params_file, step)
     page = write_page(out, result)
     step(f"write {page}")
+    if pictures is not None:
+        from uscl_med3d.user.demo_pictures import write_pictures
+
+        step("write " + ", ".join(map(str, write_pictures(pictures, result))))
     for each in result.scores:
         print(
             f"{each.name.replace('_', ' '):>18}  Dice after each click: {', '.join(f'{value:.1f}' for value in each.dice)}"

@@ -75,17 +75,15 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes only.")] = False,
     fastsam3d: Annotated[bool, typer.Option("--fastsam3d", help="FastSAM3D's encoder instead.")] = False,
     ingest: Annotated[bool, typer.Option("--ingest", help="Ingest of one sweep instead.")] = False,
-    viewer: Annotated[bool, typer.Option("--viewer", help="Clicks in the viewer instead.")] = False,
+    view: Annotated[
+        bool, typer.Option("--view", help="The viewer instead: opening, clicks, memory.")
+    ] = False,
 ) -> None:
-    """Time the encoder against the padded reference, ingest, or clicks in the viewer, into results/bench/."""
-    if viewer:
-        from uscl_med3d.view.bench import main as main_viewer
+    """Time the encoder against the padded reference, ingest, or the viewer, into results/bench/."""
+    if view:
+        from uscl_med3d.view.bench.run import main as main_view
 
-        print(
-            main_viewer(
-                Path("results/bench"), Path("params.yaml"), repeats=3 if quick else 5, browser=not quick
-            )
-        )
+        print(main_view(Path("results/bench"), Path("params.yaml"), 3 if quick else 5, browser=not quick))
         return
     if ingest:
         from uscl_med3d.bench.ingest import main as main_ingest

@@ -62,7 +62,8 @@ def serve(
     sessions: Annotated[int, typer.Option(min=1, max=64, help="Clients at a time.")] = 3,
 ) -> None:
     """Serve a model to 3D Slicer (extension nnInteractive), napari (napari-nninteractive) and nninteractive-client."""
-    server = _need_view()
+    from uscl_med3d.view import server
+
     server.check_host(host, key)
     listener = server.bind(host, port)
     segmenter = _load(weights, base, start, scale, device)
@@ -107,9 +108,8 @@ def view(
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
     """Open a page to click in: masks as `segment` writes them, key frames for a cohort, undo without limit."""
-    server = _need_view()
     from uscl_med3d.user.model_list import list_models
-    from uscl_med3d.view import items
+    from uscl_med3d.view import items, server
     from uscl_med3d.view.desk import Desk
 
     server.check_host(host, key)
@@ -143,16 +143,6 @@ def view(
             webbrowser.open(address)
 
     server.run(guarded, listener, say)
-
-
-def _need_view() -> Any:
-    """The module `view.server`. Raises `InputError` where the extra is not installed."""
-    try:
-        from uscl_med3d.view import server
-    except ModuleNotFoundError as error:
-        raise InputError(file=str(error.name), found="not installed", expected="the packages of the extra `view`",
-                         remedy='pip install "uscl-med3d[view]"') from None  # fmt: skip
-    return server
 
 
 def _load(weights: str | None, base: Path | None, start: Path | None, scale: str, device: Any) -> Any:

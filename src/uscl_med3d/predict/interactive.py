@@ -73,9 +73,16 @@ class Predictor:
         Raises:
             ValueError: where the method's decoder takes no mask.
         """
+        crops = self.list_crops(clicks, mask)
+        if len(crops) == 1:  # nothing to average: a further click on a large grid is to take no time for it
+            result = np.full(self.volume.shape, _OUTSIDE, np.float32)
+            logits = self._predict_crop(crops[0], self._given(crops[0], clicks), mask)
+            inside, outside = common_part(self.volume.shape, crops[0], logits.shape)
+            result[outside] = logits[inside]
+            return result
         total = np.zeros(self.volume.shape, np.float32)
         count = np.zeros(self.volume.shape, np.float32)
-        for origin in self.list_crops(clicks, mask):
+        for origin in crops:
             logits = self._predict_crop(origin, self._given(origin, clicks), mask)
             inside, outside = common_part(self.volume.shape, origin, logits.shape)
             total[outside] += logits[inside]

@@ -15,7 +15,9 @@ from uscl_med3d.user.demo import CLICKS, Demo
 
 COLOURS = ((0, 158, 115), (230, 159, 0), (86, 180, 233), (204, 121, 167), (240, 228, 66))
 """Of Okabe and Ito, told apart by colour-blind readers, too."""
-_OPACITY = 0.45
+OBJECT, BACKGROUND = (0, 200, 0), (220, 0, 0)
+"""Of clicks."""
+OPACITY = 0.45
 _SHOWN = 6
 
 
@@ -51,9 +53,16 @@ def draw_frames(demo: Demo) -> Image.Image:
 def draw_click(demo: Demo) -> Image.Image:
     """The frame of the first click on the largest structure: with the clicks alone, and with masks and true outlines."""
     place = demo.scores[0].clicks[0][2]
-    plain = Image.fromarray(np.repeat(demo.frames[place][..., None], 3, axis=2))
-    _draw_clicks(plain, demo, place)
+    plain = draw_plain(demo, place, clicks=True)
     return Image.fromarray(np.concatenate([np.asarray(plain), np.asarray(_draw(demo, place))], axis=1))
+
+
+def draw_plain(demo: Demo, place: int, clicks: bool) -> Image.Image:
+    """A frame without masks, with or without the clicks close by."""
+    plain = Image.fromarray(np.repeat(demo.frames[place][..., None], 3, axis=2))
+    if clicks:
+        _draw_clicks(plain, demo, place)
+    return plain
 
 
 def draw_film(demo: Demo) -> list[Image.Image]:
@@ -65,7 +74,7 @@ def _draw(demo: Demo, place: int) -> Image.Image:
     picture = np.repeat(demo.frames[place][..., None], 3, axis=2).astype(np.float32)
     for colour, each in zip(COLOURS * 3, demo.scores, strict=False):
         found, truth = demo.mask[place] == each.value, demo.truth[place] == each.value
-        picture[found] = (1 - _OPACITY) * picture[found] + _OPACITY * np.array(colour, np.float32)
+        picture[found] = (1 - OPACITY) * picture[found] + OPACITY * np.array(colour, np.float32)
         picture[_outline(truth)] = 255
     image = Image.fromarray(picture.round().astype(np.uint8))
     _draw_clicks(image, demo, place)
@@ -79,7 +88,7 @@ def _draw_clicks(image: Image.Image, demo: Demo, place: int) -> None:
             if abs(frame - place) <= 2:
                 pen.ellipse(
                     (x - 4, y - 4, x + 4, y + 4),
-                    fill=(0, 200, 0) if label else (220, 0, 0),
+                    fill=OBJECT if label else BACKGROUND,
                     outline=(255, 255, 255),
                 )
 

@@ -140,6 +140,12 @@ def test_objects_boxes_layouts_and_a_key_frame(open_page, make_desk, ball, tmp_p
     settle(page, desk, 1)
     (box,) = desk.session.steps
     assert box.kind == "box" and box.numbers == pytest.approx((24, 20, 12, 36, 32, 12), abs=1.01)
+    page.fill("#name", "a cyst")  # not the next class, which an object without a name would get
+    page.keyboard.press("Enter")
+    settle(page, desk, 1)
+    assert [look.name for look in desk.looks] == ["liver", "a cyst"]
+    page.locator("#objects .remove").last.click()
+    settle(page, desk, 1)
     page.fill("#name", "kidney")
     page.keyboard.press("Enter")
     settle(page, desk, 1)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from importlib import metadata
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from uscl_med3d.user.segmenter import Segmenter
 from uscl_med3d.view.server import bind, make_protocol_app, running
@@ -66,6 +70,14 @@ def expected(segmenter, clip, clicks, spacing=None):
 
 
 CLICKS = [(12, 30, 40, 1), (10, 34, 44, 1), (12, 40, 40, 0), (14, 26, 36, 1)]
+
+
+@pytest.mark.skipif("CLIENT_WANTED" not in os.environ, reason="no version was asked for (make test-clients)")
+def test_the_client_is_the_version_that_was_asked_for():
+    """Else two runs against two versions could be two runs against one."""
+    wanted = SpecifierSet(os.environ["CLIENT_WANTED"])
+    assert metadata.version("nninteractive-client") in wanted
+    assert Path(remote.__file__).is_relative_to(Path(os.environ["PYTHONPATH"].split(os.pathsep)[0]).resolve())
 
 
 def test_clicks_undo_and_reset_give_the_masks_of_the_library(connect, network, clip):

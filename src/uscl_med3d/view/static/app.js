@@ -382,7 +382,8 @@ function buttonEvents() {
   $('models').onchange = (event) => act(() => step('use', { model: event.target.value }))
   $('add').onsubmit = (event) => {
     event.preventDefault()
-    act(() => addObject($('name').value.trim()))
+    const name = $('name').value.trim() // read now: the queue calls later, when the field is empty
+    act(() => addObject(name))
     $('name').value = ''
   }
 }
