@@ -378,11 +378,12 @@ function buttonEvents() {
   $('slider').oninput = (event) => setFrame(Number(event.target.value))
   $('previous').onclick = () => through(-1)
   $('next').onclick = () => through(1)
-  $('items').onchange = (event) => act(() => openItem(Number(event.target.value)))
-  $('models').onchange = (event) => act(() => step('use', { model: event.target.value }))
+  // Fields are read now: the queue calls later, when they may say something else.
+  $('items').onchange = ({ target: { value } }) => act(() => openItem(Number(value)))
+  $('models').onchange = ({ target: { value } }) => act(() => step('use', { model: value }))
   $('add').onsubmit = (event) => {
     event.preventDefault()
-    const name = $('name').value.trim() // read now: the queue calls later, when the field is empty
+    const name = $('name').value.trim()
     act(() => addObject(name))
     $('name').value = ''
   }
