@@ -78,7 +78,15 @@ AllowEmpty = Annotated[
 def segment(
     context: typer.Context,
     input: Annotated[Path, typer.Argument(help="Video, picture, DICOM file or folder, NIfTI, NRRD or MHA.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Mask: .nii.gz, .nii, .nrrd, .mha or .npy.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Mask: .nii.gz, .nii, .nrrd, .mha or .npy.",
+            show_default="NAME_mask.nii.gz",
+        ),
+    ] = None,
     point: Points = None,
     box: Boxes = None,
     object: Objects = None,
@@ -99,14 +107,19 @@ def segment(
 ) -> None:
     """Segment your own file from clicks: video, picture, DICOM, NIfTI, NRRD or MHA to a mask on its own grid."""
     from uscl_med3d.user.inputs import check_exists
-    from uscl_med3d.user.save import check_suffix
+    from uscl_med3d.user.save import check_suffix, name_mask
     from uscl_med3d.user.segmenter import DEFAULT_OBJECT, Segmenter, refuse
 
     if mm not in (None, "ras", "lps", "file"):
         raise typer.BadParameter(f"{mm!r}: ras or lps, or no value", param_hint="--mm")
     prompts = list_prompts(context.meta["prompts"], DEFAULT_OBJECT)
-    check_suffix(output)
     check_exists(input)
+    if output is None:
+        output = name_mask(input)
+        if output.exists():  # nobody asked for this name, so nothing of this name is lost
+            raise InputError(file=output, found="a file of this name", expected="none, where no -o is given",
+                             remedy=f"say where the mask goes: -o FILE (-o {output} replaces it)")  # fmt: skip
+    check_suffix(output)
     segmenter = Segmenter.load(weights, base, start, scale, device, precision, model)
     print(f"model: {segmenter.describe()}", file=sys.stderr)
     spacing: Any = spacing_mm  # parse_spacing made it numbers
@@ -155,6 +168,7 @@ def say_written(written: dict[str, Any], as_json: bool) -> list[str]:
     else:
         for name, value in written["labels"].items():
             print(f"{value} {name}: {written['voxels'][name]} voxels")
+    print(f"mask: {output}", file=sys.stderr)
     empty = [name for name, count in written["voxels"].items() if count == 0]
     if empty:
         advice = "Click in the middle of the object, add clicks, or name other weights by --weights."

@@ -14,8 +14,23 @@ from uscl_med3d.user.models import Choice
 from uscl_med3d.user.official import OfficialChoice
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".npy")
+DEFAULT_SUFFIX = ".nii.gz"
+_NOT_ONE = (".nii.gz", ".igs.mha", ".igs.nrrd")
 _FREE_TEXT = ("descrip", "aux_file", "db_name", "data_type", "intent_name")
 _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def stem_of(path: Path) -> str:
+    """A file's name without its suffix, or its double one; "input" where nothing is left."""
+    for suffix in _NOT_ONE:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem or "input"
+
+
+def name_mask(path: Path) -> Path:
+    """Where the mask of an input goes if nobody says where: NAME_mask.nii.gz in the current folder."""
+    return Path(f"{stem_of(path)}_mask{DEFAULT_SUFFIX}")
 
 
 def check_suffix(path: Path) -> None:

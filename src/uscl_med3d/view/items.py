@@ -13,12 +13,9 @@ from uscl_med3d.data.cohort import CohortRow, raise_all, read_cohort
 from uscl_med3d.data.resample import Grid
 from uscl_med3d.user.inputs import check_exists
 from uscl_med3d.user.review import label_on_clip, list_flagged, middle_frame
-from uscl_med3d.user.save import SUFFIXES, check_suffix
+from uscl_med3d.user.save import DEFAULT_SUFFIX, SUFFIXES, check_suffix, name_mask, stem_of
 from uscl_med3d.view.desk import Item
 from uscl_med3d.view.key_frames import Target
-
-DEFAULT_SUFFIX = ".nii.gz"
-_NOT_ONE = (".nii.gz", ".igs.mha", ".igs.nrrd")
 
 
 def one_file(
@@ -38,10 +35,9 @@ def one_file(
         InputError: for a missing input, or a mask that no writer is known for.
     """
     check_exists(path)
-    name = _stem(path)
-    output = output or Path(f"{name}_mask{DEFAULT_SUFFIX}")
+    output = output or name_mask(path)
     check_suffix(output)
-    folder = key_frames or output.with_name(f"{name}_key_frames")
+    folder = key_frames or output.with_name(f"{stem_of(path)}_key_frames")
     hint = f"In the cohort table, name {folder} in the column key_frames of this clip's row."
     return [Item(path, path.name, spacing_mm, output, session or beside(output), Target(folder, hint))]
 
@@ -58,7 +54,7 @@ def of_cohort(table: Path, output: Path | None, scale: str) -> list[Item]:
     """
     rows, errors = read_cohort(table)
     raise_all(table, errors)
-    folder = output or table.with_name(f"{_stem(table)}_masks")
+    folder = output or table.with_name(f"{stem_of(table)}_masks")
     results = Path("results", scale)
     return [_of_row(row, table, folder, results) for row in rows]
 
@@ -132,10 +128,3 @@ def _read_sidecar(row: CohortRow, results: Path) -> dict[str, Any] | None:
     if sidecar["source"] != row.source or (sidecar.get("tracking") or {}).get("mode") == "reconstruct":
         return None
     return sidecar if sidecar["split"] != "test" else None
-
-
-def _stem(path: Path) -> str:
-    for suffix in _NOT_ONE:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem or "input"

@@ -161,6 +161,20 @@ def test_bad_outputs_and_inputs_are_one_message(here, run, tmp_path, clips):
     )
 
 
+def test_a_mask_without_a_name_gets_one_and_takes_the_place_of_nothing(here, run, clips):
+    clip = clips.video(here / "clip.mp4", clips.draw())
+    command = ("segment", clip, "--point", "40,32,12", "--allow-empty")
+    done = run(*command)
+    assert done.code == 0 and "mask: clip_mask.nii.gz" in done.err, done.err
+    first = (here / "clip_mask.nii.gz").read_bytes()
+    (here / "clip_mask.nii.gz").write_bytes(b"drawn by hand")
+    again = run(*command)
+    assert again.code == 2 and "clip_mask.nii.gz" in again.err and "-o" in again.err
+    assert (here / "clip_mask.nii.gz").read_bytes() == b"drawn by hand"
+    assert run(*command, "-o", "clip_mask.nii.gz").code == 0
+    assert (here / "clip_mask.nii.gz").read_bytes() == first
+
+
 def test_two_series_in_one_folder_are_refused(here, run, tmp_path, clips):
     folder = tmp_path / "two"
     for n in range(2):
