@@ -26,13 +26,18 @@ TABLE_COLUMNS = [
     "empty",
     "images",
     "groups",
+    "dice_other",
+    "own_minus_other",
+    "own_low",
+    "own_high",
 ]
 
 
 def build_table(job: Any, scores: Sequence[Path], table_csv: Path, all_scores_csv: Path) -> None:
     """Write one row per method, structure and number of clicks; and the scores of all folds in one file.
 
-    `all` is the mean of the structures' means. Intervals come from resampling groups.
+    `all` is the mean of the structures' means. Intervals come from resampling groups. `dice_other` is the control: the same
+    clicks on an image of another group; `own_minus_other`, with its interval, is what a method owes to the image.
 
     Raises:
         InputError: for scores that lack a method, or have an image twice.
@@ -79,10 +84,13 @@ def _rows(rows: pd.DataFrame, name: str, label: str, job: Any) -> list[tuple[Any
 def _row(at: pd.DataFrame, label: str, structure: str, points: int, job: Any) -> tuple[Any, ...]:
     settings = job.stills
     low, high = interval(at, settings.n_boot, settings.confidence, job.seed)
+    compared = at.assign(dice=at["dice"] - at["dice_other"])
+    own = interval(compared, settings.n_boot, settings.confidence, job.seed)
     return (
         label, structure, points, round(macro_mean(at), 2), round(low, 2), round(high, 2),
         round(float(at["hd95_px"].mean()), 2), int(at["hd95_px"].isna().sum()), at["image"].nunique(),
-        at["group"].nunique(),
+        at["group"].nunique(), round(macro_mean(at.assign(dice=at["dice_other"])), 2), round(macro_mean(compared), 2),
+        round(own[0], 2), round(own[1], 2),
     )  # fmt: skip
 
 
