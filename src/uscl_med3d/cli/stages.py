@@ -337,6 +337,14 @@ def complete(params: Job, failures: Input, splits: Input, out: Output) -> None:
 
 
 @stage()
+def simulate_scans(params: Job, out: Output) -> None:
+    """Simulated single images from a seen and an unseen scanner."""
+    from uscl_med3d.simulate.scans import simulate_scans
+
+    simulate_scans(load_job("simulate_scans", params), out)
+
+
+@stage()
 def still_fold(
     params: Job,
     name: Annotated[str, typer.Option(help="Key of `stills.methods` in params.yaml.")],
