@@ -9,3 +9,5 @@ BLIND = ("ball", "atlas")
 SHOWN = ("sam_med3d", "uscl_med3d")
 """Methods whose masks are shown in Figure 6 and in the failure gallery: the base model and the paper's model."""
 TABLES = ("table1", "table2", "table3", "table4", "table5", "table6", "table7")
+SAMUS_TABLES = ("s1", "s2", "s3", "s4_clicks", "s4_places", "s5", "claims")
+"""What target `samus` writes (docs/samus.md)."""

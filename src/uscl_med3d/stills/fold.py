@@ -35,7 +35,7 @@ def run_fold(
     """
     images = open_set(job.stills.layout, folder)
     inside, outside = divide(images, job.stills.folds, fold, job.seed, folder)
-    method, curve, resume = train(job, name, fold, images, outside, base, scores_csv)
+    method, curve, resume = train(job, job.stills, name, fold, images, outside, base, scores_csv)
     rows = [
         (
             name,
@@ -64,7 +64,9 @@ def run_all(job: Any, name: str, folder: Path, base: Path | None, weights_out: P
     Nothing is scored: no image is left for it.
     """
     images = open_set(job.stills.layout, folder)
-    method, curve, resume = train(job, name, ALL_IMAGES, images, list(images.items), base, weights_out)
+    method, curve, resume = train(
+        job, job.stills, name, ALL_IMAGES, images, list(images.items), base, weights_out
+    )
     with atomic(weights_out) as temporary:
         save_file(
             {key: value.contiguous() for key, value in sorted(method.network.state_dict().items())}, temporary
@@ -85,14 +87,22 @@ def run_all(job: Any, name: str, folder: Path, base: Path | None, weights_out: P
 
 
 def train(
-    job: Any, name: str, part: int, images: ImageSet, items: list[Item], base: Path | None, output: Path
+    job: Any,
+    settings: Any,
+    name: str,
+    part: int | str,
+    images: ImageSet,
+    items: list[Item],
+    base: Path | None,
+    output: Path,
 ) -> tuple[StillMethod, pd.DataFrame, engine.ResumeFile]:
     """A method trained on some images of a set, its learning curve, and the resume file to remove in the end.
 
     Args:
-        part: the fold that is left out, or `ALL_IMAGES`. output: what is written in the end.
+        settings: with `methods` and `training`. part: the fold that is left out, or `ALL_IMAGES`, or a name of what is
+            trained on. output: what is written in the end.
     """
-    entry, training = job.stills.methods[name], job.stills.training
+    entry, training = settings.methods[name], settings.training
     torch_device(job.device)
     seeds: Seeds = (job.seed, "stills", name, part)
     prepare_torch(job.seed, job.threads, *seeds[1:])
@@ -108,7 +118,11 @@ def train(
         task = StillTask(
             method, pictures, entry.image_size, len(images.classes), training, entry.learning_rate, seeds
         )
-        title = f"{name}, all images" if part == ALL_IMAGES else f"{name}, fold {part}"
+        title = (
+            f"{name}, all images"
+            if part == ALL_IMAGES
+            else f"{name}, {'' if isinstance(part, str) else 'fold '}{part}"
+        )
         rows = engine.run(
             task, training, seeds=seeds, resume=resume, precision=job.precision, title=title
         ).curve

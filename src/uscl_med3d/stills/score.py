@@ -53,8 +53,8 @@ def score_item(
         other: an image of another group. settings: with `points` and `click_simulator`.
     """
     grey, labels = read_item(item)
-    picture = _as_tensor(grey)
-    foreign = None if other is None else _as_tensor(fit(read_item(other)[0], labels.shape))
+    picture = as_tensor(grey)
+    foreign = None if other is None else as_tensor(fit(read_item(other)[0], labels.shape))
     shown = {name: labels == label for name, label in images.classes.items() if (labels == label).any()}
     if isinstance(method, WholeMethod):
         with torch.inference_mode():
@@ -126,5 +126,6 @@ def fit(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
 
 
-def _as_tensor(grey: np.ndarray) -> Tensor:
+def as_tensor(grey: np.ndarray) -> Tensor:
+    """A grey image uint8 (h, w) as a method takes it, (1, 3, h, w)."""
     return torch.from_numpy(grey.astype(np.float32))[None, None].expand(1, 3, -1, -1)

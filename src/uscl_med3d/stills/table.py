@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_csv
-from uscl_med3d.core.seeds import rng
 from uscl_med3d.stills.fold import COLUMNS
+from uscl_med3d.stills.resample import interval, macro_mean
 
 ALL = "all"
 TABLE_COLUMNS = [
@@ -92,27 +91,3 @@ def _row(at: pd.DataFrame, label: str, structure: str, points: int, job: Any) ->
         at["group"].nunique(), round(macro_mean(at.assign(dice=at["dice_other"])), 2), round(macro_mean(compared), 2),
         round(own[0], 2), round(own[1], 2),
     )  # fmt: skip
-
-
-def macro_mean(rows: pd.DataFrame) -> float:
-    """Mean over structures of the mean Dice over images."""
-    return float(rows.groupby("class")["dice"].mean().mean())
-
-
-def interval(rows: pd.DataFrame, n_boot: int, confidence: float, seed: int) -> tuple[float, float]:
-    """Percentile interval of `macro_mean` when whole groups are drawn with replacement.
-
-    The same groups are drawn for all methods. A draw without any image of a structure does not count it.
-    """
-    groups = sorted(rows["group"].unique())
-    sums = rows.pivot_table(index="group", columns="class", values="dice", aggfunc="sum", fill_value=0.0)
-    counts = rows.pivot_table(index="group", columns="class", values="dice", aggfunc="count", fill_value=0)
-    random = rng(seed, "stills", "intervals", len(groups))
-    drawn = random.integers(0, len(groups), (n_boot, len(groups)))
-    total = sums.loc[groups].to_numpy()[drawn].sum(1)
-    number = counts.loc[groups].to_numpy()[drawn].sum(1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.nanmean(total / number, axis=1)
-    tail = 50 * (1 - confidence)
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return float(low), float(high)

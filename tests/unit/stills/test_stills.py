@@ -16,8 +16,9 @@ from uscl_med3d.methods.stills.base import StretchFrame
 from uscl_med3d.stills import fold as folding
 from uscl_med3d.stills import score as scoring
 from uscl_med3d.stills.fold import COLUMNS, divide, run_all, run_fold
+from uscl_med3d.stills.resample import interval, macro_mean
 from uscl_med3d.stills.score import compare, find_other, fit
-from uscl_med3d.stills.table import build_table, interval, macro_mean
+from uscl_med3d.stills.table import build_table
 from uscl_med3d.stills.task import draw_click
 from uscl_med3d.train import engine
 

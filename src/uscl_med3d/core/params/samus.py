@@ -85,8 +85,9 @@ class Samus(Section):
             raise ValueError("samus.points must have 1: most tables show the first click")
         return self
 
-    def with_ablations(self) -> Samus:
-        """The same with a row `samus_<n>` for the first n components of `methods.samus`, without the last."""
+    def with_variants(self) -> Samus:
+        """The same with variants of `methods.samus`: `samus_<n>` with its first n components, for every n but the last,
+        and `samus_task`, trained for each part of the body by itself."""
         whole = self.methods["samus"]
         components = list(whole.options["components"])
         fewer = {
@@ -98,7 +99,8 @@ class Samus(Section):
             )
             for count in range(len(components))
         }
-        return self.model_copy(update={"methods": self.methods | fewer})
+        task = whole.model_copy(update={"role": "task", "label": f"{whole.label}, one part"})
+        return self.model_copy(update={"methods": self.methods | fewer | {TASK: task}})
 
     @property
     def ablations(self) -> list[str]:
@@ -107,6 +109,9 @@ class Samus(Section):
             *(f"samus_{count}" for count in range(len(self.methods["samus"].options["components"]))),
             "samus",
         ]
+
+
+TASK = "samus_task"
 
 
 def ablation_label(components: list[str]) -> str:
