@@ -78,10 +78,15 @@ def as_scanned(cohort: SimulateCohort, scans: Scans, scanner: ScannerSettings) -
 def write_scan(
     row: dict[str, str], folder: str, cohort: SimulateCohort, classes: dict[str, int], seed: int
 ) -> list[dict[str, str]]:
-    """Write the stills of one scan; returns their lines of stills.csv. Streams do not depend on the scanner."""
+    """Write the stills of one scan; returns their lines of stills.csv, none where no structure is seen.
+
+    Streams do not depend on the scanner.
+    """
     sweep, _ = draw_sweep(row, cohort, classes, seed)
     draw_furniture(sweep.frames, sweep.fan)
     values = np.unique(sweep.labels[sweep.labels > 0])
+    if not len(values):
+        return []
     areas = np.stack([(sweep.labels == value).sum(axis=(1, 2)) for value in values])
     stream = rng(seed, "simulate", row["sweep"], "annotator")
     rows = []
@@ -89,6 +94,8 @@ def write_scan(
         drawn = draw_contours(
             stream, sweep.labels[frame], sweep.fan.mask, sweep.fan.spacing_mm, cohort.annotator
         )
+        if not drawn.any():
+            continue
         still = f"{row['patient']}_{row['scanner']}_{frame:02d}"
         root = Path(folder, row["set"])
         Image.fromarray(sweep.frames[frame]).save(root / "images" / f"{still}.png")

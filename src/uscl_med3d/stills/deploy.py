@@ -100,12 +100,13 @@ def training_bytes(method: StillMethod, side: int, batch_size: int = 1) -> int:
     for value in network.parameters():
         value.requires_grad_(id(value) in ids)
     weights = {value.untyped_storage().data_ptr() for value in network.parameters()}
-    kept: dict[int, int] = {}
+    # The storages themselves, so that none is freed and its address given to another.
+    kept: dict[int, torch.UntypedStorage] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
+            kept[storage.data_ptr()] = storage
         return tensor
 
     network.train()
@@ -115,7 +116,9 @@ def training_bytes(method: StillMethod, side: int, batch_size: int = 1) -> int:
     network.zero_grad()
     network.eval()
     numbers = sum(value.numel() for value in network.parameters())
-    return BYTES * (numbers + (1 + ADAM) * sum(value.numel() for value in trained)) + sum(kept.values())
+    return BYTES * (numbers + (1 + ADAM) * sum(value.numel() for value in trained)) + sum(
+        storage.nbytes() for storage in kept.values()
+    )
 
 
 def make_batch(side: int, batch_size: int) -> Batch:

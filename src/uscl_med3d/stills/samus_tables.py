@@ -133,9 +133,11 @@ def table_s2(scores: Scores) -> pd.DataFrame:
 
 
 def drop(scores: Scores, name: str, part: str) -> Estimate:
-    """Dice on the seen minus Dice on the unseen scanner, of the same patients."""
-    return scores.estimate(scores.pick(name, part, "seen")) - scores.estimate(
-        scores.pick(name, part, "unseen")
+    """Dice on the seen minus Dice on the unseen scanner, of the patients in whom both show a structure."""
+    seen, unseen = scores.pick(name, part, "seen"), scores.pick(name, part, "unseen")
+    both = set(seen["group"]) & set(unseen["group"])
+    return scores.estimate(seen[seen["group"].isin(both)]) - scores.estimate(
+        unseen[unseen["group"].isin(both)]
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 import torch
-from tiny_samus import tiny_samus
+from tiny_samus import few, tiny_samus
 from tiny_stills import make_base
 from torch import nn
 
@@ -56,7 +56,7 @@ def test_frozen_weights_have_no_gradients_to_keep():
 
 def test_counts_repeat_and_speed_stands_apart(tmp_path):
     base = make_base(tmp_path / "sam.safetensors")
-    job = tiny_samus("samus", methods={name: {"image_size": 64} for name in ("unetr", "swin_unetr")})
+    job = few(tiny_samus("samus"), "unet", "sam", "medsam", "samed", "samus")
     for number in (1, 2):
         run_deploy(job, 5, base, tmp_path / f"counted{number}.csv", tmp_path / f"speed{number}.csv")
     counted = pd.read_csv(tmp_path / "counted1.csv").set_index("method")
