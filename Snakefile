@@ -33,6 +33,7 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/annotation.smk"
 include: "workflow/rules/search.smk"
 include: "workflow/rules/stills.smk"
+include: "workflow/rules/samus.smk"
 
 
 rule all:

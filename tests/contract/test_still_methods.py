@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_samus import tiny_samus
 from tiny_stills import make_base, make_stills, tiny_job
 
 from uscl_med3d.core.errors import InputError
@@ -17,7 +18,12 @@ from uscl_med3d.methods.stills.base import ClickedMethod, Start, WholeMethod
 from uscl_med3d.stills.task import StillTask
 
 MODULES = list_still_methods()
-ENTRIES = {entry.module: (name, entry) for name, entry in tiny_job().stills.methods.items()}
+# Those of the comparison on real images and of the simulated one, which has more.
+ENTRIES = {
+    entry.module: (name, entry)
+    for methods in (tiny_samus("samus").samus.methods, tiny_job().stills.methods)
+    for name, entry in methods.items()
+}
 CLICKED = [name for name in MODULES if find_still_method(name).prompt == "clicks"]
 TRAINED = [name for name in MODULES if name in ENTRIES and ENTRIES[name][1].learning_rate is not None]
 

@@ -134,7 +134,7 @@ def segment(
         written = segmenter.save(output)
     except ValueError as error:
         raise refuse(error, str(input)) from None
-    if say_written(written, json_) and not allow_empty:
+    if say_written(written, output, json_) and not allow_empty:
         raise typer.Exit(EMPTY)
 
 
@@ -161,8 +161,8 @@ def give_prompts(segmenter: Any, prompts: Sequence[tuple[str, str, list[float], 
             raise refuse(error, f"--{kind} {text}") from None
 
 
-def say_written(written: dict[str, Any], as_json: bool) -> list[str]:
-    """Print what was saved; the names of objects whose mask is empty."""
+def say_written(written: dict[str, Any], output: Path, as_json: bool) -> list[str]:
+    """Print what was saved, and where; the names of objects whose mask is empty."""
     if as_json:
         print(json.dumps(written, indent=2))
     else:

@@ -219,6 +219,26 @@ class Plan:
         """Weights of the base SAM, where a method on single images starts from them."""
         return [self.foundation_weights("sam")] if self.params.stills.methods[name].base else []
 
+    @property
+    def scans(self) -> str:
+        """Folder of the simulated single images."""
+        return f"data/raw/stills/{self.scale}"
+
+    @property
+    def samus_rows(self) -> list[str]:
+        """Methods and variants of SAMUS on the simulated single images."""
+        return list(self.params.samus.with_variants().methods)
+
+    def samus_code(self, name: str) -> list[str]:
+        """Source files of a job of one of them."""
+        module = self.params.samus.with_variants().methods[name].module
+        return list_sources("uscl_med3d.stills.sets", f"uscl_med3d.methods.stills.{module}")
+
+    def samus_base(self, name: str) -> list[str]:
+        """Weights of the base SAM, where one of them starts from these."""
+        entry = self.params.samus.with_variants().methods[name]
+        return [self.foundation_weights("sam")] if entry.base else []
+
     def _trains(self, model: str) -> bool:
         return self._weights(model) == shipped.TRAIN
 

@@ -13,3 +13,5 @@ SHEETS = "sheets.json"
 OWN_TABLES = ("table1", "table7")
 """Tables of a cohort without the benchmark: those that say something about one model."""
 TABLES = ("table1", "table2", "table3", "table4", "table5", "table6", "table7")
+SAMUS_TABLES = ("s1", "s2", "s3", "s4_clicks", "s4_places", "s5", "claims")
+"""What target `samus` writes (docs/samus.md)."""

@@ -18,7 +18,8 @@ def update_page(page: Path, results: Path) -> None:
     """Fill every section between `<!-- begin NAME -->` and `<!-- end NAME -->` of a page.
 
     NAME is `cost` (what the run cost), `image_use` (own image and another patient's), `verdicts` (claims that this run
-    has an estimate for), or a table, of which the rows of the last click are shown.
+    has an estimate for), `usgra` (real single images, of the scale `usgra` beside this one), or a table, of which the rows
+    of the last click are shown.
     """
     text = Path(page).read_text(encoding="utf-8")
     for name in re.findall(r"<!-- begin (\w+) -->", text):
@@ -33,6 +34,8 @@ def _content(name: str, results: Path) -> str:
         return image_use_table(results / "image_use.csv")
     if name == "verdicts":
         return verdict_table(results / "claims.csv")
+    if name == "usgra":
+        return stills_table(results.parent / "usgra/tables/stills.csv")
     return keep_last_clicks((results / f"tables/{name}.md").read_text(encoding="utf-8"))
 
 
@@ -47,6 +50,35 @@ def image_use_table(csv: Path) -> str:
         lines.append(
             f"| {row.method} | {row.dataset} | {row.points} | {row.dice_own:.1f} | {row.dice_other:.1f} | {interval} |"
         )
+    return "\n".join(lines)
+
+
+def stills_table(csv: Path) -> str:
+    """Dice of every method on single images, per structure, and what it owes to the image; images and clusters below."""
+    frame = pd.read_csv(csv)
+    names = [name for name in frame["class"].unique() if name != "all"]
+    head = [
+        "Method",
+        "Clicks",
+        *(f"Dice, {name}" for name in names),
+        "Dice, all",
+        "another image, all",
+        "difference, all",
+    ]
+    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    for (method, points), rows in frame.groupby(["method", "points"], sort=False):
+        at = rows.set_index("class")
+        whole = at.loc["all"]
+        cells = [
+            f"{at.dice[name]:.1f} [{at.ci_low[name]:.1f}, {at.ci_high[name]:.1f}]" for name in [*names, "all"]
+        ]
+        own = f"{whole.own_minus_other:.1f} [{whole.own_low:.1f}, {whole.own_high:.1f}]"
+        lines.append(f"| {method} | {points} | " + " | ".join(cells) + f" | {whole.dice_other:.1f} | {own} |")
+    largest = frame[["images", "groups"]].max()
+    lines += [
+        "",
+        f"{largest.images} images in {largest.groups} clusters of near-duplicates; 95 % intervals over clusters.",
+    ]
     return "\n".join(lines)
 
 

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
 from safetensors.torch import save_file
 
-from uscl_med3d.clicks.simulators import SIMULATORS, draw_first_click
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic, sha256, write_csv, write_json
-from uscl_med3d.core.seeds import Seeds, prepare_torch, rng
+from uscl_med3d.core.seeds import Seeds, prepare_torch
 from uscl_med3d.data.images2d import ImageSet, Item, folds, open_set, read_item
-from uscl_med3d.evaluate.official_scores import hausdorff_95
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.methods.stills import find_still_method
-from uscl_med3d.methods.stills.base import ClickedMethod, Start, StillMethod, WholeMethod
+from uscl_med3d.methods.stills.base import Start, StillMethod
+from uscl_med3d.stills.score import find_other, score_item
 from uscl_med3d.stills.task import StillTask
 from uscl_med3d.train import engine
 
 ALL_IMAGES = -1  # in place of a fold
-COLUMNS = ["method", "fold", "image", "group", "class", "points", "dice", "hd95_px"]
-
-
-@dataclass(frozen=True)
-class Score:
-    """One mask against the truth; `hd95_px` is NaN for an empty mask."""
-
-    points: int
-    dice: float
-    hd95_px: float
+COLUMNS = ["method", "fold", "image", "group", "class", "points", "dice", "hd95_px", "dice_other"]
 
 
 def run_fold(
@@ -49,11 +35,23 @@ def run_fold(
     """
     images = open_set(job.stills.layout, folder)
     inside, outside = divide(images, job.stills.folds, fold, job.seed, folder)
-    method, curve, resume = train(job, name, fold, images, outside, base, scores_csv)
+    method, curve, resume = train(job, job.stills, name, fold, images, outside, base, scores_csv)
     rows = [
-        (name, fold, item.name, item.group, label_name, score.points, score.dice, score.hd95_px)
+        (
+            name,
+            fold,
+            item.name,
+            item.group,
+            label_name,
+            score.points,
+            score.dice,
+            score.hd95_px,
+            score.dice_other,
+        )
         for item in inside
-        for label_name, score in score_item(method, item, images, job.stills, job.seed)
+        for label_name, score in score_item(
+            method, item, find_other(item, inside), images, job.stills, job.seed
+        )
     ]
     write_csv(curve_csv, curve)
     write_csv(scores_csv, pd.DataFrame(rows, columns=COLUMNS))
@@ -66,7 +64,9 @@ def run_all(job: Any, name: str, folder: Path, base: Path | None, weights_out: P
     Nothing is scored: no image is left for it.
     """
     images = open_set(job.stills.layout, folder)
-    method, curve, resume = train(job, name, ALL_IMAGES, images, list(images.items), base, weights_out)
+    method, curve, resume = train(
+        job, job.stills, name, ALL_IMAGES, images, list(images.items), base, weights_out
+    )
     with atomic(weights_out) as temporary:
         save_file(
             {key: value.contiguous() for key, value in sorted(method.network.state_dict().items())}, temporary
@@ -87,14 +87,22 @@ def run_all(job: Any, name: str, folder: Path, base: Path | None, weights_out: P
 
 
 def train(
-    job: Any, name: str, part: int, images: ImageSet, items: list[Item], base: Path | None, output: Path
+    job: Any,
+    settings: Any,
+    name: str,
+    part: int | str,
+    images: ImageSet,
+    items: list[Item],
+    base: Path | None,
+    output: Path,
 ) -> tuple[StillMethod, pd.DataFrame, engine.ResumeFile]:
     """A method trained on some images of a set, its learning curve, and the resume file to remove in the end.
 
     Args:
-        part: the fold that is left out, or `ALL_IMAGES`. output: what is written in the end.
+        settings: with `methods` and `training`. part: the fold that is left out, or `ALL_IMAGES`, or a name of what is
+            trained on. output: what is written in the end.
     """
-    entry, training = job.stills.methods[name], job.stills.training
+    entry, training = settings.methods[name], settings.training
     torch_device(job.device)
     seeds: Seeds = (job.seed, "stills", name, part)
     prepare_torch(job.seed, job.threads, *seeds[1:])
@@ -110,7 +118,11 @@ def train(
         task = StillTask(
             method, pictures, entry.image_size, len(images.classes), training, entry.learning_rate, seeds
         )
-        title = f"{name}, all images" if part == ALL_IMAGES else f"{name}, fold {part}"
+        title = (
+            f"{name}, all images"
+            if part == ALL_IMAGES
+            else f"{name}, {'' if isinstance(part, str) else 'fold '}{part}"
+        )
         rows = engine.run(
             task, training, seeds=seeds, resume=resume, precision=job.precision, title=title
         ).curve
@@ -134,55 +146,3 @@ def divide(images: ImageSet, count: int, fold: int, seed: int, folder: Path) -> 
     of_item = folds(images.items, count, seed)
     inside = [item for item in images.items if of_item[item.name] == fold]
     return inside, [item for item in images.items if of_item[item.name] != fold]
-
-
-def score_item(
-    method: StillMethod, item: Item, images: ImageSet, settings: Any, seed: int
-) -> Iterator[tuple[str, Score]]:
-    """(class, score) of every structure that an image shows, at every number of clicks that counts."""
-    grey, labels = read_item(item)
-    picture = torch.from_numpy(grey.astype(np.float32))[None, None].expand(1, 3, -1, -1)
-    shown = {name: labels == label for name, label in images.classes.items() if (labels == label).any()}
-    if isinstance(method, WholeMethod):
-        with torch.inference_mode():
-            found = method.segment(picture)
-        for name, truth in shown.items():
-            yield name, compare(found == images.classes[name], truth, 0)
-        return
-    assert isinstance(method, ClickedMethod)
-    with torch.inference_mode():
-        embedding = method.embed(picture)
-    for name, truth in shown.items():
-        streams: Seeds = (seed, "stills", "click", images.name, item.name, name)
-        for count, mask in click_through(method, embedding, truth, settings, streams):
-            yield name, compare(mask, truth, count)
-
-
-def click_through(
-    method: ClickedMethod, embedding: torch.Tensor, truth: np.ndarray, settings: Any, streams: Seeds
-) -> Iterator[tuple[int, np.ndarray]]:
-    """(clicks, mask) for every number of `settings.points`; when nothing is wrong, the mask stays."""
-    size = (truth.shape[0], truth.shape[1])
-    clicks: list[tuple[int, int, int]] = []
-    mask = np.zeros(truth.shape, bool)
-    for number in range(1, max(settings.points) + 1):
-        random = rng(streams[0], *streams[1:], number)
-        click = (
-            draw_first_click(truth[None], random)
-            if number == 1
-            else SIMULATORS[settings.click_simulator](mask[None], truth[None], random)
-        )
-        if click is not None:
-            clicks.append(click[1:])
-            table = torch.tensor([clicks])
-            with torch.inference_mode():
-                logits = method.click(embedding, size, table[..., :2].float(), table[..., 2])
-            mask = (logits[0, 0] > 0).cpu().numpy()
-        if number in settings.points:
-            yield number, mask
-
-
-def compare(mask: np.ndarray, truth: np.ndarray, points: int) -> Score:
-    """Dice (0..100) and 95 % Hausdorff distance in pixels; the truth is not empty."""
-    dice = 200.0 * int((mask & truth).sum()) / int(mask.sum() + truth.sum())
-    return Score(points, dice, hausdorff_95(mask, truth) if mask.any() else float("nan"))

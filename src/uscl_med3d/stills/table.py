@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_csv
-from uscl_med3d.core.seeds import rng
 from uscl_med3d.stills.fold import COLUMNS
+from uscl_med3d.stills.resample import interval, macro_mean
 
 ALL = "all"
 TABLE_COLUMNS = [
@@ -26,13 +25,18 @@ TABLE_COLUMNS = [
     "empty",
     "images",
     "groups",
+    "dice_other",
+    "own_minus_other",
+    "own_low",
+    "own_high",
 ]
 
 
 def build_table(job: Any, scores: Sequence[Path], table_csv: Path, all_scores_csv: Path) -> None:
     """Write one row per method, structure and number of clicks; and the scores of all folds in one file.
 
-    `all` is the mean of the structures' means. Intervals come from resampling groups.
+    `all` is the mean of the structures' means. Intervals come from resampling groups. `dice_other` is the control: the same
+    clicks on an image of another group; `own_minus_other`, with its interval, is what a method owes to the image.
 
     Raises:
         InputError: for scores that lack a method, or have an image twice.
@@ -79,32 +83,11 @@ def _rows(rows: pd.DataFrame, name: str, label: str, job: Any) -> list[tuple[Any
 def _row(at: pd.DataFrame, label: str, structure: str, points: int, job: Any) -> tuple[Any, ...]:
     settings = job.stills
     low, high = interval(at, settings.n_boot, settings.confidence, job.seed)
+    compared = at.assign(dice=at["dice"] - at["dice_other"])
+    own = interval(compared, settings.n_boot, settings.confidence, job.seed)
     return (
         label, structure, points, round(macro_mean(at), 2), round(low, 2), round(high, 2),
         round(float(at["hd95_px"].mean()), 2), int(at["hd95_px"].isna().sum()), at["image"].nunique(),
-        at["group"].nunique(),
+        at["group"].nunique(), round(macro_mean(at.assign(dice=at["dice_other"])), 2), round(macro_mean(compared), 2),
+        round(own[0], 2), round(own[1], 2),
     )  # fmt: skip
-
-
-def macro_mean(rows: pd.DataFrame) -> float:
-    """Mean over structures of the mean Dice over images."""
-    return float(rows.groupby("class")["dice"].mean().mean())
-
-
-def interval(rows: pd.DataFrame, n_boot: int, confidence: float, seed: int) -> tuple[float, float]:
-    """Percentile interval of `macro_mean` when whole groups are drawn with replacement.
-
-    The same groups are drawn for all methods. A draw without any image of a structure does not count it.
-    """
-    groups = sorted(rows["group"].unique())
-    sums = rows.pivot_table(index="group", columns="class", values="dice", aggfunc="sum", fill_value=0.0)
-    counts = rows.pivot_table(index="group", columns="class", values="dice", aggfunc="count", fill_value=0)
-    random = rng(seed, "stills", "intervals", len(groups))
-    drawn = random.integers(0, len(groups), (n_boot, len(groups)))
-    total = sums.loc[groups].to_numpy()[drawn].sum(1)
-    number = counts.loc[groups].to_numpy()[drawn].sum(1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.nanmean(total / number, axis=1)
-    tail = 50 * (1 - confidence)
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return float(low), float(high)

@@ -12,6 +12,7 @@ from uscl_med3d.report.readme import (
     image_use_table,
     keep_last_clicks,
     replace_section,
+    stills_table,
     update_page,
     verdict_table,
 )
@@ -70,7 +71,7 @@ def test_verdicts_leave_out_what_was_not_tested(tmp_path):
 
 @pytest.mark.parametrize(
     ("page", "sections"),
-    [("README.md", ["table1", "table4", "cost"]), ("docs/image_use.md", ["image_use"])],
+    [("README.md", ["table1", "table4", "usgra", "cost"]), ("docs/image_use.md", ["image_use"])],
 )
 def test_pages_show_the_committed_results(page, sections, tmp_path):
     results = ROOT / PAGES[page]
@@ -89,4 +90,23 @@ def test_image_use_shows_the_difference_with_its_interval(tmp_path):
     )
     assert image_use_table(tmp_path / "image_use.csv").splitlines()[-1] == (
         "| A | AMOS | 10 | 60.0 | 35.0 | 25.0 [20.0, 30.2] |"
+    )
+
+
+def test_real_images_show_each_structure_and_what_the_image_is_worth(tmp_path):
+    columns = (
+        "method,class,points,dice,ci_low,ci_high,images,groups,dice_other,own_minus_other,own_low,own_high\n"
+    )
+    rows = [
+        f"{name},{part},1,{dice},{dice - 1},{dice + 1},7,5,20.0,{dice - 20.0},1.0,9.0\n"
+        for name in ("U-Net", "SAMUS")
+        for part, dice in (("nerve", 30.0), ("vessel", 50.0), ("all", 40.0))
+    ]
+    (tmp_path / "t.csv").write_text(columns + "".join(rows))
+    lines = stills_table(tmp_path / "t.csv").splitlines()
+    assert lines[2].startswith(
+        "| U-Net | 1 | 30.0 [29.0, 31.0] | 50.0 [49.0, 51.0] | 40.0 [39.0, 41.0] | 20.0 | 20.0 [1.0, 9.0]"
+    )
+    assert (
+        len([line for line in lines if line.startswith("| ")]) == 3 and "7 images in 5 clusters" in lines[-1]
     )

@@ -14,8 +14,11 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.data.images2d import open_set
 from uscl_med3d.methods.stills.base import StretchFrame
 from uscl_med3d.stills import fold as folding
-from uscl_med3d.stills.fold import COLUMNS, compare, divide, run_all, run_fold
-from uscl_med3d.stills.table import build_table, interval, macro_mean
+from uscl_med3d.stills import score as scoring
+from uscl_med3d.stills.fold import COLUMNS, divide, run_all, run_fold
+from uscl_med3d.stills.resample import interval, macro_mean
+from uscl_med3d.stills.score import compare, find_other, fit
+from uscl_med3d.stills.table import build_table
 from uscl_med3d.stills.task import draw_click
 from uscl_med3d.train import engine
 
@@ -53,6 +56,12 @@ def test_every_image_is_scored_once_by_every_method(folder, base, tmp_path):
     assert list(table)[:6] == ["method", "class", "points", "dice", "ci_low", "ci_high"]
     assert (table["ci_low"] <= table["dice"]).all() and (table["dice"] <= table["ci_high"]).all()
     assert set(table["class"]) == {"nerve", "vessel", "all"} and len(table) == 3 * (1 + 2 + 2 + 2)
+    label = {name: job.stills.methods[name].label for name in methods}
+    disc = table[table["method"] == label["disc"]]
+    assert (disc["own_minus_other"] == 0).all() and (disc["dice"] == disc["dice_other"]).all()
+    sighted = table[table["method"] == label["unet"]]
+    assert (sighted["dice"] != sighted["dice_other"]).any()
+    assert (table["own_low"] <= table["own_minus_other"]).all()
     curve = pd.read_csv(tmp_path / "curves" / "unet-0.csv")
     assert curve["step"].tolist() == [2, 3] and np.isfinite(curve["loss"]).all()
     assert not list(tmp_path.glob("*.resume"))
@@ -115,13 +124,13 @@ def test_first_clicks_are_the_same_for_all_methods(folder, base, tmp_path, monke
     clicks: dict[str, list] = {}
     for name in ("disc", "medsam"):
         found: list = []
-        original = folding.draw_first_click
+        original = scoring.draw_first_click
 
         def draw(truth, random, found=found, original=original):
             found.append(original(truth, random))
             return found[-1]
 
-        monkeypatch.setattr(folding, "draw_first_click", draw)
+        monkeypatch.setattr(scoring, "draw_first_click", draw)
         run_fold(tiny_job(), name, 0, folder, base, tmp_path / f"{name}.csv", tmp_path / "c.csv")
         monkeypatch.undo()
         clicks[name] = found
@@ -131,11 +140,20 @@ def test_first_clicks_are_the_same_for_all_methods(folder, base, tmp_path, monke
 def test_scores_of_a_perfect_an_empty_and_a_shifted_mask():
     truth = np.zeros((20, 20), bool)
     truth[5:10, 5:10] = True
-    perfect, empty = compare(truth, truth, 1), compare(np.zeros_like(truth), truth, 1)
+    perfect, empty = compare(truth, truth, 1, None), compare(np.zeros_like(truth), truth, 1, truth)
     assert perfect.dice == 100 and perfect.hd95_px == 0
+    assert np.isnan(perfect.dice_other) and empty.dice_other == 100
     assert empty.dice == 0 and np.isnan(empty.hd95_px)
-    shifted = compare(np.roll(truth, 3, 1), truth, 1)
+    shifted = compare(np.roll(truth, 3, 1), truth, 1, None)
     assert shifted.dice == pytest.approx(40) and 2 < shifted.hd95_px <= 3
+
+
+def test_the_other_image_is_of_another_group(folder):
+    items = list(open_set("usgra", folder).items)
+    other = [find_other(item, items) for item in items]
+    assert all(one is not None and one.group != item.group for one, item in zip(other, items, strict=True))
+    assert find_other(items[0], items[:1]) is None
+    assert fit(np.zeros((4, 6), np.uint8), (5, 3)).shape == (5, 3)
 
 
 def test_an_interval_is_wider_when_images_of_a_group_agree():
@@ -151,7 +169,7 @@ def test_an_interval_is_wider_when_images_of_a_group_agree():
 def test_scores_that_do_not_belong_together_are_refused(tmp_path):
     job = tiny_job()
     rows = pd.DataFrame(
-        [(name, 0, "a", "g", "nerve", 1, 50.0, 2.0) for name in job.stills.methods], columns=COLUMNS
+        [(name, 0, "a", "g", "nerve", 1, 50.0, 2.0, 9.0) for name in job.stills.methods], columns=COLUMNS
     )
     rows[1:].to_csv(tmp_path / "s.csv", index=False)
     with pytest.raises(InputError, match="no scores of"):

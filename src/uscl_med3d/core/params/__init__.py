@@ -29,6 +29,7 @@ from uscl_med3d.core.params.pretrain import Pretrain
 from uscl_med3d.core.params.prompts import Prompts
 from uscl_med3d.core.params.pseudolabel import Pseudolabel
 from uscl_med3d.core.params.report import SHOWN_IN, Figures, Report
+from uscl_med3d.core.params.samus import Samus
 from uscl_med3d.core.params.search import Search
 from uscl_med3d.core.params.simulate import Simulate
 from uscl_med3d.core.params.stills import Stills
@@ -68,6 +69,7 @@ class Params(Section):
     figures: Figures
     methods: dict[str, MethodEntry]
     stills: Stills
+    samus: Samus
 
     @model_validator(mode="after")
     def _refer_to_what_exists(self) -> Params:
@@ -151,6 +153,8 @@ SLICES: dict[str, tuple[str, ...]] = {
     "annotation": ("scale", "seed", "training_seeds", "benchmark", "classes", "evaluate", "report", "figures", "methods",
                    "annotation"),
     "search": ("methods", "finetune", "search"),
+    "simulate_scans": ("seed", "classes", "simulate.cohort", "samus.scans"),
+    "samus": ("seed", "threads", "device", "precision", "samus"),
     "stills": ("seed", "threads", "device", "precision", "stills"),
     "report": ("scale", "seed", "training_seeds", "benchmark", "classes", "model", "pseudolabel", "pretrain", "finetune",
                "evaluate", "report", "methods"),

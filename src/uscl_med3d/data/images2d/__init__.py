@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.data.images2d import breast, cohort, heart, thyroid, us30k, usgra
+from uscl_med3d.data.images2d import breast, cohort, heart, scans, thyroid, us30k, usgra
 from uscl_med3d.data.images2d.base import ImageSet, Item, read_image, read_item, read_labels
 from uscl_med3d.data.images2d.duplicates import find_pairs, thumbnail
 from uscl_med3d.data.images2d.split import describe_leaks, folds, split_groups
@@ -20,6 +20,7 @@ LAYOUTS: dict[str, Callable[[Path], ImageSet]] = {
     "cohort": cohort.list_images,
     "ddti": thyroid.list_ddti,
     "hmc_qu": heart.list_hmc_qu,
+    "scans": scans.list_images,
     "tg3k": thyroid.list_tg3k,
     "tn3k": thyroid.list_tn3k,
     "udiat": breast.list_udiat,

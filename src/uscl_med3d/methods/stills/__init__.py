@@ -8,7 +8,7 @@ import pkgutil
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.methods.stills.base import StillMethod
 
-_NO_METHODS = {"base"}
+_NO_METHODS = {"base", "grey"}
 
 
 def list_still_methods() -> list[str]:

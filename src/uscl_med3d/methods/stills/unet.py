@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
-from torch import Tensor, nn
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.methods.base import Card
-from uscl_med3d.methods.stills.base import Batch, Start, StretchFrame, WholeMethod
-from uscl_med3d.nets.losses2d import samed_loss
-from uscl_med3d.nets.sam.frame import Frame
+from uscl_med3d.methods.stills.base import Start
+from uscl_med3d.methods.stills.grey import NORMALISATION, GreyStill
 
 
 class UNetOptions(Section):
@@ -21,19 +18,16 @@ class UNetOptions(Section):
     features: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=3)
 
 
-class UNetStill(WholeMethod):
+class UNetStill(GreyStill):
     """MONAI's DynUNet on the grey image; cross-entropy and Dice alike."""
 
     card: ClassVar[Card] = Card(
         paper="Isensee et al., nnU-Net, 2021 (Nature Methods 18:203-211)",
         code="Project-MONAI/MONAI 1.6 (DynUNet)",
         licence="Apache-2.0",
-        normalisation="stretched to the square, 0..1, then zero mean and unit deviation",
+        normalisation=NORMALISATION,
     )
     Options: ClassVar[type[Section]] = UNetOptions
-
-    def __init__(self, network: nn.Module, image_size: int) -> None:
-        self.network, self.image_size = network, image_size
 
     @classmethod
     def build(cls, start: Start) -> UNetStill:
@@ -50,23 +44,6 @@ class UNetStill(WholeMethod):
             act_name=("leakyrelu", {"inplace": True, "negative_slope": 0.01}), deep_supervision=False,
         )  # fmt: skip
         return cls(network.eval(), start.image_size)
-
-    def make_frame(self, size: tuple[int, int]) -> Frame:
-        return StretchFrame(size, self.image_size, self.image_size)
-
-    def logits(self, images: Tensor) -> Tensor:
-        grey = images.mean(1, keepdim=True)
-        spread = grey.std((1, 2, 3), keepdim=True).clamp(min=1e-6)
-        return self.network((grey - grey.mean((1, 2, 3), keepdim=True)) / spread)
-
-    def trained_names(self) -> list[str]:
-        return [name for name, _ in self.network.named_parameters()]
-
-    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        side = batch.images.shape[-1]
-        logits = self.logits(self.make_frame((side, side)).place_images(batch.images))
-        total, parts = samed_loss(logits, batch.labels, ce_weight=0.5)
-        return {"loss": total, **parts}
 
 
 METHOD = UNetStill

@@ -1,0 +1,88 @@
+# SAMUS's article on simulated single images (docs/samus.md). A target of its own:
+#   snakemake --cores all samus
+SAMUS = f"{RESULTS}/samus"
+
+
+rule simulate_scans:
+    input:
+        params=PLAN.job_file("simulate_scans"),
+        code=list_sources("uscl_med3d.simulate.scans"),
+    output:
+        out=directory(PLAN.scans),
+        receipt=f"{SAMUS}/receipts/simulate_scans.json",
+    log:
+        f"{RESULTS}/logs/samus/simulate.log",
+    threads: PLAN.params.samus.scans.workers
+    message:
+        "samus: simulated single images"
+    shell:
+        "uscl-med3d simulate_scans --params {input.params} --receipt {output.receipt} --out {output.out}"
+        " > {log} 2>&1"
+
+
+rule samus_scores:
+    input:
+        params=PLAN.job_file("samus"),
+        code=lambda wildcards: PLAN.samus_code(wildcards.still),
+        images=rules.simulate_scans.output.out,
+        base=lambda wildcards: PLAN.samus_base(wildcards.still),
+    output:
+        scores=f"{SAMUS}/scores/{{still}}.parquet",
+        curve=f"{SAMUS}/curves/{{still}}.csv",
+        receipt=f"{SAMUS}/receipts/{{still}}.json",
+    log:
+        f"{RESULTS}/logs/samus/{{still}}.log",
+    resources:
+        gpu=PLAN.gpus,
+    message:
+        "samus: {wildcards.still}"
+    shell:
+        "uscl-med3d samus_scores --params {input.params} --receipt {output.receipt} --name {wildcards.still}"
+        " --images {input.images} --base {input.base} --scores {output.scores} --curve {output.curve}"
+        " > {log} 2>&1"
+
+
+rule samus_cost:
+    input:
+        params=PLAN.job_file("samus"),
+        code=list_sources(
+            "uscl_med3d.stills.deploy",
+            *(
+                f"uscl_med3d.methods.stills.{entry.module}"
+                for entry in PLAN.params.samus.methods.values()
+            ),
+        ),
+        images=rules.simulate_scans.output.out,
+        base=PLAN.foundation_weights("sam"),
+    output:
+        counted=f"{SAMUS}/counted.csv",
+        speed=f"{SAMUS}/s5_speed.csv",
+        receipt=f"{SAMUS}/receipts/cost.json",
+    log:
+        f"{RESULTS}/logs/samus/cost.log",
+    threads: workflow.cores # a job beside it would falsify the speed
+    message:
+        "samus: cost"
+    shell:
+        "uscl-med3d samus_cost --params {input.params} --receipt {output.receipt} --images {input.images}"
+        " --base {input.base} --counted {output.counted} --speed {output.speed} > {log} 2>&1"
+
+
+rule samus:
+    input:
+        params=PLAN.job_file("samus"),
+        code=list_sources("uscl_med3d.stills.samus"),
+        scores=expand(rules.samus_scores.output.scores, still=PLAN.samus_rows),
+        counted=rules.samus_cost.output.counted,
+    output:
+        tables=[f"{SAMUS}/{name}.csv" for name in SAMUS_TABLES],
+        receipt=f"{SAMUS}/receipts/tables.json",
+    log:
+        f"{RESULTS}/logs/samus/tables.log",
+    params:
+        out=SAMUS,
+    message:
+        "samus: tables S1 to S5 and claims"
+    shell:
+        "uscl-med3d samus_tables --params {input.params} --receipt {output.receipt} --counted {input.counted}"
+        " --scores {input.scores} --out {params.out} > {log} 2>&1"
