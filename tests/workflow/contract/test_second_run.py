@@ -83,9 +83,7 @@ def test_dvc_names_what_changed(copy):
     copy.change("methods.full_tuning.tuning.learning_rate", 0.05)
     copy.repro()
     changed = json.loads(copy.run("dvc", "params", "diff", "--json"))["params.yaml"]
-    assert changed == {
-        "methods.full_tuning.tuning.learning_rate": {"old": 0.001, "new": 0.05, "diff": 0.049}
-    }
+    assert changed == {"methods.full_tuning.tuning.learning_rate": {"old": 0.001, "new": 0.05, "diff": 0.049}}
     cells = json.loads(copy.run("dvc", "metrics", "diff", "--json"))["results/phantom/metrics.json"]
     assert cells and all("full" in name for name in cells), cells
     copy.run("dvc", "plots", "show")
