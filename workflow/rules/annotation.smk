@@ -1,6 +1,7 @@
 # The annotation-cost curve: fewer key frames, their pseudo-labels, and the model trained on them. A target of its own,
 # because it repeats the costliest stages:  snakemake --cores all annotation
 ANNOTATION = f"{RESULTS}/annotation"
+RECEIPTS = f"{RESULTS}/receipts/annotation"
 KEY_FRAMES = PLAN.params.annotation.key_frames
 
 
@@ -17,6 +18,7 @@ rule annotation_pseudolabel:
         seggpt=rules.pseudolabel.input.seggpt,
     output:
         labels=directory(f"{ANNOTATION}/k{{number}}/pseudolabels"),
+        receipt=f"{RECEIPTS}/k{{number}}/pseudolabel.json",
     log:
         f"{RESULTS}/logs/annotation/pseudolabel_k{{number}}.log",
     resources:
@@ -24,7 +26,8 @@ rule annotation_pseudolabel:
     message:
         "annotation: pseudo-labels from {wildcards.number} key frames"
     shell:
-        "uscl-med3d pseudolabel --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        "uscl-med3d pseudolabel --params {input.params} --receipt {output.receipt}"
+        " --volumes {input.volumes} --splits {input.splits}"
         " --seggpt {input.seggpt} --out {output.labels} > {log} 2>&1"
 
 
@@ -42,6 +45,7 @@ rule annotation_finetune:
         curve=f"{ANNOTATION}/k{{number}}/curve.csv",
         info=f"{ANNOTATION}/k{{number}}/info.json",
         cost=f"{ANNOTATION}/k{{number}}/cost.json",
+        receipt=f"{RECEIPTS}/k{{number}}/finetune/{PLAN.annotation_run}.json",
     log:
         f"{RESULTS}/logs/annotation/finetune_k{{number}}.log",
     resources:
@@ -49,7 +53,8 @@ rule annotation_finetune:
     message:
         "annotation: fine-tuning on {wildcards.number} key frames"
     shell:
-        "uscl-med3d finetune --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        "uscl-med3d finetune --params {input.params} --receipt {output.receipt}"
+        " --volumes {input.volumes} --splits {input.splits}"
         " --pseudolabels {input.pseudolabels} --base {input.base} --start {input.start}"
         " --weights {output.weights} --curve {output.curve} --info {output.info} --cost {output.cost} > {log} 2>&1"
 
@@ -69,6 +74,7 @@ rule annotation_evaluate:
         scores=f"{ANNOTATION}/k{{number}}/scores.parquet",
         image_use=f"{ANNOTATION}/k{{number}}/image_use.parquet",
         predictions=directory(f"{ANNOTATION}/k{{number}}/predictions"),
+        receipt=f"{RECEIPTS}/k{{number}}/evaluate/{PLAN.annotation_run}.json",
     log:
         f"{RESULTS}/logs/annotation/evaluate_k{{number}}.log",
     resources:
@@ -78,7 +84,8 @@ rule annotation_evaluate:
     message:
         "annotation: scores of {wildcards.number} key frames"
     shell:
-        "uscl-med3d evaluate --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        "uscl-med3d evaluate --params {input.params} --receipt {output.receipt}"
+        " --volumes {input.volumes} --splits {input.splits}"
         " --pseudolabels {input.pseudolabels}"
         " --general {params.general:q} --base {input.base} --checkpoint {input.checkpoint} --start {input.start}"
         " --scores {output.scores} --image-use {output.image_use} --predictions {output.predictions} > {log} 2>&1"
@@ -97,6 +104,7 @@ rule annotation:
             f"{ANNOTATION}/annotation_cost.{{suffix}}",
             suffix=["csv", "md", "tex", "png", "pdf"],
         ),
+        receipt=f"{RECEIPTS}/annotation.json",
     log:
         f"{RESULTS}/logs/annotation/annotation.log",
     params:
@@ -104,5 +112,6 @@ rule annotation:
     message:
         "annotation: curve"
     shell:
-        "uscl-med3d annotation --params {input.params} --scores {input.scores} --pseudolabels {input.pseudolabels}"
+        "uscl-med3d annotation --params {input.params} --receipt {output.receipt}"
+        " --scores {input.scores} --pseudolabels {input.pseudolabels}"
         " --out {params.out} > {log} 2>&1"

@@ -24,6 +24,7 @@ rule search_finetune:
         curve=f"{SEARCH}/{{candidate}}.csv",
         info=f"{SEARCH}/{{candidate}}.json",
         cost=f"{SEARCH}/{{candidate}}.cost.json",
+        receipt=f"{RESULTS}/receipts/search/{{candidate}}.json",
     log:
         f"{RESULTS}/logs/search/{{candidate}}.log",
     resources:
@@ -31,7 +32,8 @@ rule search_finetune:
     message:
         "search: {wildcards.candidate}"
     shell:
-        "uscl-med3d finetune --params {input.params} --volumes {input.volumes} --splits {input.splits}"
+        "uscl-med3d finetune --params {input.params} --receipt {output.receipt}"
+        " --volumes {input.volumes} --splits {input.splits}"
         " --pseudolabels {input.pseudolabels} --base {input.base}"
         " --weights {output.weights} --curve {output.curve} --info {output.info} --cost {output.cost} > {log} 2>&1"
 
@@ -45,9 +47,11 @@ rule search:
         csv=f"{SEARCH}/search.csv",
         md=f"{SEARCH}/search.md",
         tex=f"{SEARCH}/search.tex",
+        receipt=f"{RESULTS}/receipts/search/search.json",
     log:
         f"{RESULTS}/logs/search/search.log",
     message:
         "search: table"
     shell:
-        "uscl-med3d search --params {input.params} --curves {input.curves} --out {output.csv} > {log} 2>&1"
+        "uscl-med3d search --params {input.params} --receipt {output.receipt} --curves {input.curves}"
+        " --out {output.csv} > {log} 2>&1"

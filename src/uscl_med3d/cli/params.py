@@ -27,12 +27,15 @@ def params(
 ) -> None:
     """Every parameter of the pipeline: its default, its type, its meaning."""
     from uscl_med3d.core.params.describe import as_list, as_page, as_text, choose, describe_params
+    from uscl_med3d.user.defaults import FOLDER
 
     if markdown and section:
         raise InputError(
             file="--markdown", found=f"with {section}", expected="the whole page", remedy="leave one out"
         )
-    found = describe_params(Path())
+    # Outside a checkout: the copy that comes with the package, without the recipes of base models.
+    here = Path("params.yaml").is_file() or not (FOLDER / "params.yaml").is_file()
+    found = describe_params(Path() if here else FOLDER)
     if section:
         print(as_text(choose(found, section)))
     else:

@@ -222,7 +222,7 @@ def training_cost(params: Job, out: Output, info: Inputs = NONE, cost: Inputs = 
     build_training_cost(load_job("report", params), info, cost, out / "training_cost.csv")
 
 
-@stage()
+@stage(made=lambda given: given["out"].glob("annotation_cost.*"))
 def annotation(params: Job, out: Output, scores: Inputs = NONE, pseudolabels: Inputs = NONE) -> None:
     """The annotation-cost curve: key frames, pseudo-labels, and the model trained on them."""
     from uscl_med3d.report.annotation import build_annotation_cost
@@ -230,7 +230,7 @@ def annotation(params: Job, out: Output, scores: Inputs = NONE, pseudolabels: In
     build_annotation_cost(load_job("annotation", params), scores, pseudolabels, out)
 
 
-@stage()
+@stage(made=lambda given: [given["out"].with_suffix(suffix) for suffix in (".csv", ".md", ".tex")])
 def search(params: Job, out: Output, curves: Inputs = NONE) -> None:
     """Which training values are best on validation patients, and are they in use?"""
     from uscl_med3d.report.search import build_search

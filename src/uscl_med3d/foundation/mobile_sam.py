@@ -14,22 +14,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from uscl_med3d.core.io import sha256
-from uscl_med3d.core.seeds import prepare_torch
 from uscl_med3d.foundation.distillation_scenes import DistillationScenes
-from uscl_med3d.foundation.stages import Stages
-from uscl_med3d.foundation.students import (
-    build_student,
-    list_encoder_parameters,
-    load_official_student,
-    read_teacher,
-    write_student,
-)
-from uscl_med3d.methods.base import torch_device
+from uscl_med3d.foundation.students import list_encoder_parameters, train_student
 from uscl_med3d.methods.mobile_sam import MobileSamMethod
 from uscl_med3d.train import engine
-
-NAME = "foundation_mobile_sam"
 
 
 def train(
@@ -45,23 +33,15 @@ def train(
     Raises:
         InputError: for a missing, wrong or unsuitable file, or an architecture unlike the teacher's.
     """
-    settings, weights_out = job.mobile_sam, Path(weights_out)
-    prepare_torch(job.seed, job.threads, NAME)
-    if settings.weights != "train":
-        student, architecture = load_official_student(settings)
-        write_student("mobile_sam", settings, student, architecture, [], {}, weights_out, curve_out)
-        return
-    base, device = read_teacher(teacher, "mobile_sam"), torch_device(job.device)
-    assert teacher is not None  # read_teacher refuses that
-    student, architecture = build_student(base, settings.architecture)
-    scenes = DistillationScenes(job, settings.training, NAME, base)
-    method = MobileSamMethod(student, architecture, scenes.teacher.percentiles, device)
-    belongs = engine.fingerprint(job, sha256(teacher))
-    stages = Stages(job, NAME, "MobileSAM", weights_out, belongs)
-    stages.run("distillation", lambda: EmbeddingDistillation(scenes, method), settings.training)
-    facts = {"held_out": scenes.compare(method)}
-    write_student("mobile_sam", settings, student, architecture, stages.curve, facts, weights_out, curve_out)
-    stages.finish()
+    train_student(
+        "mobile_sam",
+        MobileSamMethod,
+        EmbeddingDistillation,
+        job,
+        teacher,
+        weights_out=Path(weights_out),
+        curve_out=Path(curve_out),
+    )
 
 
 class EmbeddingDistillation(engine.Task):

@@ -1,7 +1,8 @@
-"""What the two students of the base SAM share: their networks, and what they leave behind."""
+"""What the two students of the base SAM share: their networks, how they are trained, and what they leave behind."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,22 @@ import torch
 from torch import nn
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import sha256
+from uscl_med3d.core.params.foundation import BASE_MODELS
 from uscl_med3d.core.params.foundation.mobile_sam import MobileSamFoundation, TinyVitArchitecture
 from uscl_med3d.core.params.foundation.tinysam import TinySamFoundation
-from uscl_med3d.foundation.distillation_scenes import COLUMNS
+from uscl_med3d.core.seeds import prepare_torch
+from uscl_med3d.foundation.distillation_scenes import COLUMNS, DistillationScenes
 from uscl_med3d.foundation.official import check_file
-from uscl_med3d.foundation.stages import write_description
+from uscl_med3d.foundation.stages import Stages, write_description
+from uscl_med3d.methods.base import torch_device
+from uscl_med3d.methods.mobile_sam import MobileSamMethod
 from uscl_med3d.nets.mobile_sam import build_mobile_sam, describe
 from uscl_med3d.nets.sam import OFFICIAL_DECODER, Sam, build_sam
 from uscl_med3d.nets.sam.checkpoint import load_official, read_weights, save_weights
 from uscl_med3d.nets.tensors import load_named
 from uscl_med3d.nets.tiny_vit import TinyViT, TinyViTConfig
+from uscl_med3d.train import engine
 
 
 def read_teacher(path: Path | None, student: str) -> Sam:
@@ -83,6 +90,45 @@ def load_official_student(settings: MobileSamFoundation | TinySamFoundation) -> 
     student = build_mobile_sam(architecture)
     load_official(student, settings.weights, None, settings.source)
     return student, architecture
+
+
+def train_student(
+    name: str,
+    kind: type[MobileSamMethod],
+    learn: Callable[[DistillationScenes, Any], engine.Task],
+    job: Any,
+    teacher: Path | None,
+    *,
+    weights_out: Path,
+    curve_out: Path,
+) -> None:
+    """Write a student's weights (and a .json beside them with facts) and learning curve: trained here, or official.
+
+    Args:
+        name: key of the section `foundation`. kind: its method. learn: makes the task that distils it.
+        job: `job.<name>` are its settings, `job.sam` describes the scenes.
+        teacher: weights of the base SAM; not needed for an official student.
+
+    Raises:
+        InputError: for a missing, wrong or unsuitable file, or an architecture unlike the teacher's.
+    """
+    stage, settings = f"foundation_{name}", getattr(job, name)
+    prepare_torch(job.seed, job.threads, stage)
+    if settings.weights != "train":
+        student, architecture = load_official_student(settings)
+        write_student(name, settings, student, architecture, [], {}, weights_out, curve_out)
+        return
+    base = read_teacher(teacher, name)
+    assert teacher is not None  # read_teacher refuses that
+    student, architecture = build_student(base, settings.architecture)
+    scenes = DistillationScenes(job, settings.training, stage, base)
+    method = kind(student, architecture, scenes.teacher.percentiles, torch_device(job.device))
+    belongs = engine.fingerprint(job, sha256(teacher))
+    stages = Stages(job, stage, BASE_MODELS[name].title, weights_out, belongs)
+    stages.run("distillation", lambda: learn(scenes, method), settings.training)
+    facts = {"held_out": scenes.compare(method)}
+    write_student(name, settings, student, architecture, stages.curve, facts, weights_out, curve_out)
+    stages.finish()
 
 
 def write_student(

@@ -20,19 +20,10 @@ from numpy.random import Generator
 from torch import Tensor
 
 from uscl_med3d.clicks.simulators import SIMULATORS, draw_first_click
-from uscl_med3d.core.io import sha256
-from uscl_med3d.core.seeds import prepare_torch, rng
+from uscl_med3d.core.seeds import rng
 from uscl_med3d.foundation.distillation_scenes import DistillationScenes
 from uscl_med3d.foundation.slice_clicks import NO_CLICK
-from uscl_med3d.foundation.stages import Stages
-from uscl_med3d.foundation.students import (
-    build_student,
-    list_encoder_parameters,
-    load_official_student,
-    read_teacher,
-    write_student,
-)
-from uscl_med3d.methods.base import torch_device
+from uscl_med3d.foundation.students import list_encoder_parameters, train_student
 from uscl_med3d.methods.slicewise import SliceState
 from uscl_med3d.methods.tinysam import TinySamMethod
 from uscl_med3d.nets.sam import Sam
@@ -57,23 +48,15 @@ def train(
     Raises:
         InputError: for a missing, wrong or unsuitable file, or an architecture unlike the teacher's.
     """
-    settings, weights_out = job.tinysam, Path(weights_out)
-    prepare_torch(job.seed, job.threads, NAME)
-    if settings.weights != "train":
-        student, architecture = load_official_student(settings)
-        write_student("tinysam", settings, student, architecture, [], {}, weights_out, curve_out)
-        return
-    base = read_teacher(teacher, "tinysam")
-    assert teacher is not None  # read_teacher refuses that
-    student, architecture = build_student(base, settings.architecture)
-    scenes = DistillationScenes(job, settings.training, NAME, base)
-    method = TinySamMethod(student, architecture, scenes.teacher.percentiles, torch_device(job.device))
-    belongs = engine.fingerprint(job, sha256(teacher))
-    stages = Stages(job, NAME, "TinySAM", weights_out, belongs)
-    stages.run("distillation", lambda: FullStageDistillation(scenes, method), settings.training)
-    facts = {"held_out": scenes.compare(method)}
-    write_student("tinysam", settings, student, architecture, stages.curve, facts, weights_out, curve_out)
-    stages.finish()
+    train_student(
+        "tinysam",
+        TinySamMethod,
+        FullStageDistillation,
+        job,
+        teacher,
+        weights_out=Path(weights_out),
+        curve_out=Path(curve_out),
+    )
 
 
 class FullStageDistillation(engine.Task):

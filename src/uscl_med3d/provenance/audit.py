@@ -62,8 +62,13 @@ def audit(scale: str) -> int:
 
 def job_file(results: Path, name: str) -> Path:
     """The present job file of the job that wrote the receipt `name`."""
+    if name.startswith("annotation/k"):
+        count, _, name = name.removeprefix("annotation/").partition("/")
+        if name == "pseudolabel":
+            return results / f"params/annotation/{count}.json"
     stage, _, job = name.partition("/")
     names = {
+        "annotation": "annotation", "search": "search" if job == "search" else name,
         "simulate": f"simulate_{job}", "foundation": f"foundation_{job}", "evaluate/gate-check": "gate",
         "finetune": name, "evaluate": name, "measure": name, "ingest": "ingest", "ingest/sheets": "ingest_sheets",
         "pseudolabel": "pseudolabel", "pretrain": f"pretrain/{job.rpartition('_r')[0]}",

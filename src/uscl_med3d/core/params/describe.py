@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import yaml
 from pydantic.fields import FieldInfo
 
 from uscl_med3d.core.errors import InputError
@@ -186,9 +187,12 @@ def _sentence(text: str) -> str:
 def _read(file: Path) -> list[Entry]:
     try:
         entries = read_entries(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(
-            file=file, found=str(error), expected="a YAML file of parameters", remedy="correct the file"
+            file=file,
+            found=str(error),
+            expected="a YAML file of parameters",
+            remedy="run from the repository's folder, or correct the file",
         ) from None
     if [entry.path for entry in entries[:1]] != [(BASES,)]:
         return entries
