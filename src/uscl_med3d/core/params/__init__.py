@@ -142,7 +142,7 @@ SLICES: dict[str, tuple[str, ...]] = {
     "gate": ("classes", "evaluate", "gate", "methods"),
     "annotation": ("scale", "seed", "training_seeds", "classes", "evaluate", "report", "figures", "methods", "annotation"),
     "search": ("methods", "finetune", "search"),
-    "simulate_scans": ("seed", "classes", "simulate.cohort", "samus.scans"),
+    "samus_scans": ("seed", "classes", "simulate.cohort", "samus.scans"),
     "samus": ("seed", "threads", "device", "precision", "samus"),
     "stills": ("seed", "threads", "device", "precision", "stills"),
     "report": ("scale", "seed", "training_seeds", "classes", "model", "pseudolabel", "pretrain", "finetune", "evaluate",
