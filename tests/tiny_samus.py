@@ -36,7 +36,7 @@ def make_scans(folder: Path) -> Path:
     from uscl_med3d.simulate.scans import simulate_scans
 
     folder.mkdir(parents=True, exist_ok=True)
-    simulate_scans(tiny_samus("simulate_scans"), folder)
+    simulate_scans(tiny_samus("samus_scans"), folder)
     return folder
 
 

@@ -3,20 +3,20 @@
 SAMUS = f"{RESULTS}/samus"
 
 
-rule simulate_scans:
+rule samus_scans:
     input:
-        params=PLAN.job_file("simulate_scans"),
+        params=PLAN.job_file("samus_scans"),
         code=list_sources("uscl_med3d.simulate.scans"),
     output:
         out=directory(PLAN.scans),
-        receipt=f"{SAMUS}/receipts/simulate_scans.json",
+        receipt=f"{SAMUS}/receipts/scans.json",
     log:
         f"{RESULTS}/logs/samus/simulate.log",
     threads: PLAN.params.samus.scans.workers
     message:
         "samus: simulated single images"
     shell:
-        "uscl-med3d simulate_scans --params {input.params} --receipt {output.receipt} --out {output.out}"
+        "uscl-med3d samus_scans --params {input.params} --receipt {output.receipt} --out {output.out}"
         " > {log} 2>&1"
 
 
@@ -24,7 +24,7 @@ rule samus_scores:
     input:
         params=PLAN.job_file("samus"),
         code=lambda wildcards: PLAN.samus_code(wildcards.still),
-        images=rules.simulate_scans.output.out,
+        images=rules.samus_scans.output.out,
         base=lambda wildcards: PLAN.samus_base(wildcards.still),
     output:
         scores=f"{SAMUS}/scores/{{still}}.parquet",
@@ -52,7 +52,7 @@ rule samus_cost:
                 for entry in PLAN.params.samus.methods.values()
             ),
         ),
-        images=rules.simulate_scans.output.out,
+        images=rules.samus_scans.output.out,
         base=PLAN.foundation_weights("sam"),
     output:
         counted=f"{SAMUS}/counted.csv",

@@ -348,11 +348,11 @@ def complete(params: Job, failures: Input, splits: Input, out: Output) -> None:
 
 
 @stage()
-def simulate_scans(params: Job, out: Output) -> None:
+def samus_scans(params: Job, out: Output) -> None:
     """Simulated single images from a seen and an unseen scanner."""
     from uscl_med3d.simulate.scans import simulate_scans
 
-    simulate_scans(load_job("simulate_scans", params), out)
+    simulate_scans(load_job("samus_scans", params), out)
 
 
 @stage()

@@ -105,7 +105,7 @@ STAGES = (
         small=(f"{RESULTS}/curves/foundation", f"{RESULTS}/receipts/foundation"),
         modules=(),
         finds=("foundation",),
-        asks=("methods",),
+        asks=("compared", "methods"),
     ),
     Stage(
         name="pseudolabel",
@@ -127,7 +127,7 @@ STAGES = (
         small=(f"{RESULTS}/curves/pretrain", f"{RESULTS}/receipts/pretrain"),
         modules=("pretext.stage",),
         finds=("pretext",),
-        asks=("methods",),
+        asks=("compared", "methods"),
     ),
     Stage(
         name="finetune",
@@ -139,7 +139,7 @@ STAGES = (
         small=(f"{RESULTS}/curves/finetune", f"{RESULTS}/receipts/finetune"),
         modules=("train.finetune",),
         finds=("methods", "tuning", "train.tasks"),
-        asks=("training_seeds", "methods"),
+        asks=("training_seeds", "compared", "methods"),
     ),
     Stage(
         name="evaluate",
@@ -152,7 +152,7 @@ STAGES = (
         metrics=(GATE,),
         modules=("evaluate.score", "evaluate.cost", "evaluate.gate"),
         finds=("methods", "tuning"),
-        asks=("methods",),
+        asks=("compared", "methods"),
     ),
     Stage(
         name="report",
@@ -215,6 +215,7 @@ STAGES = (
             "data.failures",
         ),
         finds=("report.figures",),
+        asks=("compared", "methods"),
     ),
 )
 """In the order in which they run."""

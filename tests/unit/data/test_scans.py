@@ -26,7 +26,7 @@ def copy(folder, tmp_path) -> Path:
 
 
 def test_every_patient_has_one_split_and_only_test_patients_both_scanners():
-    rows = list_scans(tiny_samus("simulate_scans").scans)
+    rows = list_scans(tiny_samus("samus_scans").scans)
     scanners = {}
     for row in rows:
         scanners.setdefault((row["patient"], row["split"]), []).append(row["scanner"])

@@ -153,7 +153,7 @@ SLICES: dict[str, tuple[str, ...]] = {
     "annotation": ("scale", "seed", "training_seeds", "benchmark", "classes", "evaluate", "report", "figures", "methods",
                    "annotation"),
     "search": ("methods", "finetune", "search"),
-    "simulate_scans": ("seed", "classes", "simulate.cohort", "samus.scans"),
+    "samus_scans": ("seed", "classes", "simulate.cohort", "samus.scans"),
     "samus": ("seed", "threads", "device", "precision", "samus"),
     "stills": ("seed", "threads", "device", "precision", "stills"),
     "report": ("scale", "seed", "training_seeds", "benchmark", "classes", "model", "pseudolabel", "pretrain", "finetune",
