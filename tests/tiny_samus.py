@@ -20,7 +20,7 @@ TINY: dict[str, Any] = {
 
 
 def tiny_samus(stage: str, **changes: Any) -> Any:
-    """The job of `simulate_scans` or `samus`; `changes` overlay the section."""
+    """The job of `samus_scans` or `samus`; `changes` overlay the section."""
     values = read_defaults(ROOT)
     small: dict[str, Any] = {"methods": {name: {"image_size": 32} for name in values["samus"]["methods"]}}
     for name in ("unetr", "swin_unetr"):  # their coarsest stage would be one pixel, which no norm takes

@@ -60,7 +60,7 @@ rule samus_cost:
         receipt=f"{SAMUS}/receipts/cost.json",
     log:
         f"{RESULTS}/logs/samus/cost.log",
-    threads: workflow.cores # a job beside it would falsify the speed
+    threads: workflow.cores  # a job beside it would falsify the speed
     message:
         "samus: cost"
     shell:

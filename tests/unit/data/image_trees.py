@@ -188,3 +188,22 @@ def make_usgra(root: Path) -> Path:
         (root / "masks").mkdir(exist_ok=True)
         mask.save(root / "masks" / f"{index:04d}.png")
     return root
+
+
+def make_scans(root: Path) -> Path:
+    """Two parts of the body; two patients, of whom one lies under both scanners; values 2 and 5 are classes."""
+    rows = ["still,set,patient,split"]
+    for number, (place, patient, split) in enumerate(
+        [
+            ("chest_seen", "a", "train"),
+            ("chest_seen", "b", "test"),
+            ("chest_unseen", "b", "test"),
+            ("abdomen_seen", "c", "train"),
+        ]
+    ):
+        save(root / place / "images" / f"{number}.png", picture(number))
+        save(root / place / "masks" / f"{number}.png", np.maximum(disc(12, 12, 2), disc(28, 36, 5)))
+        rows.append(f"{number},{place},{patient},{split}")
+    (root / "stills.csv").write_text("\n".join(rows) + "\n")
+    (root / "classes.json").write_text(json.dumps({"liver": 5, "ascites": 2}))
+    return root

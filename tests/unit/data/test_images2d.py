@@ -17,7 +17,7 @@ from uscl_med3d.data.images2d.tables import read_sheet
 MAKERS = {
     "busi": trees.make_busi, "camus": trees.make_camus, "ddti": trees.make_ddti, "hmc_qu": trees.make_hmc_qu,
     "tg3k": trees.make_tg3k, "tn3k": trees.make_tn3k, "udiat": trees.make_udiat, "us30k": trees.make_us30k,
-    "usgra": trees.make_usgra, "cohort": trees.make_cohort,
+    "usgra": trees.make_usgra, "cohort": trees.make_cohort, "scans": trees.make_scans,
 }  # fmt: skip
 COUNTS = {
     "busi": 5,
@@ -30,6 +30,7 @@ COUNTS = {
     "us30k": 5,
     "usgra": 5,
     "cohort": 4,
+    "scans": 4,
 }
 
 
