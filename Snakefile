@@ -8,6 +8,7 @@ from pathlib import Path
 
 
 configfile: "params.yaml"
+configfile: "params/ssl.yaml"
 
 
 for recipe in sorted(Path("params/foundation").glob("*.yaml")):
@@ -27,6 +28,7 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/annotation.smk"
 include: "workflow/rules/search.smk"
 include: "workflow/rules/stills.smk"
+include: "workflow/rules/ssl.smk"
 
 
 rule all:

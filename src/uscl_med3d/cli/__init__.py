@@ -26,6 +26,7 @@ VERBS = (
     "data",
     "upkeep",
     "stages",
+    "ssl",
 )
 
 for _module in VERBS:

@@ -9,3 +9,6 @@ BLIND = ("ball", "atlas")
 SHOWN = ("sam_med3d", "uscl_med3d")
 """Methods whose masks are shown in Figure 6 and in the failure gallery: the base model and the paper's model."""
 TABLES = ("table1", "table2", "table3", "table4", "table5", "table6", "table7")
+
+COLLAPSE = ("feature_std", "effective_rank")
+"""Columns of the collapse watch (`selfsupervised.collapse`)."""
