@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_csv, write_packed_csv
 from uscl_med3d.core.params.files import overlay
 from uscl_med3d.core.params.ssl import LABELS, Arm
@@ -45,6 +46,12 @@ class FrameSweeps(SweepImages):
         groups = read_splits(splits_csv).set_index("sweep")["group"]
         self.train = [sweep for sweep in self.train if group in (None, groups[sweep])]
         self.validation = [sweep for sweep in self.validation if group in (None, groups[sweep])]
+        if not self.train:
+            raise InputError(
+                file=splits_csv, found=f"no training sweep of the group {group}",
+                expected="sweeps of the group that an arm of ssl.frames names",
+                remedy="name another group there, or leave the arm out",
+            )  # fmt: skip
         if metadata_csv is not None:
             table = pd.read_csv(metadata_csv).set_index("patient")
             self.metadata = {

@@ -45,13 +45,21 @@ class Probed:
             self.validation[key] = float(once.groupby("target")["validation"].mean().mean())
 
     def compare(
-        self, terms: Sequence[tuple[float, str]], probe: str = LINEAR, labelled: int = ALL
+        self,
+        terms: Sequence[tuple[float, str]],
+        probe: str = LINEAR,
+        labelled: int = ALL,
+        targets: Sequence[str] = (),
     ) -> Compared:
-        """A weighted sum of arms' macro AUROCs. Where arms differ in their number of seeds, the first ones are used."""
+        """A weighted sum of arms' macro AUROCs, over all targets or over some of them.
+
+        Where arms differ in their number of seeds, the first ones are used.
+        """
         chosen = [(weight, self.wins[arm, probe, labelled]) for weight, arm in terms]
         seeds = min(len(wins.won) for _, wins in chosen)
+        asked = [place for place, name in enumerate(self.targets) if not targets or name in targets]
         return self.resampler.compare(
-            [(weight, Wins(wins.won[:seeds], wins.pairs)) for weight, wins in chosen]
+            [(weight, Wins(wins.won[:seeds, asked], wins.pairs[asked])) for weight, wins in chosen]
         )
 
 
