@@ -96,7 +96,7 @@ class Byol(ImagePretext):
     def loss(self, step: int) -> Mapping[str, Tensor]:
         """See `Task.loss`."""
         self.follow(step)
-        return {"loss": self._loss(self.images.training(step))}
+        return {"loss": self._loss(self.images.training(step))[0]}
 
     def follow(self, step: int) -> None:
         """The target first takes in what the step before has taught the online network."""
@@ -104,12 +104,15 @@ class Byol(ImagePretext):
             steps = self.job.pretrain.schedule.steps
             self.target.update(byol_momentum(step - 1, steps, self.options.momentum))
 
-    def _loss(self, views: Views) -> Tensor:
+    def _loss(self, views: Views) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The loss, and the pooled features of both views."""
         crops = (views.first, views.second)
         targets = [self.target.project(part).float() for part in crops]
-        predictions = [self.head["predictor"](self.online(part)).float() for part in crops]
+        features = (self.pool(crops[0]), self.pool(crops[1]))
+        projected = [self.head["projector"](part) for part in features]
+        predictions = [self.head["predictor"](part).float() for part in projected]
         with torch.autocast(self.device.type, enabled=False):
-            return byol_loss((predictions[0], predictions[1]), (targets[0], targets[1]))
+            return byol_loss((predictions[0], predictions[1]), (targets[0], targets[1])), features
 
     def evaluate(self) -> Mapping[str, float]:
         """On fixed views of validation patients: the loss, and how often an image's other view is the nearest."""
@@ -118,7 +121,7 @@ class Byol(ImagePretext):
             return dict.fromkeys(RETRIEVAL, math.nan) | collapse(None)
         features = [pool_grid(self.encode(part)) for part in (views.first, views.second)]
         projected = torch.cat([self.head["projector"](part) for part in features])
-        found = (float(self._loss(views)), *retrieval(projected))
+        found = (float(self._loss(views)[0]), *retrieval(projected))
         return dict(zip(RETRIEVAL, found, strict=True), **collapse(features[0]))
 
     def state(self) -> dict[str, Tensor]:

@@ -60,9 +60,9 @@ class ByolPatient(Byol):
         """See `Task.loss`; `branch_accuracy` is that of the training images of this step."""
         self.follow(step)
         views = self.images.training(step)
-        own = self._loss(views)
+        own, features = self._loss(views)
         wanted = self._label(views.patients, step).repeat(2)
-        found = self.head["branch"](self.pool(torch.cat([views.first, views.second])))
+        found = self.head["branch"](torch.cat(features))
         with torch.autocast(self.device.type, enabled=False):
             branch = F.cross_entropy(found.float(), wanted)
         accuracy = (found.argmax(1) == wanted).double().mean()

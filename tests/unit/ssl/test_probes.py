@@ -22,7 +22,12 @@ def make_frames(prefix: str, patients: int, seed: int) -> tuple[ProbeFrames, np.
     """Frames of patients of two groups; feature 0 tells the structure `liver`, feature 1 the group, the others nothing."""
     random = np.random.default_rng(seed)
     rows = [
-        {"patient": f"{prefix}{n}", "sweep": f"{prefix}{n}_s", "group": ("abdomen", "chest")[n % 2], "frame": f}
+        {
+            "patient": f"{prefix}{n}",
+            "sweep": f"{prefix}{n}_s",
+            "group": ("abdomen", "chest")[n % 2],
+            "frame": f,
+        }
         for n in range(patients)
         for f in range(FRAMES)
     ]
@@ -39,7 +44,9 @@ def make_frames(prefix: str, patients: int, seed: int) -> tuple[ProbeFrames, np.
 
 @pytest.fixture(scope="module")
 def probed() -> tuple[pd.DataFrame, pd.DataFrame]:
-    parts = [make_frames(name, count, seed) for seed, (name, count) in enumerate((("a", 30), ("v", 8), ("t", 20)))]
+    parts = [
+        make_frames(name, count, seed) for seed, (name, count) in enumerate((("a", 30), ("v", 8), ("t", 20)))
+    ]
     frames, features = zip(*parts, strict=True)
     ask_in_groups(frames[0], list(frames[1:]))
     rows = probe_all(*frames, dict(zip(("train", "val", "test"), features, strict=True)), SETTINGS, 1)
@@ -49,7 +56,9 @@ def probed() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def mean_auroc(rows: pd.DataFrame, target: str) -> float:
     own = rows[rows["target"] == target]
-    return float(np.mean([auroc(p["score"].to_numpy(), p["present"].to_numpy()) for _, p in own.groupby("draw")]))
+    return float(
+        np.mean([auroc(p["score"].to_numpy(), p["present"].to_numpy()) for _, p in own.groupby("draw")])
+    )
 
 
 def test_a_structure_is_asked_only_in_groups_that_show_it(probed):

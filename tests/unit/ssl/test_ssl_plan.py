@@ -49,7 +49,10 @@ def test_cells_are_the_usual_run_with_a_shorter_training(values):
         key: value for key, value in parameters.validate(values, "").finetune.model_dump(mode="json").items()
         if key in usual and key not in shorter
     }  # fmt: skip
-    assert job["run"]["pretraining"] == "vcl" and job["run"]["rank"] == values["methods"]["uscl_med3d"]["grid"]["rank"]
+    assert (
+        job["run"]["pretraining"] == "vcl"
+        and job["run"]["rank"] == values["methods"]["uscl_med3d"]["grid"]["rank"]
+    )
     assert plan.start_weights("none") == [] and plan.start_weights("vcl") != []
     assert job["evaluate"]["splits"] == ["test"]
 

@@ -46,6 +46,7 @@ class Arm(Section):
         batch: images of a step; steps follow, so that every arm sees as many images. null: that of the schedule.
         group: only sweeps of this group are seen in pretraining; null: all.
         pixels: whether the features are coarse grey values instead of an encoder's output.
+        training_seeds: repetitions; null: those of all arms.
     """
 
     task: str | None
@@ -53,6 +54,7 @@ class Arm(Section):
     batch: int | None = None
     group: str | None = None
     pixels: bool = False
+    training_seeds: tuple[int, ...] | None = None
 
 
 class Augment(Section):
@@ -109,7 +111,7 @@ class Frames(Section):
 
     def list_arms(self) -> dict[str, tuple[Arm, tuple[int, ...]]]:
         """Name -> arm and its training seeds, those of the factorial included."""
-        found = {name: (arm, self.training_seeds) for name, arm in self.arms.items()}
+        found = {name: (arm, arm.training_seeds or self.training_seeds) for name, arm in self.arms.items()}
         if self.augment is not None:
             for name, values in self.augment.list_cells():
                 arm = Arm(task=self.augment.task, options={"augmentation": values})
