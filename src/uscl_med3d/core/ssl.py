@@ -7,7 +7,7 @@ from typing import Any
 from uscl_med3d.core import params as parameters
 from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.params.methods import Run
-from uscl_med3d.core.params.ssl import LABELS, NONE
+from uscl_med3d.core.params.ssl import LABELS, NONE, Table8
 
 METHOD, UNTUNED = "uscl_med3d", "sam_med3d"
 """The method whose start is compared, and the one that shows its base model as it comes."""
@@ -34,16 +34,18 @@ class SslPlan:
         self.arms = list(self.settings.frames.list_arms())
 
     def _list_cells(self) -> dict[str, Run]:
-        entry, table = self.params.methods.get(METHOD), self.settings.table8
+        entry, table = self.params.methods.get(METHOD), self._table8
         if entry is None or entry.grid is None:
             return {}
-        common = {"method": METHOD, "rank": entry.grid.rank, "modules": "both", "datasets": ("us",)}
         cells = {}
         for seed in table.training_seeds:
             for task in table.arms:
                 name = task if seed == table.training_seeds[0] else f"{task}_s{seed}"
                 pretraining = None if task == NONE else task
-                cells[name] = Run(id=name, pretraining=pretraining, training_seed=seed, **common)
+                cells[name] = Run(
+                    id=name, method=METHOD, rank=entry.grid.rank, modules="both", pretraining=pretraining,
+                    training_seed=seed, datasets=("us",),
+                )  # fmt: skip
         if UNTUNED in self.params.methods:
             cells["untuned"] = Run(
                 id="untuned", method=UNTUNED, rank=None, modules=None, pretraining=None, training_seed=0,
@@ -52,13 +54,18 @@ class SslPlan:
         return cells
 
     @property
+    def _table8(self) -> Table8:
+        assert self.settings.table8 is not None  # only the job of a single arm has none
+        return self.settings.table8
+
+    @property
     def labelled(self) -> list[int]:
         """Labelled training patients of each group in Table 8; 0: all."""
-        return [count or 0 for count in self.settings.table8.labelled]
+        return [count or 0 for count in self._table8.labelled]
 
     def list_jobs(self) -> dict[str, dict[str, Any]]:
         """Path below the folder of job files -> content."""
-        table, slice_job = self.settings.table8, parameters.slice_job
+        table, slice_job = self._table8, parameters.slice_job
         wanted = {"ssl.json": slice_job(self.params, "ssl")}
         pretrain = self.params.pretrain
         schedule = pretrain.schedule.model_validate(pretrain.schedule.model_dump() | table.pretrain)

@@ -53,11 +53,13 @@ class FrameSweeps(SweepImages):
                 remedy="name another group there, or leave the arm out",
             )  # fmt: skip
         if metadata_csv is not None:
-            table = pd.read_csv(metadata_csv).set_index("patient")
+            table = pd.read_csv(metadata_csv, dtype={"patient": str})
+            patients = [str(name) for name in table["patient"]]
             self.metadata = {
-                name: table[name].astype(int).to_dict() for name in table if name.endswith("_class")
+                str(name).removesuffix("_class"): dict(zip(patients, map(int, table[name]), strict=True))
+                for name in table.columns
+                if str(name).endswith("_class")
             }
-            self.metadata = {name.removesuffix("_class"): column for name, column in self.metadata.items()}
 
 
 def run_arm(
@@ -73,22 +75,21 @@ def run_arm(
     """
     prepare_torch(job.seed, job.threads, "ssl", name)
     arm, seeds = job.ssl.frames.list_arms()[name]
-    frames = [
+    train, val, test = (
         load_probe_frames(volumes, splits_csv, pseudolabels, split, job.ssl.frames, job.classes)
         for split in ("train", "val", "test")
-    ]
-    ask_in_groups(frames[0], frames[1:])
+    )
+    ask_in_groups(train, [val, test])
     sweeps = FrameSweeps(volumes, splits_csv, arm.group, metadata_csv)
     scores, curves = [], []
     for training_seed in seeds:
-        encoder, curve = train_encoder(job, name, arm, sweeps, frames, training_seed, scores_out)
+        encoder, curve = train_encoder(job, name, arm, sweeps, (train, val), training_seed, scores_out)
         embedded = {
             split: embed(part, None if arm.pixels else encoder)
-            for split, part in zip(("train", "val", "test"), frames, strict=True)
+            for split, part in {"train": train, "val": val, "test": test}.items()
         }
-        found = probe_all(
-            *frames, {k: v.astype(np.float64) for k, v in embedded.items()}, job.ssl.probe, job.seed
-        )
+        exact = {split: values.astype(np.float64) for split, values in embedded.items()}
+        found = probe_all(train, val, test, exact, job.ssl.probe, job.seed)
         scores.append(found.assign(arm=name, training_seed=training_seed))
         watched = collapse(torch.from_numpy(embedded["val"]))
         curves.append(
@@ -108,14 +109,14 @@ def train_encoder(
     name: str,
     arm: Arm,
     sweeps: SweepImages,
-    frames: list[ProbeFrames],
+    frames: tuple[ProbeFrames, ProbeFrames],
     training_seed: int,
     output: Path,
 ) -> tuple[nn.Module, pd.DataFrame]:
     """The encoder of an arm after its task, and the learning curve (one row without a task).
 
     Args:
-        frames: of training, validation and test patients, for the arm that is taught the labels; it reads the first two.
+        frames: of training and of validation patients, for the arm that is taught the labels.
         output: resume files lie beside it.
     """
     settings, seed = job.ssl.frames, derive_training(job.seed, training_seed)
@@ -132,7 +133,7 @@ def train_encoder(
     schedule = settings.schedule.model_copy(update=changes)
     task: Any
     if arm.task == LABELS:
-        task = Supervised(encoder, settings.widths[-1], *frames[:2], batch, settings.supervised_rate, seed)
+        task = Supervised(encoder, settings.widths[-1], *frames, batch, settings.supervised_rate, seed)
     else:
         kind = find_pretext(arm.task)
         values = overlay(job.ssl.tasks[arm.task], arm.options) | {"images": batch}

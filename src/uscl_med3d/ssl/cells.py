@@ -16,6 +16,7 @@ from uscl_med3d.core.scores import COLUMNS, write_scores
 from uscl_med3d.core.seeds import prepare_torch, rng
 from uscl_med3d.data.splits import read_splits
 from uscl_med3d.evaluate.cases import Item, list_sweep_items
+from uscl_med3d.evaluate.protocol import Prediction
 from uscl_med3d.evaluate.rows import score_prediction
 from uscl_med3d.evaluate.score import KEYS, list_settings, predict
 from uscl_med3d.methods.base import Weights
@@ -57,20 +58,24 @@ def run_cells(
     """Fine-tune from one start on every number of labelled patients per group (0: all), and score test patients.
 
     A run that is not trained is scored as it comes, in place of all numbers. In `scores_out` the column `run` says the
-    number (`UNTUNED` where nothing was trained); `watch_out` has the collapse watch of every number.
+    number (`UNTUNED` where nothing was trained); `watch_out` has the collapse watch of every number, and before the
+    fine-tune.
 
     Raises:
         InputError: for missing or unsuitable files.
     """
-    rows, watched = [], []
+    rows: list[dict[str, Any]] = []
+    watched: list[dict[str, Any]] = []
     for count in counts if job.method.trained else [UNTUNED]:
         trained, patients = weights, 0
         if count != UNTUNED:
             sweeps = FewSweeps(volumes, splits_csv, pseudolabels, count or None, job.seed)
             trained, patients = _tune(job, sweeps, weights, Path(scores_out), count), sweeps.patients
-        found, watch = score(job, volumes, splits_csv, trained)
+        found, crops = score(job, volumes, splits_csv, trained)
         rows += [row | {"run": str(count)} for row in found]
-        watched.append({"labelled": count, "patients": patients} | watch)
+        if not watched and count != UNTUNED:
+            watched.append({"labelled": UNTUNED, "patients": 0} | _watch(job, weights, crops))
+        watched.append({"labelled": count, "patients": patients} | _watch(job, trained, crops))
         if trained.trained is not None:
             trained.trained.unlink()
     write_scores(
@@ -95,8 +100,8 @@ def _tune(job: Any, sweeps: FewSweeps, weights: Weights, output: Path, count: in
 
 def score(
     job: Any, volumes: Path, splits_csv: Path, weights: Weights
-) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """Rows of the usual scores of the sweeps of `job.evaluate.splits`, and the collapse watch of the encoder there."""
+) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
+    """Rows of the usual scores of the sweeps of `job.evaluate.splits`, and the middle crop of each."""
     prepare_torch(job.seed, job.threads, "evaluate", job.run.id)
     method = find_method(job.method.module or job.run.method).load(job, weights)
     settings, rows, seen = list_settings(method, job.evaluate), [], []
@@ -114,8 +119,9 @@ def score(
         seen.append(_middle(case[0].image, job.model.image_size))
         for setting in settings:
             for prediction in predict(job, method, case, setting):
-                rows += score_prediction(job, prediction, setting)
-    return rows, _watch(method, seen)
+                if isinstance(prediction, Prediction):
+                    rows += score_prediction(job, prediction, setting)
+    return rows, seen
 
 
 def _by_case(items: Iterator[Any]) -> Iterator[list[Item]]:
@@ -129,11 +135,14 @@ def _middle(image: np.ndarray, size: int) -> np.ndarray:
     crop = np.zeros((1, size, size, size), np.float32)
     start = [max(0, (length - size) // 2) for length in image.shape]
     part = image[tuple(slice(at, at + size) for at in start)]
-    crop[(0, *(slice(0, length) for length in part.shape))] = part
+    d, h, w = part.shape
+    crop[0, :d, :h, :w] = part
     return crop
 
 
 @torch.no_grad()
-def _watch(method: Any, crops: list[np.ndarray]) -> dict[str, float]:
+def _watch(job: Any, weights: Weights, crops: list[np.ndarray]) -> dict[str, float]:
+    """The collapse watch of a run's encoder on crops."""
+    method: Any = find_method(job.method.module or job.run.method).load(job, weights)
     features = [pool_grid(method.embed(torch.from_numpy(crop[None]))).float().cpu() for crop in crops]
     return collapse(torch.cat(features))

@@ -76,7 +76,7 @@ NOT_RUN = (
 
 def build_claims(job: Any, probed: Any, dice: Mapping[tuple[str, int], Difference]) -> pd.DataFrame:
     """One row per claim. Verdicts are those of the tests corrected over all claims (Holm), at `report.alpha`."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for claim in list_claims(job, probed):
         if any((arm, LINEAR, ALL) not in probed.wins for _, arm in claim.terms):
             rows.append(
@@ -108,10 +108,11 @@ def build_claims(job: Any, probed: Any, dice: Mapping[tuple[str, int], Differenc
             }
             | {"measure": "Dice, last click", "p": found.p, "sign": 1}
         )
+    tested = [row for row in rows if "p" in row]
+    for row, corrected in zip(tested, holm([row["p"] for row in tested]), strict=True):
+        row["p_holm"] = corrected
+        row["verdict"] = _judge(row, job.report.alpha)
     table = pd.DataFrame(rows)
-    tested = table["p"].notna()
-    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p"].tolist())
-    table.loc[tested, "verdict"] = [_judge(row, job.report.alpha) for row in table[tested].to_dict("records")]
     left = pd.DataFrame(
         [dict(zip(("claim", "text", "verdict", "reason"), row, strict=True)) for row in NOT_RUN]
     )

@@ -17,12 +17,15 @@ def build_collapse(starts: pd.DataFrame, cells: pd.DataFrame, arms: pd.DataFrame
 
     Features are those of validation images; those of fine-tuned encoders, of the middle crops of test sweeps.
     """
-    rows = []
+    rows: list[dict[str, object]] = []
     for name, curve in starts.groupby("name") if len(starts) else []:
-        rows.append(
-            {"encoder": "SAM-Med3D", "stage": "pretraining", "name": name, "labelled": ""}
-            | _ends(curve, COLLAPSE)
-        )
+        common: dict[str, object] = {
+            "encoder": "SAM-Med3D",
+            "stage": "pretraining",
+            "name": name,
+            "labelled": "",
+        }
+        rows.append({**common, **_ends(curve, COLLAPSE)})
     for row in cells.to_dict("records"):
         common = {
             "encoder": "SAM-Med3D",
@@ -31,13 +34,13 @@ def build_collapse(starts: pd.DataFrame, cells: pd.DataFrame, arms: pd.DataFrame
             "labelled": name_labelled(row["labelled"]),
         }
         rows.append(common | {f"{column}_after": row[column] for column in COLLAPSE})
-    for (name, seed), curve in arms.groupby(["arm", "training_seed"]):
+    for key, curve in arms.groupby(["arm", "training_seed"]):
         common = {
             "encoder": "frames",
             "stage": "pretraining",
-            "name": name,
+            "name": key[0],
             "labelled": "",
-            "training_seed": int(seed),
+            "training_seed": key[1],
         }
         after = {f"{column}_after": curve[f"probe_{column}"].iloc[-1] for column in COLLAPSE}
         rows.append(common | _ends(curve, COLLAPSE) | after)

@@ -49,7 +49,7 @@ class Wins:
                 continue
             share = seeds / seeds.sum(1, keepdims=True)
             won = sum(
-                share[:, [s]] * ((patients @ self.won[s, target]) * patients).sum(1, keepdims=True)
+                share[:, s, None] * ((patients @ self.won[s][target]) * patients).sum(1, keepdims=True)
                 for s in range(len(self.won))
             )
             pairs = ((patients @ self.pairs[target]) * patients).sum(1)
@@ -113,13 +113,14 @@ def count_wins(rows: pd.DataFrame, targets: Sequence[str], patients: Sequence[st
     seeds = sorted(rows["training_seed"].unique())
     shape = (len(targets), len(patients), len(patients))
     won, pairs = np.zeros((len(seeds), *shape)), np.zeros(shape)
-    for (seed, target), of_seed in rows.groupby(["training_seed", "target"]):
+    for key, of_seed in rows.groupby(["training_seed", "target"]):
+        seed, target = seeds.index(key[0]), list(targets).index(str(key[1]))
         draws = of_seed.groupby("draw")
         for number, (_, part) in enumerate(draws):
             found, count = _count(part, place)
-            won[seeds.index(seed), list(targets).index(target)] += found / draws.ngroups
+            won[seed, target] += found / draws.ngroups
             if number == 0:
-                pairs[list(targets).index(target)] = count
+                pairs[target] = count
     return Wins(won, pairs)
 
 

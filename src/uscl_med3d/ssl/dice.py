@@ -13,6 +13,17 @@ from uscl_med3d.report.statistics import Difference, estimate, judge
 from uscl_med3d.ssl.words import name_labelled
 
 REFERENCE = "true_mask"
+COLUMNS = [
+    "start",
+    "labelled_per_group",
+    "labelled_patients",
+    "clicks",
+    "dice",
+    "ci_low",
+    "ci_high",
+    "test_patients",
+    "seeds",
+]
 
 
 def build_table(job: Any, scores: pd.DataFrame | None, watched: pd.DataFrame) -> pd.DataFrame:
@@ -23,7 +34,9 @@ def build_table(job: Any, scores: pd.DataFrame | None, watched: pd.DataFrame) ->
     """
     rows = []
     report, classes = job.report, list(job.classes)
-    for (start, run, click), part in _split(job, scores):
+    if scores is None:
+        return pd.DataFrame(columns=COLUMNS)
+    for (start, run, click), part in _split(scores):
         found = estimate(
             average_seeds(part),
             classes,
@@ -74,9 +87,7 @@ def compare_start(job: Any, scores: pd.DataFrame, start: str, count: int, click:
     )  # fmt: skip
 
 
-def _split(job: Any, scores: pd.DataFrame | None) -> Any:
-    if scores is None:
-        return
+def _split(scores: pd.DataFrame) -> Any:
     last = int(scores["click"].max())
     shown = scores[scores["click"].isin({1, last}) & (scores["reference"] == REFERENCE)]
     yield from shown.groupby(["start", "run", "click"], sort=True)

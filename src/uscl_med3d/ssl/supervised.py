@@ -42,6 +42,7 @@ class Supervised(Task):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "ssl", "supervised head"))
             head = nn.Linear(width, len(train.targets)).to(self.device)
+        self.encoder, self.head = encoder, head
         self.network = nn.ModuleDict({"encoder": encoder, "head": head})
         self.labels = torch.from_numpy(np.stack(list(train.targets.values()), 1)).float()
 
@@ -56,7 +57,7 @@ class Supervised(Task):
         images, labels = self.train.images[chosen], self.labels[chosen].to(self.device)
         mirrored = torch.from_numpy(random.random(self.batch) < 0.5)[:, None, None, None]
         images = torch.where(mirrored, images.flip(-1), images).to(self.device)
-        logits = self.network["head"](pool_grid(self.network["encoder"](images)))
+        logits = self.head(pool_grid(self.encoder(images)))
         each = F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0), reduction="none")
         known = labels != UNKNOWN
         return {"loss": (each * known).sum() / known.sum().clamp(min=1)}
@@ -65,4 +66,4 @@ class Supervised(Task):
         """The collapse watch, on frames of validation patients."""
         if not len(self.val.images):
             return dict.fromkeys(COLLAPSE, math.nan)
-        return collapse(pool_grid(self.network["encoder"](self.val.images.to(self.device))).float())
+        return collapse(pool_grid(self.encoder(self.val.images.to(self.device))).float())

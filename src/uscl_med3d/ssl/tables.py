@@ -39,7 +39,8 @@ class Probed:
         )
         self.wins: dict[tuple[str, str, int], Wins] = {}
         self.validation: dict[tuple[str, str, int], float] = {}
-        for key, part in rows.groupby(["arm", "probe", "labelled"], sort=False):
+        for (arm, probe, labelled), part in _split(rows):
+            key = (arm, probe, labelled)
             self.wins[key] = count_wins(part, self.targets, self.resampler.patients)
             once = part.drop_duplicates(["training_seed", "draw", "target"])
             self.validation[key] = float(once.groupby("target")["validation"].mean().mean())
@@ -91,6 +92,10 @@ def build_tables(
     }
     for name, table in tables.items():
         write_csv(Path(out) / f"{name}.csv", table)
+
+
+def _split(rows: pd.DataFrame) -> Any:
+    return rows.groupby(["arm", "probe", "labelled"], sort=False)
 
 
 def _read_cell(file: Path) -> pd.DataFrame:

@@ -132,13 +132,13 @@ def test_training_moves_the_features(cohort):
     frames = load_probe_frames(
         cohort.volumes, cohort.splits, cohort.pseudolabels, "train", job.ssl.frames, job.classes
     )
-    encoder, curve = train_encoder(job, "simclr", arm, sweeps, [frames, frames], 0, cohort.volumes / "out")
+    encoder, curve = train_encoder(job, "simclr", arm, sweeps, (frames, frames), 0, cohort.volumes / "out")
     untrained, _ = train_encoder(
         job,
         "random",
         arm.model_copy(update={"task": None}),
         sweeps,
-        [frames, frames],
+        (frames, frames),
         0,
         cohort.volumes / "out",
     )

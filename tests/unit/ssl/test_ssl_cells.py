@@ -47,8 +47,12 @@ def test_nothing_but_the_outputs_is_left(cells):
 
 def test_every_number_of_labelled_patients_has_its_scores(cells):
     scores, watch = cells["none"]
-    assert set(scores["run"]) == {"0", "1"} and set(scores["split"]) == {"test"} and set(scores["click"]) == {1, 2}
-    assert watch.set_index("labelled")["patients"].to_dict() == {1: 1, 0: 2}
+    assert (
+        set(scores["run"]) == {"0", "1"}
+        and set(scores["split"]) == {"test"}
+        and set(scores["click"]) == {1, 2}
+    )
+    assert watch.set_index("labelled")["patients"].to_dict() == {-1: 0, 1: 1, 0: 2}
     assert (watch["effective_rank"] > 0).all()
 
 
