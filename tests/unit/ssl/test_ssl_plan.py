@@ -66,6 +66,11 @@ def test_a_scale_without_the_method_has_no_cells(values):
     assert plan.cells == {} and plan.starts == {}
 
 
+def test_an_overlay_leaves_an_arm_out(values):
+    values["ssl"]["frames"]["arms"]["byol_wall"] = None
+    assert "byol_wall" not in make_plan(values).arms
+
+
 @pytest.mark.parametrize("place", ["table8", "frames"])
 def test_an_unknown_pretext_task_is_named(values, place):
     if place == "table8":

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.schedule import Schedule
@@ -108,6 +108,16 @@ class Frames(Section):
     training_seeds: tuple[int, ...] = Field(min_length=1)
     arms: dict[str, Arm] = Field(min_length=1)
     augment: Augment | None
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _leave_out(cls, values: Any) -> Any:
+        """An overlay cannot remove a key: an arm that it sets to null is left out."""
+        return (
+            {name: arm for name, arm in values.items() if arm is not None}
+            if isinstance(values, dict)
+            else values
+        )
 
     def list_arms(self) -> dict[str, tuple[Arm, tuple[int, ...]]]:
         """Name -> arm and its training seeds, those of the factorial included."""
