@@ -8,13 +8,15 @@ import pytest
 import torch
 from tiny_cohort import SHAPE, cohort, tiny_params
 
+from uscl_med3d.cli import main
 from uscl_med3d.core import params as parameters
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import write_json
 from uscl_med3d.core.ssl import SslPlan
 from uscl_med3d.nets.frame_resnet import build_frame_resnet
 from uscl_med3d.selfsupervised.frames import FrameDrawer, blur_frames, draw_frame_view, normalise_frames
 from uscl_med3d.selfsupervised.images import Augmentation
-from uscl_med3d.ssl.arms import FrameSweeps, embed, run_arm
+from uscl_med3d.ssl.arms import FrameSweeps, embed
 from uscl_med3d.ssl.probe_frames import load_probe_frames
 
 __all__ = ["cohort"]
@@ -112,7 +114,20 @@ def test_an_arm_runs_and_repeats_itself(cohort, tmp_path, name):
     written = []
     for attempt in ("first", "second"):
         files = {key: tmp_path / f"{attempt}_{key}" for key in ("scores_out", "curve_out")}
-        run_arm(tiny_job(name), name, cohort.volumes, cohort.splits, cohort.pseudolabels, None, **files)
+        write_json(tmp_path / "job.json", tiny_job(name).model_dump(mode="json"))
+        words = {
+            "params": tmp_path / "job.json",
+            "arm": name,
+            "volumes": cohort.volumes,
+            "splits": cohort.splits,
+        }
+        words |= {
+            "pseudolabels": cohort.pseudolabels,
+            "scores": files["scores_out"],
+            "curve": files["curve_out"],
+        }
+        line = [text for key, value in words.items() for text in (f"--{key}", str(value))]
+        assert main(["ssl_frames", *line, "--metadata"]) == 0
         written.append([file.read_bytes() for file in files.values()])
     assert written[0] == written[1]
     curve = pd.read_csv(tmp_path / "first_curve_out")

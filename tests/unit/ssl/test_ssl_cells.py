@@ -7,13 +7,15 @@ import pandas as pd
 import pytest
 from tiny_cohort import cohort, tiny_params
 
+from uscl_med3d.cli import main
 from uscl_med3d.core import params as parameters
+from uscl_med3d.core.io import write_json
 from uscl_med3d.core.scores import read_score_file
 from uscl_med3d.core.ssl import SslPlan
 from uscl_med3d.evaluate.cases import Sources
 from uscl_med3d.evaluate.score import evaluate
 from uscl_med3d.methods.base import Weights
-from uscl_med3d.ssl.cells import FewSweeps, run_cells, score
+from uscl_med3d.ssl.cells import FewSweeps, score
 
 __all__ = ["cohort"]
 
@@ -32,10 +34,13 @@ def cells(cohort, tmp_path_factory):
     folder, found = tmp_path_factory.mktemp("cells"), {}
     for name in ("none", "untuned"):
         files = {"scores_out": folder / f"{name}.parquet", "watch_out": folder / f"{name}.csv"}
-        weights = Weights(cohort.base)
-        run_cells(
-            make_job(name), [1, 0], cohort.volumes, cohort.splits, cohort.pseudolabels, weights, **files
-        )
+        write_json(folder / "job.json", make_job(name).model_dump(mode="json"))
+        words = {"params": folder / "job.json", "volumes": cohort.volumes, "splits": cohort.splits}
+        words |= {"pseudolabels": cohort.pseudolabels, "base": cohort.base}
+        words |= {"scores": files["scores_out"], "watch": files["watch_out"]}
+        line = [text for key, value in words.items() for text in (f"--{key}", str(value))]
+        assert main(["ssl_cell", *line, "--labelled", "1", "0", "--start"]) == 0
+        (folder / "job.json").unlink()
         found[name] = read_score_file(files["scores_out"]), pd.read_csv(files["watch_out"])
     found["left"] = sorted(file.name for file in folder.iterdir())
     return found

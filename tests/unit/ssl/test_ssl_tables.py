@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from tiny_cohort import tiny_params
 
-from uscl_med3d.core import params as parameters
+from uscl_med3d.cli import main
+from uscl_med3d.core.io import write_json
 from uscl_med3d.core.scores import COLUMNS, write_scores
 from uscl_med3d.core.ssl import TABLES, SslPlan
-from uscl_med3d.ssl.tables import build_tables
 from uscl_med3d.ssl.words import ALL, LINEAR, ROWS
 
 PATIENTS = [f"p{n:02d}" for n in range(16)]
@@ -77,7 +77,6 @@ def tables(tmp_path_factory) -> dict[str, pd.DataFrame]:
     folder, random = tmp_path_factory.mktemp("ssl"), np.random.default_rng(4)
     params = tiny_params()
     plan = SslPlan(params, "results/tiny")
-    job = parameters.job_model("ssl").model_validate(plan.list_jobs()["ssl.json"])
     splits = folder / "splits.csv"
     rows = [f"{name},{name},{group},{group}_right,test" for name, group in GROUPS.items()]
     splits.write_text(
@@ -101,16 +100,13 @@ def tables(tmp_path_factory) -> dict[str, pd.DataFrame]:
     starts[0].parent.mkdir()
     pd.DataFrame({"step": [0, 9], "loss": [1.0, 0.5]}).to_csv(starts[0], index=False)
     out = folder / "out"
-    build_tables(
-        job,
-        splits,
-        [c[0] for c in cells],
-        [c[1] for c in cells],
-        starts,
-        [a[0] for a in arms],
-        [a[1] for a in arms],
-        out,
-    )
+    write_json(folder / "job.json", plan.list_jobs()["ssl.json"])
+    lists = {"cells": cells, "watch": cells, "arms": arms, "curves": arms}
+    words = ["--starts", str(starts[0])]
+    for name, files in lists.items():
+        words += [f"--{name}", *(str(pair[name in ("watch", "curves")]) for pair in files)]
+    job = ["ssl", "--params", str(folder / "job.json"), "--splits", str(splits), "--out", str(out), *words]
+    assert main(job) == 0
     return {name: pd.read_csv(out / f"{name}.csv") for name in TABLES}
 
 
