@@ -8,6 +8,7 @@ from pathlib import Path
 
 
 configfile: "params.yaml"
+configfile: "params/ssl.yaml"
 
 
 for recipe in sorted(Path("params/foundation").glob("*.yaml")):
@@ -34,6 +35,7 @@ include: "workflow/rules/annotation.smk"
 include: "workflow/rules/search.smk"
 include: "workflow/rules/stills.smk"
 include: "workflow/rules/samus.smk"
+include: "workflow/rules/ssl.smk"
 
 
 rule all:

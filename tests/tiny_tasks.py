@@ -197,7 +197,7 @@ def _pretext(cohort: Cohort, seed: int, name: str) -> Example:
     return _example(task, job.pretrain.schedule, model)
 
 
-SSL = yaml.safe_load((ROOT / "workflow/scales/ssl.yaml").read_text(encoding="utf-8"))["pretrain"]["tasks"]
+SSL = yaml.safe_load((ROOT / "params/ssl.yaml").read_text(encoding="utf-8"))["ssl"]["tasks"]
 TWO_VIEWS = {"images": 4, "hidden_dim": 16, "head_dim": 8, "validation_images": 2}
 TINY_PRETEXT: dict[str, dict[str, Any]] = {
     "vcl": {
@@ -210,6 +210,7 @@ TINY_PRETEXT: dict[str, dict[str, Any]] = {
     "simclr": TWO_VIEWS,
     "simclr_no_same_patient": TWO_VIEWS,
     "byol": TWO_VIEWS,
+    "byol_patient": {**TWO_VIEWS, "branch_dim": 8},
     "mae": {"images": 2, "decoder_dim": 16, "decoder_heads": 2, "validation_images": 2},
     "simmim": {"images": 2, "validation_images": 2},
 }

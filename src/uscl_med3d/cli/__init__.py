@@ -28,6 +28,7 @@ VERBS = (
     "data",
     "upkeep",
     "stages",
+    "ssl",
 )
 
 for _module in VERBS:

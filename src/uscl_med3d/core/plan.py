@@ -19,6 +19,7 @@ from uscl_med3d.core.params.methods import MethodEntry, Run
 from uscl_med3d.core.reporting import FIGURES, OWN_TABLES, SHOWN, TABLES, VOLUME_FIGURES
 from uscl_med3d.core.runs import TASKS, cell_id, list_runs, main_run, pretraining_id
 from uscl_med3d.core.search import apply, list_candidates
+from uscl_med3d.core.ssl import SslPlan
 
 
 class Plan:
@@ -32,6 +33,7 @@ class Plan:
         self.runs: dict[str, Run] = {
             run.id: run for run in list_runs(self.params.methods, self.params.training_seeds)
         }
+        self.ssl = SslPlan(self.params, self.results)
         self.main_runs = {name: main_run(name, entry) for name, entry in self.params.methods.items()}
         weights = {name: self._weights(name) for name in self.foundations}
         check_sets(weights, self.params.general, file)
@@ -46,7 +48,7 @@ class Plan:
     def write_job_files(self) -> None:
         """Write every job file whose content changed (an unchanged file keeps its time, so nothing re-runs)."""
         folder = Path(self.results, "params")
-        per_item = ("finetune", "evaluate", "measure", "figure", "pretrain")
+        per_item = ("finetune", "evaluate", "measure", "figure", "pretrain", "ssl_cell", "ssl_frames")
         wanted = {
             f"{stage}.json": parameters.slice_job(self.params, stage)
             for stage in parameters.SLICES
@@ -69,6 +71,7 @@ class Plan:
         for name, (_, values) in self.candidates.items():
             job = parameters.slice_job(self.params, "finetune", self.runs[self.candidate_run(name)])
             wanted[f"search/{name}.json"] = apply(job, values, self.file)
+        wanted |= self.ssl.list_jobs()
         # No job reads this one; it says with what the results of the scale were made.
         wanted["all.json"] = self.params.model_dump(mode="json")
         for name, values in wanted.items():

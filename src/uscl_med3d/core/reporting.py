@@ -15,3 +15,5 @@ OWN_TABLES = ("table1", "table7")
 TABLES = ("table1", "table2", "table3", "table4", "table5", "table6", "table7")
 SAMUS_TABLES = ("s1", "s2", "s3", "s4_clicks", "s4_places", "s5", "claims")
 """What target `samus` writes (docs/samus.md)."""
+COLLAPSE = ("feature_std", "effective_rank")
+"""Columns of the collapse watch (`selfsupervised.collapse`)."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from typing import Any
+
+from pydantic import ValidationError
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.pretext.base import Pretext
@@ -26,3 +29,17 @@ def find_pretext(name: str) -> type[Pretext]:
             remedy=f"correct the name, or add src/uscl_med3d/pretext/{name}.py",
         )
     return importlib.import_module(f"uscl_med3d.pretext.{name}").PRETEXT
+
+
+def read_options(kind: type[Pretext], values: Any, place: str) -> Any:
+    """Typed options of a task. Raises `InputError` that names `place` and every wrong key."""
+    try:
+        return kind.Options.model_validate(values)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise InputError(
+            file=place,
+            found=wrong,
+            expected=f"the keys {', '.join(sorted(kind.Options.model_fields))}",
+            remedy="correct or remove the named keys",
+        ) from None

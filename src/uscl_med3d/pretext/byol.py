@@ -11,8 +11,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from uscl_med3d.core.params.base import Section
+from uscl_med3d.core.reporting import COLLAPSE
 from uscl_med3d.pretext.sweeps import SweepImages
-from uscl_med3d.selfsupervised.base import COLLAPSE, ImagePretext, Options, collapse
+from uscl_med3d.selfsupervised.base import ImagePretext, Options, collapse, pool_grid
 from uscl_med3d.selfsupervised.contrast import RETRIEVAL, retrieval
 from uscl_med3d.selfsupervised.heads import projection_head
 from uscl_med3d.selfsupervised.images import Views
@@ -61,14 +62,14 @@ class Target:
 
 
 class Projected(nn.Module):
-    """Encoder, mean over its grid, projector: (n, 1, s, s, s) -> (n, head_dim)."""
+    """Encoder, mean over its grid, projector: (n, 1, s, s[, s]) -> (n, head_dim)."""
 
     def __init__(self, encoder: nn.Module, projector: nn.Module) -> None:
         super().__init__()
         self.encoder, self.projector = encoder, projector
 
     def forward(self, crops: Tensor) -> Tensor:
-        return self.projector(self.encoder(crops).mean((2, 3, 4)))
+        return self.projector(pool_grid(self.encoder(crops)))
 
 
 class Byol(ImagePretext):
@@ -93,27 +94,34 @@ class Byol(ImagePretext):
         return nn.ModuleDict({"projector": self._projector("byol projector"), "predictor": predictor})
 
     def loss(self, step: int) -> Mapping[str, Tensor]:
-        """See `Task.loss`. The target first takes in what the step before has taught the online network."""
+        """See `Task.loss`."""
+        self.follow(step)
+        return {"loss": self._loss(self.images.training(step))[0]}
+
+    def follow(self, step: int) -> None:
+        """The target first takes in what the step before has taught the online network."""
         if step > 0:
             steps = self.job.pretrain.schedule.steps
             self.target.update(byol_momentum(step - 1, steps, self.options.momentum))
-        return {"loss": self._loss(self.images.training(step))}
 
-    def _loss(self, views: Views) -> Tensor:
+    def _loss(self, views: Views) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The loss, and the pooled features of both views."""
         crops = (views.first, views.second)
         targets = [self.target.project(part).float() for part in crops]
-        predictions = [self.head["predictor"](self.online(part)).float() for part in crops]
+        features = (self.pool(crops[0]), self.pool(crops[1]))
+        projected = [self.head["projector"](part) for part in features]
+        predictions = [self.head["predictor"](part).float() for part in projected]
         with torch.autocast(self.device.type, enabled=False):
-            return byol_loss((predictions[0], predictions[1]), (targets[0], targets[1]))
+            return byol_loss((predictions[0], predictions[1]), (targets[0], targets[1])), features
 
     def evaluate(self) -> Mapping[str, float]:
         """On fixed views of validation patients: the loss, and how often an image's other view is the nearest."""
         views = self.images.validation()
         if views is None or len(views.first) < 2:  # batch statistics need two images
             return dict.fromkeys(RETRIEVAL, math.nan) | collapse(None)
-        features = [self.encode(part).mean((2, 3, 4)) for part in (views.first, views.second)]
+        features = [pool_grid(self.encode(part)) for part in (views.first, views.second)]
         projected = torch.cat([self.head["projector"](part) for part in features])
-        found = (float(self._loss(views)), *retrieval(projected))
+        found = (float(self._loss(views)[0]), *retrieval(projected))
         return dict(zip(RETRIEVAL, found, strict=True), **collapse(features[0]))
 
     def state(self) -> dict[str, Tensor]:

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
-from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256, write_csv
 from uscl_med3d.core.seeds import derive_training, prepare_torch
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.nets.lora import add_lora, freeze_all_but_lora, lora_alpha, lora_state, save_lora
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, load_checkpoint
-from uscl_med3d.pretext import find_pretext
+from uscl_med3d.pretext import find_pretext, read_options
 from uscl_med3d.pretext.sweeps import SweepImages
 from uscl_med3d.train import engine
 
@@ -48,7 +46,7 @@ def pretrain(
     settings, seed = job.pretrain, derive_training(job.seed, training_seed)
     ((name, values),) = settings.tasks.items()
     kind = find_pretext(name)
-    options = _validated(kind, name, values)
+    options = read_options(kind, values, f"params.yaml, pretrain.tasks.{name}")
     model = build_sam_med3d(SamMed3DConfig(**job.model.model_dump()))
     load_checkpoint(model, base_weights)
     alpha = lora_alpha(settings.alpha_rule, rank)
@@ -73,16 +71,3 @@ def pretrain(
     write_csv(curve_csv, pd.DataFrame(progress.curve, columns=["step", "learning_rate", *task.columns]))
     save_lora(out_weights, lora_state(model, "encoder"), rank, alpha, base_sha256)
     resume.remove()
-
-
-def _validated(kind: Any, name: str, values: Any) -> Any:
-    try:
-        return kind.Options.model_validate(values)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InputError(
-            file=f"params.yaml, pretrain.tasks.{name}",
-            found=wrong,
-            expected=f"the keys {', '.join(sorted(kind.Options.model_fields))}",
-            remedy="correct or remove the named keys",
-        ) from None

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import load_volume
+from uscl_med3d.core.io import load_volume, read_json
 from uscl_med3d.data.splits import hash_splits, read_splits
 
 _CACHED_SWEEPS = 64  # decoded sweeps kept in memory; no influence on results
 
 
 class SweepImages:
-    """Images of training and validation patients, uint8 (d, h, w); nothing else can be read through this."""
+    """Images of training and validation patients, uint8 (d, h, w); nothing else can be read through this.
+
+    Attributes:
+        frames: whether an image of a pretext task is one frame (2D) of a sweep, instead of a crop through frames.
+        metadata: column -> patient -> class, for tasks that ask for it; empty where the cohort has none.
+    """
+
+    frames: ClassVar[bool] = False
+    metadata: Mapping[str, Mapping[str, int]] = {}
 
     def __init__(self, volumes_dir: str | Path, splits_csv: str | Path) -> None:
         table = read_splits(splits_csv)
@@ -38,6 +47,26 @@ class SweepImages:
         if sweep not in self.train and sweep not in self.validation:
             raise ValueError(f"sweep {sweep} belongs to no training or validation patient")
         return self.folder / sweep / "image.nii.gz"
+
+    def list_patients(self, names: list[str]) -> dict[str, list[str]]:
+        """Patient -> sweeps, both sorted, from the sidecar that `ingest` writes beside each image.
+
+        Raises:
+            InputError: a sidecar is missing or names no patient.
+        """
+        found: dict[str, list[str]] = {}
+        for sweep in sorted(names):
+            path = self.path(sweep).with_name("sidecar.json")
+            patient = read_json(path).get("patient") if path.is_file() else None
+            if not patient:
+                raise InputError(
+                    file=path,
+                    found="no patient" if path.is_file() else "no such file",
+                    expected="the sidecar of the sweep, with its patient",
+                    remedy="run the stage `ingest` again",
+                )
+            found.setdefault(str(patient), []).append(sweep)
+        return dict(sorted(found.items()))
 
     def _load(self, sweep: str) -> Tensor:
         return torch.from_numpy(load_volume(self.path(sweep))[0])

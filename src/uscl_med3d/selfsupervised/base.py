@@ -11,15 +11,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from uscl_med3d.core.params.base import Section
+from uscl_med3d.core.reporting import COLLAPSE
 from uscl_med3d.pretext.base import Pretext
 from uscl_med3d.pretext.sweeps import SweepImages
 from uscl_med3d.selfsupervised.collapse import effective_rank, feature_std
+from uscl_med3d.selfsupervised.frames import FrameDrawer
 from uscl_med3d.selfsupervised.images import Augmentation, ViewDrawer
 from uscl_med3d.train.engine import Group
 
 _CHUNK = 8  # validation crops encoded at a time; no influence on results
-
-COLLAPSE = ("feature_std", "effective_rank")
 
 
 class Options(Section):
@@ -46,7 +46,8 @@ class ImagePretext(Pretext):
         self.encoder, self.device = encoder, next(encoder.parameters()).device
         self.head: Any = self.make_head().to(self.device)
         self.network = nn.ModuleDict({"encoder": encoder, "head": self.head})
-        self.images = ViewDrawer(
+        drawer = FrameDrawer if sweeps.frames else ViewDrawer
+        self.images = drawer(
             sweeps,
             options.augmentation,
             options.images * job.pretrain.schedule.batch_size,
@@ -85,12 +86,17 @@ class ImagePretext(Pretext):
             own[name].copy_(value)
 
     def pool(self, crops: Tensor) -> Tensor:
-        """Mean of the encoder's output over its grid, (n, 1, s, s, s) -> (n, c) float32."""
-        return self.encoder(crops).mean((2, 3, 4)).float()
+        """Mean of the encoder's output over its grid, (n, 1, s, s[, s]) -> (n, c) float32."""
+        return pool_grid(self.encoder(crops)).float()
 
     def encode(self, crops: Tensor) -> Tensor:
-        """The encoder's output in parts, for measuring: (n, 1, s, s, s) -> (n, c, g, g, g) float32."""
+        """The encoder's output in parts, for measuring: (n, 1, s, s[, s]) -> (n, c, g, g[, g]) float32."""
         return torch.cat([self.encoder(part).float() for part in crops.split(_CHUNK)])
+
+
+def pool_grid(embedding: Tensor) -> Tensor:
+    """Mean over all axes behind the second, (n, c, ...) -> (n, c)."""
+    return embedding.flatten(2).mean(-1)
 
 
 def collapse(features: Tensor | None) -> dict[str, float]:

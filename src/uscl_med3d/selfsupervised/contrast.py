@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.selfsupervised.base import COLLAPSE, ImagePretext, Options, collapse
+from uscl_med3d.core.reporting import COLLAPSE
+from uscl_med3d.selfsupervised.base import ImagePretext, Options, collapse, pool_grid
 from uscl_med3d.selfsupervised.heads import projection_head
 from uscl_med3d.selfsupervised.losses import ntxent
 
@@ -72,7 +73,7 @@ class Contrast(ImagePretext):
         views = self.images.validation()
         if views is None:
             return dict.fromkeys(RETRIEVAL, math.nan) | collapse(None)
-        features = self.encode(torch.cat([views.first, views.second])).mean((2, 3, 4))
+        features = pool_grid(self.encode(torch.cat([views.first, views.second])))
         embedded = self.head(features)
         comparable = not self.leave_out_same_patient or len(views.patients.unique()) > 1
         loss = float(self._loss(embedded, views.patients)) if comparable else math.nan

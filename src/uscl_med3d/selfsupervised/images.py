@@ -9,8 +9,6 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import read_json
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.nets.intensity import zscore_foreground
@@ -68,27 +66,6 @@ class Views(NamedTuple):
     first: Tensor
     second: Tensor
     patients: Tensor
-
-
-def read_patients(sweeps: SweepImages, names: list[str]) -> dict[str, list[str]]:
-    """Patient -> sweeps, both sorted, from the sidecar that `ingest` writes beside each image.
-
-    Raises:
-        InputError: a sidecar is missing or names no patient.
-    """
-    found: dict[str, list[str]] = {}
-    for sweep in sorted(names):
-        path = sweeps.path(sweep).with_name("sidecar.json")
-        patient = read_json(path).get("patient") if path.is_file() else None
-        if not patient:
-            raise InputError(
-                file=path,
-                found="no patient" if path.is_file() else "no such file",
-                expected="the sidecar of the sweep, with its patient",
-                remedy="run the stage `ingest` again",
-            )
-        found.setdefault(str(patient), []).append(sweep)
-    return dict(sorted(found.items()))
 
 
 def choose_sweeps(
@@ -160,8 +137,8 @@ class ViewDrawer:
         self.sweeps, self.options, self.count, self.size = sweeps, options, count, size
         self.validation_images, self.device = validation_images, device
         self.seed, self.measuring_seed = seed, measuring_seed
-        self.training_patients = read_patients(sweeps, sweeps.train)
-        self.validation_patients = read_patients(sweeps, sweeps.validation)
+        self.training_patients = sweeps.list_patients(sweeps.train)
+        self.validation_patients = sweeps.list_patients(sweeps.validation)
 
     def training(self, step: int) -> Views:
         """Two views of each image of a step."""

@@ -11,8 +11,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from uscl_med3d.core.reporting import COLLAPSE
 from uscl_med3d.core.seeds import derive, rng
-from uscl_med3d.selfsupervised.base import COLLAPSE, ImagePretext, Options, collapse
+from uscl_med3d.selfsupervised.base import ImagePretext, Options, collapse, pool_grid
 
 MEASURED = ("validation_loss", "validation_constant_loss")
 
@@ -80,7 +81,7 @@ class Masked(ImagePretext):
         prediction, _ = self._predict(self._shown_crops(shown), shown)
         constant = self.constant(shown).expand_as(shown.patches)
         values = (float(self.error(prediction, shown)), float(self.error(constant, shown)))
-        whole = self.encode(views.first).mean((2, 3, 4))
+        whole = pool_grid(self.encode(views.first))
         return dict(zip(MEASURED, values, strict=True), **collapse(whole))
 
     def _hide(self, crops: Tensor, seed: int, name: str, step: int) -> Hidden:

@@ -32,6 +32,7 @@ from uscl_med3d.core.params.report import SHOWN_IN, Figures, Report
 from uscl_med3d.core.params.samus import Samus
 from uscl_med3d.core.params.search import Search
 from uscl_med3d.core.params.simulate import Simulate
+from uscl_med3d.core.params.ssl import Ssl
 from uscl_med3d.core.params.stills import Stills
 
 
@@ -70,6 +71,12 @@ class Params(Section):
     methods: dict[str, MethodEntry]
     stills: Stills
     samus: Samus
+    ssl: Ssl
+
+    @property
+    def pretext_tasks(self) -> dict[str, dict[str, Any]]:
+        """Options of every pretext task: those of the default run, and those that are compared with it."""
+        return self.ssl.tasks | self.pretrain.tasks
 
     @model_validator(mode="after")
     def _refer_to_what_exists(self) -> Params:
@@ -82,9 +89,14 @@ class Params(Section):
             if entry.weights_of is not None and entry.weights_of not in self.methods:
                 raise ValueError(f"methods.{name}.weights_of is {entry.weights_of!r}, which is no method")
             task = entry.grid.pretraining if entry.grid else None
-            if task is not None and task not in self.pretrain.tasks:
-                known = ", ".join(self.pretrain.tasks) or "nothing"
-                raise ValueError(f"methods.{name}.grid.pretraining is {task!r}; pretrain.tasks has {known}")
+            if task is not None and task not in self.pretext_tasks:
+                known = ", ".join(self.pretext_tasks) or "nothing"
+                raise ValueError(
+                    f"methods.{name}.grid.pretraining is {task!r}; pretrain.tasks and ssl.tasks have {known}"
+                )
+        if self.ssl.table8 is None or self.ssl.frames.augment is None:
+            raise ValueError("ssl.table8 and ssl.frames.augment must have a value")
+        self.ssl.check(self.pretext_tasks)
         for place, name in (("annotation.method", self.annotation.method),):
             if name not in self.methods:
                 raise ValueError(
@@ -156,6 +168,9 @@ SLICES: dict[str, tuple[str, ...]] = {
     "samus_scans": ("seed", "classes", "simulate.cohort", "samus.scans"),
     "samus": ("seed", "threads", "device", "precision", "samus"),
     "stills": ("seed", "threads", "device", "precision", "stills"),
+    "ssl": ("seed", "classes", "report", "ssl"),
+    "ssl_cell": ("seed", "threads", "device", "precision", "classes", "model", "prompts", "finetune", "evaluate"),
+    "ssl_frames": ("seed", "threads", "device", "precision", "classes", "ssl"),
     "report": ("scale", "seed", "training_seeds", "benchmark", "classes", "model", "pseudolabel", "pretrain", "finetune",
                "evaluate", "report", "methods"),
     "figure_inputs": ("classes", "figures.example_sweeps"),
@@ -234,7 +249,7 @@ def slice_job(
     if stage == "measure":
         ordered["measure"] = ordered["measure"] | {"methods": None}
     if pretext is not None:
-        ordered["pretrain"] = ordered["pretrain"] | {"tasks": {pretext: params.pretrain.tasks[pretext]}}
+        ordered["pretrain"] = ordered["pretrain"] | {"tasks": {pretext: params.pretext_tasks[pretext]}}
     if run is not None:
         entry = params.methods[run.method].model_dump(mode="json")
         if source := params.methods[run.method].weights_of:

@@ -1,4 +1,4 @@
-"""Where the default values are written: params.yaml, and one file a base model in params/foundation/."""
+"""Where the default values are written: params.yaml, params/ssl.yaml, and one file a base model in params/foundation/."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ WHOLE = ("classes",)
 
 def list_default_files(root: Path) -> list[Path]:
     """The files that make up the default values, in the order in which they are read."""
-    return [root / "params.yaml", *sorted((root / "params" / "foundation").glob("*.yaml"))]
+    recipes = sorted((root / "params" / "foundation").glob("*.yaml"))
+    return [root / "params.yaml", *recipes, root / "params" / "ssl.yaml"]
 
 
 def read_defaults(root: Path) -> dict[str, Any]:

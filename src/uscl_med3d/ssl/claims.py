@@ -1,0 +1,126 @@
+"""What was claimed of self-supervision, each claim with the number that decides it and a verdict.
+
+C1 to C8 are those of the study that docs/ssl.md names. A claim that needs something that was not run says so: it is
+`not tested`; one whose change does nothing to grey images is `void`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from uscl_med3d.report.statistics import Difference, holm
+from uscl_med3d.ssl.words import ALL, GROUP, LINEAR, name_labelled
+
+SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
+NOT_TESTED, VOID = "not tested", "void"
+COLUMNS = ["claim", "estimate", "ci_low", "ci_high", "verdict", "text", "measure", "p_holm", "reason"]
+Terms = Sequence[tuple[float, str]]
+PATIENT_ARMS = ("byol_patient_01", "byol_patient_1")
+
+
+class Claim(NamedTuple):
+    """A claim about the probes' mean AUROC: a weighted sum of arms, and the sign that it should have.
+
+    Attributes:
+        targets: of the mean; empty: all.
+    """
+
+    name: str
+    text: str
+    terms: Terms
+    sign: int
+    targets: tuple[str, ...] = ()
+
+
+def list_claims(job: Any, probed: Any) -> list[Claim]:
+    """Claims on frames. The weight of the patient branch is the one that is best on validation patients."""
+    augment = job.ssl.frames.augment
+    weights = [name for name in PATIENT_ARMS if (name, LINEAR, ALL) in probed.wins]
+    best = max(weights, key=lambda name: probed.validation[name, LINEAR, ALL], default=PATIENT_ARMS[0])
+    abdomen = tuple(name for name in probed.targets if name not in (GROUP, "pleural_effusion"))
+    batches = [(1, "simclr_batch_64"), (-1, "simclr"), (-1, "byol_batch_64"), (1, "byol")]
+    return [
+        Claim("C0", "control: taught the labels, the encoder beats random weights", _minus("labels", "random"), 1),
+        Claim("C1a", "pretraining on sweeps (BYOL) beats random weights", _minus("byol", "random"), 1),
+        Claim("C1b", "pretraining on sweeps (SimCLR) beats random weights", _minus("simclr", "random"), 1),
+        Claim("C2a", "mirroring helps", augment.list_effect("flip"), 1),
+        Claim("C3a", "blur hurts", augment.list_effect("blur"), -1),
+        Claim("C3b", "jitter of contrast and brightness hurts", augment.list_effect("jitter"), -1),
+        Claim("C5a", f"the patient branch helps ({best}, chosen on validation)", _minus(best, "byol"), 1),
+        Claim("C5b", "true patients help more than classes drawn at random", _minus("byol_patient_1", "byol_random_1"), 1),
+        Claim("C5c", "true body walls help more than other patients' walls", _minus("byol_wall", "byol_wall_shuffled"), 1),
+        Claim("C6a", "BYOL beats SimCLR", _minus("byol", "simclr"), 1),
+        Claim("C6b", "SimCLR gains without negatives of the same patient", _minus("simclr_no_same_patient", "simclr"), 1),
+        Claim("C7a", "pretraining on chests helps on abdomens", _minus("byol_chest", "random"), 1, abdomen),
+        Claim("C7b", "control: pretraining on abdomens helps more there", _minus("byol_abdomen", "byol_chest"), 1, abdomen),
+        Claim("C8", "SimCLR gains more from twice the batch than BYOL, at equal images seen", batches, 1),
+    ]  # fmt: skip
+
+
+def _minus(first: str, second: str) -> Terms:
+    return [(1.0, first), (-1.0, second)]
+
+
+NOT_RUN = (
+    ("C1c", "pretraining on sweeps beats supervision on natural images", NOT_TESTED,
+     "no encoder of frames was trained on natural images or scenes"),
+    ("C2b", "multi-crop helps", NOT_TESTED, "multi-crop is not built"),
+    ("C4a", "greyscale is neutral", VOID, "images are grey: greyscale changes nothing"),
+    ("C4b", "mixup is neutral", NOT_TESTED, "mixup is not built"),
+)  # fmt: skip
+
+
+def build_claims(job: Any, probed: Any, dice: Mapping[tuple[str, int], Difference]) -> pd.DataFrame:
+    """One row per claim. Verdicts are those of the tests corrected over all claims (Holm), at `report.alpha`."""
+    rows: list[dict[str, Any]] = []
+    for claim in list_claims(job, probed):
+        if any((arm, LINEAR, ALL) not in probed.wins for _, arm in claim.terms):
+            rows.append(
+                {
+                    "claim": claim.name,
+                    "text": claim.text,
+                    "verdict": NOT_TESTED,
+                    "reason": "an arm was not run",
+                }
+            )
+            continue
+        found = probed.compare(claim.terms, targets=claim.targets)
+        asked = ", ".join(claim.targets) or "all targets"
+        rows.append(
+            {"claim": claim.name, "text": claim.text, "p": found.p, "sign": claim.sign}
+            | {"estimate": found.estimate, "ci_low": found.low, "ci_high": found.high}
+            | {"measure": f"AUROC, linear probe, mean over {asked}"}
+        )
+    for (start, count), found in dice.items():
+        rows.append(
+            {
+                "claim": f"T8 {start} {name_labelled(count)}",
+                "estimate": found.mean,
+                "ci_low": found.low,
+                "ci_high": found.high,
+            }
+            | {
+                "text": f"{start} before the fine-tune raises Dice, {name_labelled(count)} labelled patients per group"
+            }
+            | {"measure": "Dice, last click", "p": found.p, "sign": 1}
+        )
+    tested = [row for row in rows if "p" in row]
+    for row, corrected in zip(tested, holm([row["p"] for row in tested]), strict=True):
+        row["p_holm"] = corrected
+        row["verdict"] = _judge(row, job.report.alpha)
+    table = pd.DataFrame(rows)
+    left = pd.DataFrame(
+        [dict(zip(("claim", "text", "verdict", "reason"), row, strict=True)) for row in NOT_RUN]
+    )
+    whole = pd.concat([table, left], ignore_index=True).reindex(columns=COLUMNS)
+    return whole.sort_values("claim", kind="stable").round(4)
+
+
+def _judge(row: dict[str, Any], alpha: float) -> str:
+    if not np.isfinite(row["estimate"]) or row["p_holm"] >= alpha:
+        return UNDECIDED
+    return SUPPORTED if row["estimate"] * row["sign"] > 0 else CONTRADICTED

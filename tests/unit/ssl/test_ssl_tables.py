@@ -1,0 +1,172 @@
+"""Tables and claims from scores that were made so that the answer is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny_cohort import tiny_params
+
+from uscl_med3d.cli import main
+from uscl_med3d.core.io import write_json
+from uscl_med3d.core.scores import COLUMNS, write_scores
+from uscl_med3d.core.ssl import TABLES, SslPlan
+from uscl_med3d.ssl.words import ALL, LINEAR, ROWS
+
+PATIENTS = [f"p{n:02d}" for n in range(16)]
+GROUPS = {name: ("chest", "abdomen")[n % 2] for n, name in enumerate(PATIENTS)}
+STRUCTURES = {"chest": ("pleural_effusion",), "abdomen": ("liver", "spleen")}
+
+
+def write_arm(
+    folder: Path, arm: str, gap: float, seeds: tuple[int, ...], random: np.random.Generator
+) -> list[Path]:
+    """Scores whose positives lie `gap` above the negatives, and a learning curve."""
+    rows = []
+    for seed in seeds:
+        for patient, group in GROUPS.items():
+            for target in STRUCTURES[group]:
+                for frame in range(10):
+                    present = frame % 2
+                    score = random.normal() + gap * present
+                    rows.append(
+                        (LINEAR, ALL, 0, target, patient, patient, frame, present, score, 0.5, arm, seed)
+                    )
+    files = [folder / f"{arm}.csv.gz", folder / f"{arm}.csv"]
+    pd.DataFrame(rows, columns=[*ROWS, "arm", "training_seed"]).to_csv(files[0], index=False)
+    curve = {
+        "step": [0, 4],
+        "feature_std": [0.2, 0.001 if arm == "byol" else 0.1],
+        "effective_rank": [9.0, 8.0],
+    }
+    both = [
+        pd.DataFrame(curve).assign(
+            arm=arm, training_seed=seed, probe_feature_std=curve["feature_std"][1], probe_effective_rank=8.0
+        )
+        for seed in seeds
+    ]
+    pd.concat(both).to_csv(files[1], index=False)
+    return files
+
+
+def write_cell(folder: Path, start: str, dice: float, random: np.random.Generator, seeds=(0,)) -> list[Path]:
+    rows = []
+    for seed in seeds:
+        for count in (1, 0):
+            for patient, group in GROUPS.items():
+                for name in STRUCTURES[group]:
+                    for click in (1, 2):
+                        value = dice + 5 * (count == 0) + click + random.normal(0, 1)
+                        rows.append(
+                            {"run": str(count), "method": "m", "training_seed": seed, "dataset": "us", "split": "test",
+                             "patient": patient, "case": patient, "class": name, "reference": "true_mask",
+                             "click": click, "click_seed": 0, "dice": value}
+                        )  # fmt: skip
+    files = [folder / f"{start}.parquet", folder / f"{start}_watch" / f"{start}.csv"]
+    write_scores(files[0], pd.DataFrame(rows).reindex(columns=list(COLUMNS)))
+    files[1].parent.mkdir()
+    watched = [{"labelled": c, "patients": 2 * c, "feature_std": 0.1, "effective_rank": 5.0} for c in (1, 0)]
+    pd.DataFrame(watched).to_csv(files[1], index=False)
+    return files
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory) -> dict[str, pd.DataFrame]:
+    folder, random = tmp_path_factory.mktemp("ssl"), np.random.default_rng(4)
+    params = tiny_params()
+    plan = SslPlan(params, "results/tiny")
+    splits = folder / "splits.csv"
+    rows = [f"{name},{name},{group},{group}_right,test" for name, group in GROUPS.items()]
+    splits.write_text(
+        "\n".join(["patient,sweep,group,view,split", *rows]).replace("chest_right", "chest") + "\n"
+    )
+    gaps = {
+        "random": 0.0,
+        "simclr": 0.0,
+        "byol": 1.5,
+        "labels": 3.0,
+        "byol_patient_1": 0.4,
+        "byol_patient_01": 0.4,
+    }
+    gaps |= {name: 1.5 if "blur" in name else 0.5 for name in plan.arms if name.startswith("augment")}
+    named = params.ssl.frames.list_arms()
+    arms = [write_arm(folder, name, gaps.get(name, 1.0), named[name][1], random) for name in plan.arms]
+    cells = [
+        write_cell(folder, name, level, random) for name, level in (("none", 50), ("vcl", 60), ("mae", 50))
+    ]
+    starts = [folder / "starts" / "vcl.csv"]
+    starts[0].parent.mkdir()
+    pd.DataFrame({"step": [0, 9], "loss": [1.0, 0.5]}).to_csv(starts[0], index=False)
+    out = folder / "out"
+    write_json(folder / "job.json", plan.list_jobs()["ssl.json"])
+    lists = {"cells": cells, "watch": cells, "arms": arms, "curves": arms}
+    words = ["--starts", str(starts[0])]
+    for name, files in lists.items():
+        words += [f"--{name}", *(str(pair[name in ("watch", "curves")]) for pair in files)]
+    job = ["ssl", "--params", str(folder / "job.json"), "--splits", str(splits), "--out", str(out), *words]
+    assert main(job) == 0
+    return {name: pd.read_csv(out / f"{name}.csv") for name in TABLES}
+
+
+def claim(tables, name: str) -> pd.Series:
+    return tables["claims"].set_index("claim").loc[name]
+
+
+def test_claims_have_the_columns_that_are_promised(tables):
+    assert list(tables["claims"])[:5] == ["claim", "estimate", "ci_low", "ci_high", "verdict"]
+    assert tables["claims"]["claim"].is_unique
+    known = {"supported", "contradicted", "undecided", "not tested", "void"}
+    assert set(tables["claims"]["verdict"]) <= known
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [("C0", "supported"), ("C1a", "supported"), ("C1b", "undecided"), ("C6a", "supported"), ("C3a", "contradicted"),
+     ("C3b", "undecided"), ("C5a", "contradicted"), ("C4a", "void"), ("C2b", "not tested"), ("T8 vcl 1", "supported"),
+     ("T8 mae all", "undecided")],
+)  # fmt: skip
+def test_verdicts_follow_what_was_put_in(tables, name, verdict):
+    assert claim(tables, name)["verdict"] == verdict
+
+
+def test_intervals_hold_their_estimate(tables):
+    tested = tables["claims"].dropna(subset=["estimate"])
+    assert ((tested["ci_low"] <= tested["estimate"]) & (tested["estimate"] <= tested["ci_high"])).all()
+
+
+def test_table_8_compares_with_the_fine_tune_without_pretext_task(tables):
+    table = tables["table8"].set_index(["start", "labelled_per_group", "clicks"])
+    assert table.loc[("vcl", "1", 2), "minus_none"] == pytest.approx(10, abs=1)
+    assert table.loc[("none", "all", 2), "dice"] - table.loc[("none", "1", 2), "dice"] == pytest.approx(
+        5, abs=1
+    )
+    assert np.isnan(table.loc[("none", "1", 2), "minus_none"])
+    assert set(table["test_patients"]) == {len(PATIENTS)}
+
+
+def test_main_effects_are_those_of_the_cells(tables):
+    effects = tables["augment"][tables["augment"]["kind"] == "main effect"].set_index("name")["auroc"]
+    cells = tables["augment"][tables["augment"]["kind"] == "cell"].set_index("name")["auroc"]
+    blurred = cells.index.str.contains("blur")
+    assert effects["blur"] == pytest.approx(cells[blurred].mean() - cells[~blurred].mean(), abs=0.01)
+    assert effects["blur"] > 10 and abs(effects["flip"]) < 4
+
+
+def test_a_collapsed_encoder_is_called_one(tables):
+    found = tables["collapse"].set_index("name")["collapsed"]
+    assert set(found[["byol"]]) == {"yes"} and set(found[["simclr"]]) == {"no"}
+    assert np.isnan(found["vcl"].iloc[0]) or "no" in set(found["vcl"])
+
+
+def test_metadata_table_has_the_controls(tables):
+    table = tables["metadata"].set_index("arm")
+    assert table.loc["byol_random_1", "metadata"] == "random" and table.loc["byol_wall_shuffled", "shuffled"]
+    assert table.loc["byol", "branch_weight"] == 0 and np.isnan(table.loc["byol", "minus_byol"])
+
+
+def test_probe_table_compares_with_random_weights(tables):
+    table = tables["probe"][tables["probe"]["target"] == "mean"].set_index("arm")
+    assert table.loc["labels", "minus_random"] > table.loc["byol", "minus_random"] > 0
+    assert table.loc["random", "auroc"] == pytest.approx(50, abs=6)

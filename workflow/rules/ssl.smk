@@ -1,0 +1,124 @@
+# What unlabelled sweeps teach: pretext tasks compared (docs/ssl.md). A target of its own:  snakemake --cores all ssl
+SSL = PLAN.ssl.folder
+
+
+wildcard_constraints:
+    start="[a-z0-9_]+",
+    cell="[a-z0-9_]+",
+    arm="[a-z0-9_]+",
+
+
+# Table 8: a pretext task teaches the adapters of SAM-Med3D's encoder ...
+rule ssl_pretrain:
+    input:
+        params=lambda wildcards: PLAN.job_file(
+            "ssl_pretrain", PLAN.ssl.starts[wildcards.start].pretraining
+        ),
+        code=lambda wildcards: PLAN.ssl.pretrain_code(wildcards.start),
+        volumes=rules.ingest.output.volumes,
+        splits=rules.ingest.output.splits,
+        base=PLAN.foundation_weights("sam_med3d"),
+    output:
+        weights=f"{SSL}/checkpoints/{{start}}.safetensors",
+        curve=f"{SSL}/curves/pretrain/{{start}}.csv",
+    log:
+        f"{RESULTS}/logs/ssl/pretrain/{{start}}.log",
+    resources:
+        gpu=PLAN.gpus,
+    params:
+        run=lambda wildcards: PLAN.ssl.starts[wildcards.start],
+    message:
+        "ssl: pretrain {wildcards.start}"
+    shell:
+        "uscl-med3d pretrain --params {input.params} --rank {params.run.rank} --training-seed {params.run.training_seed}"
+        " --volumes {input.volumes} --splits {input.splits} --base {input.base}"
+        " --weights {output.weights} --curve {output.curve} > {log} 2>&1"
+
+
+# ... and the usual fine-tune starts from them, with few or all labelled patients.
+rule ssl_cell:
+    input:
+        params=PLAN.job_file("ssl_cell", "{cell}"),
+        code=lambda wildcards: PLAN.ssl.cell_code(wildcards.cell),
+        volumes=rules.ingest.output.volumes,
+        splits=rules.ingest.output.splits,
+        pseudolabels=rules.pseudolabel.output.labels,
+        base=PLAN.foundation_weights("sam_med3d"),
+        start=lambda wildcards: PLAN.ssl.start_weights(wildcards.cell),
+    output:
+        scores=f"{SSL}/cells/{{cell}}.parquet",
+        watch=f"{SSL}/curves/cells/{{cell}}.csv",
+    log:
+        f"{RESULTS}/logs/ssl/cells/{{cell}}.log",
+    resources:
+        gpu=PLAN.gpus,
+    params:
+        labelled=PLAN.ssl.labelled,
+    message:
+        "ssl: fine-tune from {wildcards.cell}"
+    shell:
+        "uscl-med3d ssl_cell --params {input.params} --labelled {params.labelled} --volumes {input.volumes}"
+        " --splits {input.splits} --pseudolabels {input.pseudolabels} --base {input.base} --start {input.start}"
+        " --scores {output.scores} --watch {output.watch} > {log} 2>&1"
+
+
+# What is known of simulated patients, beside their images.
+rule ssl_metadata:
+    input:
+        params=PLAN.job_file("simulate_cohort"),
+        code=list_sources("uscl_med3d.ssl.metadata"),
+    output:
+        csv=f"{SSL}/patients.csv",
+    log:
+        f"{RESULTS}/logs/ssl/metadata.log",
+    message:
+        "ssl: metadata of patients"
+    shell:
+        "uscl-med3d ssl_metadata --params {input.params} --out {output.csv} > {log} 2>&1"
+
+
+# Single frames: an encoder from random weights, a pretext task, probes of its frozen features.
+rule ssl_frames:
+    input:
+        params=PLAN.job_file("ssl_frames", "{arm}"),
+        code=lambda wildcards: PLAN.ssl.arm_code(wildcards.arm),
+        volumes=rules.ingest.output.volumes,
+        splits=rules.ingest.output.splits,
+        pseudolabels=rules.pseudolabel.output.labels,
+        metadata=rules.ssl_metadata.output.csv if PLAN.simulated else [],
+    output:
+        scores=f"{SSL}/frames/{{arm}}.csv.gz",
+        curve=f"{SSL}/curves/frames/{{arm}}.csv",
+    log:
+        f"{RESULTS}/logs/ssl/frames/{{arm}}.log",
+    resources:
+        gpu=PLAN.gpus,
+    message:
+        "ssl: frames, {wildcards.arm}"
+    shell:
+        "uscl-med3d ssl_frames --params {input.params} --arm {wildcards.arm} --volumes {input.volumes}"
+        " --splits {input.splits} --pseudolabels {input.pseudolabels} --metadata {input.metadata}"
+        " --scores {output.scores} --curve {output.curve} > {log} 2>&1"
+
+
+rule ssl:
+    input:
+        params=PLAN.job_file("ssl"),
+        code=list_sources("uscl_med3d.ssl.tables"),
+        splits=rules.ingest.output.splits,
+        cells=expand(rules.ssl_cell.output.scores, cell=PLAN.ssl.cells),
+        watch=expand(rules.ssl_cell.output.watch, cell=PLAN.ssl.cells),
+        starts=expand(rules.ssl_pretrain.output.curve, start=PLAN.ssl.starts),
+        arms=expand(rules.ssl_frames.output.scores, arm=PLAN.ssl.arms),
+        curves=expand(rules.ssl_frames.output.curve, arm=PLAN.ssl.arms),
+    output:
+        expand(f"{SSL}/{{table}}.csv", table=PLAN.ssl.tables),
+    log:
+        f"{RESULTS}/logs/ssl/tables.log",
+    params:
+        out=lambda wildcards, output: dirname(output[0]),
+    message:
+        "ssl: tables and claims"
+    shell:
+        "uscl-med3d ssl --params {input.params} --splits {input.splits} --cells {input.cells} --watch {input.watch}"
+        " --starts {input.starts} --arms {input.arms} --curves {input.curves} --out {params.out} > {log} 2>&1"
