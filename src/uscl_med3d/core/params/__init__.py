@@ -160,9 +160,8 @@ def validate(values: dict[str, Any], file: str) -> Params:
     follows from other values is filled in: `benchmark`, and colours of classes without one. The result is stable: its
     own dump gives it again.
     """
-    from uscl_med3d.core.palette import (
-        complete_colours,
-    )  # for the plan alone: no job reads colours that are not filled in
+    # For the plan alone: jobs find every colour filled in.
+    from uscl_med3d.core.palette import complete_colours
 
     try:
         found = Params.model_validate(_leave_out(values, file))
