@@ -80,7 +80,8 @@ def test_everything_is_made(scans, base, tmp_path):
     tables = {name: pd.read_csv(tmp_path / f"{name}.csv", keep_default_na=False) for name in SAMUS_TABLES}
     assert all(len(table) for table in tables.values())
     disc = tables["s1"][tables["s1"]["method"] == "disc at the click"]
-    assert (disc["own_minus_other"].astype(float) == 0).all()
+    # Empty where a set has one patient alone, hence no other image.
+    assert "0.0" in set(disc["own_minus_other"]) <= {"0.0", ""}
     absent = tables["s1"][tables["s1"]["dice"] == "–"]
     assert len(absent) > 5 and (absent["why"] != "").all()
     unet = read_score_file(tmp_path / "unet.parquet")

@@ -14,7 +14,6 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
-from uscl_med3d.core.palette import complete_colours
 from uscl_med3d.core.params.annotation import Annotation
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.evaluate import Evaluate, Gate
@@ -188,6 +187,9 @@ def validate(values: dict[str, Any], file: str) -> Params:
     follows from other values is filled in: `benchmark`, and colours of classes without one. The result is stable: its
     own dump gives it again.
     """
+    # For the plan alone: jobs find every colour filled in.
+    from uscl_med3d.core.palette import complete_colours
+
     try:
         found = Params.model_validate(_leave_out(values, file))
     except ValidationError as error:
