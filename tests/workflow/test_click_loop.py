@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,9 @@ OVERLAY: dict[str, Any] = {
     "gate": {"required": False},
     "methods": {
         "sam_med3d": {"datasets": ["us"]},
-        "uscl_med3d": {"datasets": ["us"], "grid": {"ranks": [8], "modules": ["both"], "without_pretraining": False}},
+        "uscl_med3d": {
+            "datasets": ["us"], "grid": {"rank": 8, "ranks": [8], "modules": ["both"], "without_pretraining": False}
+        },
         **dict.fromkeys(OTHERS),
     },
 }  # fmt: skip
@@ -121,6 +123,15 @@ class Viewer:
             y + 0.5
         ) * row_mm * scale
 
+    def wait(self, done: Callable[[], bool]) -> None:
+        """Until something is so, or the page says that something went wrong. Its policy lets no test evaluate code there."""
+        for _ in range(WAIT_MS // 100):
+            if done():
+                return
+            assert not self.page.locator("#said.bad").count(), self.page.locator("#said").inner_text()
+            self.page.wait_for_timeout(100)
+        raise AssertionError(self.page.locator("#said").inner_text())
+
     def go_to(self, frame: int) -> None:
         self.page.locator("#slider").fill(str(frame))
         self.page.locator("#shield").focus()
@@ -129,10 +140,7 @@ class Viewer:
         """A click, and wait until the session file has so many steps."""
         self.go_to(frame)
         self.page.mouse.click(*self.where(x, y), button="left" if label else "right")
-        for _ in range(WAIT_MS // 100):
-            if len(self.steps()) == steps:
-                break
-            self.page.wait_for_timeout(100)
+        self.wait(lambda: len(self.steps()) == steps)
         self.page.wait_for_selector("#busy", state="hidden")
         assert len(self.steps()) == steps, self.page.locator("#said").inner_text()
 
@@ -148,11 +156,7 @@ class Viewer:
 
     def use(self, model: str) -> None:
         self.page.locator("#models").select_option(model)
-        self.page.wait_for_function("name => document.getElementById('models').value === name", arg=model)
-        for _ in range(WAIT_MS // 100):
-            if json.loads(self.session.read_text())["model"] == model:
-                break
-            self.page.wait_for_timeout(100)
+        self.wait(lambda: json.loads(self.session.read_text())["model"] == model)
         self.page.wait_for_selector("#busy", state="hidden")
         self.page.locator("#shield").focus()
 
@@ -228,7 +232,7 @@ def test_click_save_run_and_the_new_adapter_is_offered(cohort: Checkout, open_vi
     assert SHIPPED in viewer.models() and TRAINED not in viewer.models()
     viewer.page.fill("#name", "liver")
     viewer.page.keyboard.press("Enter")
-    viewer.page.wait_for_function("document.querySelector('#objects input.name')?.value === 'liver'")
+    viewer.wait(lambda: viewer.page.locator("#objects input.name").first.input_value() == "liver")
     for number, (x, y, z, label) in enumerate(clicks, 1):
         viewer.click(x, y, z, label, number)
     taken = viewer.steps()
