@@ -131,12 +131,16 @@ def test_overlap_labels_against_counting_voxels():
 
 
 def test_adapter_sizes_against_counting_matrices():
-    model = SimpleNamespace(depth=3, embed_dim=12, prompt_dim=8, decoder_depth=2)
+    model = SimpleNamespace(
+        depth=3, embed_dim=12, mlp_ratio=2.0, prompt_dim=8, decoder_depth=2, decoder_mlp_dim=20
+    )
     encoder = 3 * sum(4 * (rows + columns) for rows, columns in ((12, 36), (12, 12)))
     wide, half = 4 * [(8, 8)], 3 * [(8, 4)] + [(4, 8)]
     decoder = sum(4 * (a + b) for a, b in 2 * (wide + half + half) + half)
-    assert encoder_adapter_size(model, 4) == encoder
-    assert decoder_adapter_size(model, 4) == decoder
+    assert encoder_adapter_size(model, 4, with_mlp=False) == encoder
+    assert decoder_adapter_size(model, 4, with_mlp=False) == decoder
+    assert encoder_adapter_size(model, 4, with_mlp=True) == encoder + 3 * 4 * 2 * (12 + 24)
+    assert decoder_adapter_size(model, 4, with_mlp=True) == decoder + 2 * 4 * 2 * (8 + 20)
 
 
 def test_panels_do_not_hang_on_the_last_digits_of_the_automatic_layout(tmp_path):

@@ -16,7 +16,7 @@ from uscl_med3d.report.style import INK, MUTED, OURS, new_figure
 
 TITLE = "Figure 4. Architecture of USCL-Med3D"
 CAPTION = (
-    "SAM-Med3D with LoRA on every attention layer of encoder and decoder (blue), everything else frozen "
+    "SAM-Med3D with LoRA in the transformer blocks of encoder and decoder (blue), everything else frozen "
     "(grey). Shapes and adapter sizes are computed from this run's configuration, not from the paper's ViT-B."
 )
 
@@ -26,10 +26,10 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     figure = new_figure(3.35)
     axes = figure.subplots()
     prepare(axes, 100, 46)
-    rank = main_rank(job)
-    _encoder(axes, job, rank)
+    rank, with_mlp = main_rank(job), adapts_mlp(job)
+    _encoder(axes, job, rank, with_mlp)
     _prompts(axes, job)
-    _decoder(axes, job, rank)
+    _decoder(axes, job, rank, with_mlp)
     _legend(axes)
     return figure
 
@@ -39,28 +39,37 @@ def main_rank(job: Any) -> int:
     return next((entry.grid.rank for entry in job.methods.values() if entry.grid is not None), 0)
 
 
-def encoder_adapter_size(model: Any, rank: int) -> int:
+def adapts_mlp(job: Any) -> bool:
+    """Whether that method adapts the MLPs beside the attention layers."""
+    layers = (entry.tuning.get("layers") for entry in job.methods.values() if entry.grid is not None)
+    return next(layers, None) == "attention_and_mlp"
+
+
+def encoder_adapter_size(model: Any, rank: int, with_mlp: bool) -> int:
     """Parameters of the encoder's adapters.
 
-    A and B of query-key-value (dim to 3 dim) and of the output projection.
+    A and B of query-key-value (dim to 3 dim) and of the output projection, and of both layers of the MLP.
     """
-    return model.depth * rank * ((1 + 3) + (1 + 1)) * model.embed_dim
+    dim, hidden = model.embed_dim, int(model.embed_dim * model.mlp_ratio)
+    mlp = 2 * (dim + hidden) if with_mlp else 0
+    return model.depth * rank * (((1 + 3) + (1 + 1)) * dim + mlp)
 
 
-def decoder_adapter_size(model: Any, rank: int) -> int:
+def decoder_adapter_size(model: Any, rank: int, with_mlp: bool) -> int:
     """Parameters of the decoder's adapters.
 
-    Four projections of every attention, cross attention at half width.
+    Four projections of every attention, cross attention at half width, and both layers of the MLP.
     """
     wide, half = 4 * 2 * model.prompt_dim, 4 * (model.prompt_dim + model.prompt_dim // 2)
-    return rank * (model.decoder_depth * (wide + 2 * half) + half)
+    mlp = 2 * (model.prompt_dim + model.decoder_mlp_dim) if with_mlp else 0
+    return rank * (model.decoder_depth * (wide + 2 * half + mlp) + half)
 
 
 def _cube(side: int) -> str:
     return f"{side}×{side}×{side}"
 
 
-def _encoder(axes: Axes, job: Any, rank: int) -> None:
+def _encoder(axes: Axes, job: Any, rank: int, with_mlp: bool) -> None:
     m, grid = job.model, job.model.image_size // job.model.patch_size
     box(axes, 0, 31, 10.5, 10, f"crop of\nthe sweep\n1×{_cube(m.image_size)}", face=DATA_FACE, size=6)
     embedding = f"patch embedding\nconv {m.patch_size}³, stride {m.patch_size}\n+ position"
@@ -70,8 +79,13 @@ def _encoder(axes: Axes, job: Any, rank: int) -> None:
     note(axes, 44.5, 41.9, f"image encoder: {m.depth} transformer blocks", 7)
     note(axes, 44.5, 39.3, f"{windowed} windowed ({m.window_size}³); global: {blocks}", 6)
     trained_box(axes, 31.2, 31.8, 13.8, 5.6, f"attention, {m.num_heads} heads\n+ LoRA r = {rank}", 6)
-    box(axes, 47.5, 31.8, 10.3, 5.6, f"MLP\n{m.embed_dim} → {round(m.embed_dim * m.mlp_ratio)}", size=6)
-    note(axes, 44.5, 28.8, f"LoRA on qkv and proj: {encoder_adapter_size(m, rank):,} parameters", 5.8, OURS)
+    mlp = f"MLP\n{m.embed_dim} → {round(m.embed_dim * m.mlp_ratio)}"
+    if with_mlp:
+        trained_box(axes, 47.5, 31.8, 10.3, 5.6, mlp, 6)
+    else:
+        box(axes, 47.5, 31.8, 10.3, 5.6, mlp, size=6)
+    where, size = "qkv, proj, MLP" if with_mlp else "qkv and proj", encoder_adapter_size(m, rank, with_mlp)
+    note(axes, 44.5, 28.8, f"LoRA on {where}: {size:,} parameters", 5.8, OURS)
     box(axes, 63, 31, 8.5, 10, f"neck\n{m.embed_dim} → {m.prompt_dim}", size=6)
     for start, end in ((10.5, 13), (26, 30), (59, 63), (71.5, 75.5)):
         arrow(axes, (start, 36), (end, 36))
@@ -96,7 +110,7 @@ def _prompts(axes: Axes, job: Any) -> None:
     note(axes, 64.5, 21.3, "tokens,\ndense map", 5.6, MUTED)
 
 
-def _decoder(axes: Axes, job: Any, rank: int) -> None:
+def _decoder(axes: Axes, job: Any, rank: int, with_mlp: bool) -> None:
     m, grid = job.model, job.model.image_size // job.model.patch_size
     trained_box(axes, 75.5, 18.5, 24.5, 25.5, "")
     note(axes, 87.7, 41.9, "mask decoder", 7)
@@ -105,7 +119,8 @@ def _decoder(axes: Axes, job: Any, rank: int) -> None:
     channels = f"{m.prompt_dim} → {m.prompt_dim // 4} → {m.prompt_dim // 8} channels"
     box(axes, 76.7, 22.9, 22.1, 6.5, f"two transposed convolutions\n{channels}", size=6)
     arrow(axes, (87.7, 32.2), (87.7, 29.4))
-    note(axes, 87.7, 20.5, f"LoRA on q, k, v, out: {decoder_adapter_size(m, rank):,}", 5.8, OURS)
+    where = "q, k, v, out, MLP" if with_mlp else "q, k, v, out"
+    note(axes, 87.7, 20.5, f"LoRA on {where}: {decoder_adapter_size(m, rank, with_mlp):,}", 5.8, OURS)
     output = f"mask logits {_cube(4 * grid)}\ntrilinear to {_cube(m.image_size)}\n+ quality estimate"
     box(axes, 77, 4, 21.5, 9.5, output, face=DATA_FACE, size=6)
     arrow(axes, (87.7, 18.5), (87.7, 13.5))
