@@ -1,7 +1,9 @@
 """What was claimed of self-supervision, each claim with the number that decides it and a verdict.
 
 C1 to C8 are those of the study that docs/ssl.md names. A claim that needs something that was not run says so: it is
-`not tested`; one whose change does nothing to grey images is `void`.
+`not tested`; one whose change does nothing to grey images is `void`. Where the positive control fails (taught the
+labels, the encoder is no better than random weights) the probes cannot tell one encoder from another, and claims on
+frames are `not testable`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from uscl_med3d.report.statistics import Difference, holm
 from uscl_med3d.ssl.words import ALL, GROUP, LINEAR, name_labelled
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
-NOT_TESTED, VOID = "not tested", "void"
+NOT_TESTED, NOT_TESTABLE, VOID = "not tested", "not testable", "void"
+CONTROL = "C0"
 COLUMNS = ["claim", "estimate", "ci_low", "ci_high", "verdict", "text", "measure", "p_holm", "reason"]
 Terms = Sequence[tuple[float, str]]
 PATIENT_ARMS = ("byol_patient_01", "byol_patient_1")
@@ -44,7 +47,7 @@ def list_claims(job: Any, probed: Any) -> list[Claim]:
     abdomen = tuple(name for name in probed.targets if name not in (GROUP, "pleural_effusion"))
     batches = [(1, "simclr_batch_64"), (-1, "simclr"), (-1, "byol_batch_64"), (1, "byol")]
     return [
-        Claim("C0", "control: taught the labels, the encoder beats random weights", _minus("labels", "random"), 1),
+        Claim(CONTROL, "control: taught the labels, the encoder beats random weights", _minus("labels", "random"), 1),
         Claim("C1a", "pretraining on sweeps (BYOL) beats random weights", _minus("byol", "random"), 1),
         Claim("C1b", "pretraining on sweeps (SimCLR) beats random weights", _minus("simclr", "random"), 1),
         Claim("C2a", "mirroring helps", augment.list_effect("flip"), 1),
@@ -112,6 +115,7 @@ def build_claims(job: Any, probed: Any, dice: Mapping[tuple[str, int], Differenc
     for row, corrected in zip(tested, holm([row["p"] for row in tested]), strict=True):
         row["p_holm"] = corrected
         row["verdict"] = _judge(row, job.report.alpha)
+    hold_to_the_control(tested)
     table = pd.DataFrame(rows)
     left = pd.DataFrame(
         [dict(zip(("claim", "text", "verdict", "reason"), row, strict=True)) for row in NOT_RUN]
@@ -124,3 +128,14 @@ def _judge(row: dict[str, Any], alpha: float) -> str:
     if not np.isfinite(row["estimate"]) or row["p_holm"] >= alpha:
         return UNDECIDED
     return SUPPORTED if row["estimate"] * row["sign"] > 0 else CONTRADICTED
+
+
+def hold_to_the_control(rows: Sequence[dict[str, Any]]) -> None:
+    """Claims on frames say nothing unless the positive control is supported."""
+    passed = any(row["claim"] == CONTROL and row["verdict"] == SUPPORTED for row in rows)
+    for row in rows:
+        if not passed and row["measure"].startswith("AUROC") and row["claim"] != CONTROL:
+            row["verdict"] = NOT_TESTABLE
+            row["reason"] = (
+                f"control {CONTROL} is not supported: the probes do not tell a taught encoder from random weights"
+            )

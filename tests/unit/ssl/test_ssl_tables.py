@@ -13,6 +13,7 @@ from uscl_med3d.cli import main
 from uscl_med3d.core.io import write_json
 from uscl_med3d.core.scores import COLUMNS, write_scores
 from uscl_med3d.core.ssl import TABLES, SslPlan
+from uscl_med3d.ssl.claims import hold_to_the_control
 from uscl_med3d.ssl.words import ALL, LINEAR, ROWS
 
 PATIENTS = [f"p{n:02d}" for n in range(16)]
@@ -117,7 +118,7 @@ def claim(tables, name: str) -> pd.Series:
 def test_claims_have_the_columns_that_are_promised(tables):
     assert list(tables["claims"])[:5] == ["claim", "estimate", "ci_low", "ci_high", "verdict"]
     assert tables["claims"]["claim"].is_unique
-    known = {"supported", "contradicted", "undecided", "not tested", "void"}
+    known = {"supported", "contradicted", "undecided", "not tested", "not testable", "void"}
     assert set(tables["claims"]["verdict"]) <= known
 
 
@@ -129,6 +130,20 @@ def test_claims_have_the_columns_that_are_promised(tables):
 )  # fmt: skip
 def test_verdicts_follow_what_was_put_in(tables, name, verdict):
     assert claim(tables, name)["verdict"] == verdict
+
+
+def test_claims_on_frames_say_nothing_where_the_positive_control_fails():
+    rows = [
+        {"claim": "C0", "verdict": "undecided", "measure": "AUROC, linear probe"},
+        {"claim": "C1a", "verdict": "supported", "measure": "AUROC, linear probe"},
+        {"claim": "T8 vcl 1", "verdict": "supported", "measure": "Dice, last click"},
+    ]
+    hold_to_the_control(rows)
+    assert [row["verdict"] for row in rows] == ["undecided", "not testable", "supported"]
+    assert "C0" in rows[1]["reason"]
+    rows[0]["verdict"], rows[1]["verdict"] = "supported", "contradicted"
+    hold_to_the_control(rows)
+    assert rows[1]["verdict"] == "contradicted"
 
 
 def test_intervals_hold_their_estimate(tables):
