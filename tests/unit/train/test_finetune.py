@@ -18,7 +18,7 @@ from uscl_med3d.nets import lora
 from uscl_med3d.train import finetune as module
 from uscl_med3d.train.clicking import draw_objects
 from uscl_med3d.train.sweeps import LabelledSweeps
-from uscl_med3d.train.tasks import make_task
+from uscl_med3d.train.tasks import crops, make_task
 from uscl_med3d.train.tasks.crops import CropClicks
 
 RUNS = ["full_tuning", "adaptformer", "uscl_med3d_r8_both_vcl", "uscl_med3d_r8_decoder_vcl",
@@ -134,6 +134,17 @@ def test_all_runs_of_a_seed_draw_the_same_crops_and_clicks(cohort, make_job):
         assert np.array_equal(one.images, two.images) and np.array_equal(one.owner, two.owner)
         assert np.array_equal(one.objects.first_clicks, two.objects.first_clicks)
     assert not np.array_equal(drawn[0][0].images, drawn[0][1].images), "every step draws new crops"
+
+
+def test_a_target_that_is_turned_out_of_its_crop_is_taken_as_it_was(cohort, make_job, monkeypatch):
+    job = make_job("finetune", "full_tuning")
+    method = find_method(job.run.method).load(job, Weights(cohort.base))
+    task = make_task(job, method, LabelledSweeps(cohort.volumes, cohort.splits, cohort.pseudolabels))
+    monkeypatch.setattr(
+        crops, "augment_crop", lambda image, label, settings, random: (image, np.zeros_like(label))
+    )
+    assert all((label == values[0][0]).any() for _, label, values in task.draw_crops(rng(1, "x")))
+    assert draw(task, 0).objects.truth.any(axis=(1, 2, 3, 4)).all()
 
 
 def test_no_target_is_a_clear_error(cohort, make_job, vcl, tmp_path):

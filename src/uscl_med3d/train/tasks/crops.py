@@ -136,8 +136,10 @@ class CropClicks(FinetuneTask):
         crops: list[Crop] = []
         for index in chosen:
             target = self.targets[index]
-            image, label, _ = self.source.cut_labels(self.source.draw_crop(target, random))
-            image, label = augment_crop(image, label, self.schedule.augmentation, random)
+            plain = self.source.cut_labels(self.source.draw_crop(target, random))[:2]
+            image, label = augment_crop(*plain, self.schedule.augmentation, random)
+            if not (label == target.value).any():  # a small target was turned out of the crop
+                image, label = plain
             values = [(target.value,)] + [
                 (value,) for _, value in sorted(self.job.classes.items()) if value != target.value
             ]
