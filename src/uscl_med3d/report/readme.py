@@ -10,7 +10,11 @@ import pandas as pd
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_text
 
-PAGES = {"README.md": "results/phantom", "docs/image_use.md": "results/phantom"}
+PAGES = {
+    "README.md": "results/phantom",
+    "docs/image_use.md": "results/phantom",
+    "docs/report.md": "results/phantom",
+}
 """Page -> folder of the results that it shows."""
 
 
