@@ -79,7 +79,7 @@ def test_the_loss_of_a_repeated_step_falls(name, cohort):
     )
     task.network.train()
     losses = []
-    for _ in range(60):
+    for _ in range(90):
         loss = task.loss(0)["loss"]
         optimizer.zero_grad()
         loss.backward()
