@@ -61,7 +61,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         job = parameters.load_job("evaluate", folder / f"params/evaluate/{name}.json")
         if job.run.pretraining and not vcl.is_file():
             alpha = lora.lora_alpha(job.method.tuning["alpha_rule"], 32)
-            lora.add_lora(network, "encoder", 32, alpha, 0.0, 1)
+            layers = job.method.tuning["layers"]
+            lora.add_lora(network, "encoder", 32, alpha, 0.0, 1, layers=layers)
             tensors = {
                 key: 0.1 * torch.randn(value.shape)
                 for key, value in lora.lora_state(network, "encoder").items()
