@@ -10,7 +10,7 @@ from pathlib import Path
 
 STAGES = {
     "simulate": ("simulate", "simulate_general"),
-    "ingest": ("ingest",),
+    "ingest": ("ingest", "ingest_sheets"),
     "foundation": ("foundation", "foundation_compare"),
     "pseudolabel": ("pseudolabel",),
     "pretrain": ("pretrain",),

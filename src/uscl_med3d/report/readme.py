@@ -58,8 +58,12 @@ def image_use_table(csv: Path) -> str:
 
 
 def stills_table(csv: Path) -> str:
-    """Dice of every method on single images, per structure, and what it owes to the image; images and clusters below."""
+    """Dice of every method on single images, per structure, and what it owes to the image; images and clusters below.
+
+    After the first click, or without any of methods that get none.
+    """
     frame = pd.read_csv(csv)
+    frame = frame[frame["points"] == frame.groupby("method")["points"].transform("min")]
     names = [name for name in frame["class"].unique() if name != "all"]
     head = [
         "Method",

@@ -27,10 +27,10 @@ MISSED, EXTRA = "#D55E00", "#56B4E9"
 
 KNOWN_COLOURS = {"SAM-Med3D": BASELINE, "USCL-Med3D": OURS, "FastSAM3D": "#000000", "full tuning": "#D55E00",
                  "AdaptFormer": "#009E73"}  # fmt: skip
-METHOD_COLOURS = ("#E69F00", "#CC79A7", "#56B4E9", "#A08A00", "#882255")
+METHOD_COLOURS = ("#E69F00", "#CC79A7", "#56B4E9", "#A08A00", "#882255", "#44AA99")
 """Of further methods. Okabe and Ito's palette, its yellow darker for print."""
 
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
 
 _RC: Any = {

@@ -25,7 +25,7 @@ def test_every_sweep_has_a_sheet_or_a_reason(tmp_path: Path) -> None:
     cohort.add("c")
     (tmp_path / "in/videos/c.mp4").write_bytes(b"no video" * 99)
     job = slice_job(validate(overlay(read_defaults(ROOT), OWN), "mine"), "ingest_sheets")
-    assert set(job) == {"classes", "fan"}
+    assert set(job) == {"numerics", "classes", "fan"}
     write_json(tmp_path / "job.json", job)
     out, receipt = tmp_path / "sheets", tmp_path / "receipt.json"
     options = {"params": tmp_path / "job.json", "receipt": receipt, "cohort": cohort.save(), "sheets": out}

@@ -28,7 +28,7 @@ CAPTION = (
 def build(job: Any, inputs: FigureInputs) -> Figure:
     """One panel per general-domain set."""
     context = Context.of(job, read_scores(inputs.scores))
-    figure = new_figure(2.7)
+    figure = new_figure(3.0)
     sets = [name for name in DATASETS if name != "us"]
     panels = figure.subplots(1, len(sets), sharex=True, sharey=True)
     ultrasound = context.scores[context.scores["dataset"] == "us"]
@@ -40,7 +40,7 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
     for panel, dataset in zip(panels, sets, strict=True):
         _panel(panel, context, dataset, gains)
     panels[0].set_ylabel("change on the general-domain set")
-    share_legend(figure, panels, columns=3)
+    share_legend(figure, panels, columns=2)
     return figure
 
 
