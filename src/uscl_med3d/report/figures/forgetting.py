@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -97,4 +98,6 @@ def _paper(axes: Axes, row: str, dataset: str, colour: str, marker: str) -> None
         - reported_value("table4", method=BASELINE, dataset=name)
         for name in ("3dus", DATASETS[dataset])
     )
+    if math.isnan(across) or math.isnan(up):
+        return  # a row that the paper does not have
     axes.plot(across, up, marker, color=colour, mfc="white", ms=5, ls="none", label=f"{shown(row)}, reported")
