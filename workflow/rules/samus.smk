@@ -80,7 +80,7 @@ rule samus:
     log:
         f"{RESULTS}/logs/samus/tables.log",
     params:
-        out=SAMUS,
+        out=lambda wildcards, output: dirname(output.tables[0]),
     message:
         "samus: tables S1 to S5 and claims"
     shell:
