@@ -14,22 +14,11 @@ from typing import Any
 import pandas as pd
 
 from uscl_med3d.core.params.samus import TASK
+from uscl_med3d.report.claims.claim import COLUMNS
 from uscl_med3d.report.reported import FOLDER
 from uscl_med3d.stills.resample import Estimate
 from uscl_med3d.stills.samus_tables import Scores, clicked, drop, places, range_of_means, spread
 
-COLUMNS = [
-    "id",
-    "claim",
-    "source",
-    "test",
-    "estimate",
-    "ci_low",
-    "ci_high",
-    "verdict",
-    "why",
-    "paper_numbers",
-]
 Comparisons = Sequence[tuple[str, Estimate]]
 
 
