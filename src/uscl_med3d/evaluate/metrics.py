@@ -1,10 +1,11 @@
-"""Metrics of one prediction: Dice here, surface metrics by MONAI in stated units."""
+"""Metrics of one prediction: Dice, and surface metrics in stated units."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from uscl_med3d.evaluate.cases import Distance
 
@@ -40,29 +41,37 @@ def surface_scores(
     box = _bounding_box(prediction | truth)
     prediction, truth = np.pad(prediction[box], 1), np.pad(truth[box], 1)
     if distance.unit != "mm_in_plane":
-        return _monai_scores(prediction[None], truth[None], distance.spacing, tolerance)
+        return _mean_scores(prediction[None], truth[None], distance.spacing, tolerance)
     used = prediction.any((1, 2)) | truth.any((1, 2))
     both = prediction.any((1, 2)) & truth.any((1, 2))
     if not both.any():
         return 0.0, math.nan
-    nsd, hd95 = _monai_scores(prediction[both], truth[both], distance.spacing[1:], tolerance)
+    nsd, hd95 = _mean_scores(prediction[both], truth[both], distance.spacing[1:], tolerance)
     return nsd * float(both.sum() / used.sum()), hd95
 
 
-def _monai_scores(
+def _mean_scores(
     prediction: np.ndarray, truth: np.ndarray, spacing: tuple[float, ...], tolerance: float
 ) -> tuple[float, float]:
-    """Means over the first axis of MONAI's NSD (percent) and HD95."""
-    # Here because importing MONAI takes seconds, and jobs without surface metrics need none of it.
-    import torch
-    from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+    """Means over the first axis of NSD (percent) and HD95; every mask has a voxel."""
+    found = [_score_surfaces(a, b, spacing, tolerance) for a, b in zip(prediction, truth, strict=True)]
+    nsd, hd95 = np.mean(found, axis=0)
+    return float(nsd), float(hd95)
 
-    y_pred, y = (torch.from_numpy(mask[:, None].astype(np.float32)) for mask in (prediction, truth))
-    nsd = compute_surface_dice(y_pred, y, [tolerance], include_background=True, spacing=list(spacing))
-    hd95 = compute_hausdorff_distance(
-        y_pred, y, include_background=True, percentile=95.0, spacing=list(spacing)
-    )
-    return 100.0 * float(nsd.mean()), float(hd95.mean())
+
+def _score_surfaces(
+    prediction: np.ndarray, truth: np.ndarray, spacing: tuple[float, ...], tolerance: float
+) -> tuple[float, float]:
+    """NSD (percent) and HD95 of two masks, as MONAI's `compute_surface_dice` and `compute_hausdorff_distance`.
+
+    A test compares them. MONAI itself takes three times as long, and six seconds to be imported by every job.
+    """
+    edges = [mask & ~binary_erosion(mask) for mask in (prediction, truth)]
+    to_prediction, to_truth = (distance_transform_edt(~edge, sampling=spacing) for edge in edges)
+    distances = [to_truth[edges[0]], to_prediction[edges[1]]]
+    near = sum(int((one <= tolerance).sum()) for one in distances)
+    total = sum(one.size for one in distances)
+    return 100.0 * near / total, max(float(np.percentile(one, 95)) for one in distances)
 
 
 def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:

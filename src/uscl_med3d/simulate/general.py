@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from uscl_med3d.core.io import save_volume, write_json
-from uscl_med3d.core.params.simulate import SimulateGeneral
+from uscl_med3d.core.params.simulate import Pose, SimulateGeneral
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.simulate.appearance import (
     BRAIN_CONTRASTS,
@@ -73,7 +73,7 @@ def draw_case(
     shape = tuple(int(size) for size in stream.integers(general.size[0], general.size[1] + 1, 3))
     in_plane = float(np.round(stream.uniform(*general.spacing_mm), 3))
     spacing = (float(np.round(stream.uniform(*general.spacing_mm), 3)), in_plane, in_plane)
-    points = body_points(shape, spacing)
+    points = lay_body(stream, body_points(shape, spacing), general.pose)
     drawer = DRAWERS.get(name, draw_head)
     tissue, label, names = paint(drawer(stream, points), shape, LABELS[name])
     if name == "brats":
@@ -96,6 +96,19 @@ def body_points(shape: tuple[int, ...], spacing: tuple[float, ...]) -> np.ndarra
     half = np.float32(HALF_WIDTH * min(shape[1] * spacing[1], shape[2] * spacing[2]) / 2)
     grid = np.meshgrid(z / half, y / half, x / half, indexing="ij")
     return np.stack([-grid[2].ravel(), -grid[1].ravel(), grid[0].ravel()])
+
+
+def lay_body(stream: np.random.Generator, points: np.ndarray, pose: Pose) -> np.ndarray:
+    """Coordinates (3, n) in a body that lies off the field's middle, turned about its long axis, nearer or farther.
+
+    Scans are not centred alike. Without it an organ would stand at the same voxels in every patient.
+    """
+    shift = stream.uniform(-1, 1, 3) * np.asarray(pose.shift)
+    angle = np.deg2rad(stream.uniform(-pose.turn_deg, pose.turn_deg))
+    size = stream.uniform(*pose.size)
+    x, y, z = points - shift[:, None].astype(points.dtype)
+    cosine, sine = points.dtype.type(np.cos(angle)), points.dtype.type(np.sin(angle))
+    return np.stack([cosine * x + sine * y, cosine * y - sine * x, z]) / points.dtype.type(size)
 
 
 def paint(

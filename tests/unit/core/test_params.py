@@ -44,6 +44,16 @@ def test_a_part_leaves_out_of_its_scale_and_changes_nothing_else(values, part):
     assert all(runs[run.id] == run for run in list_runs(made.methods, made.training_seeds))
 
 
+def test_all_but_leaves_methods_out(values):
+    made = params.validate(values | {"compared": {"all_but": ["unet", "ball"]}}, "params.yaml")
+    everything = params.validate(values | {"compared": "all"}, "params.yaml")
+    assert made.methods.keys() == everything.methods.keys() - {"unet", "ball"}
+    assert params.validate(made.model_dump(mode="json"), "params.yaml") == made
+    for wrong in ({"all_but": ["unett"]}, {"all_but": "unet"}, {"but": ["unet"]}):
+        with pytest.raises(InputError, match="compared"):
+            params.validate(values | {"compared": wrong}, "params.yaml")
+
+
 SCALES = sorted(f"workflow/scales/{path.name}" for path in (ROOT / "workflow/scales").glob("*.yaml"))
 
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from uscl_med3d.evaluate.cases import Distance
 from uscl_med3d.evaluate.metrics import dice_percent, surface_scores
@@ -64,3 +65,19 @@ def test_in_plane_distances_ignore_the_sweep_axis():
     half[3:] = False
     nsd, hd95 = surface_scores(half, truth, Distance("mm_in_plane", (1.0, 1.0, 0.5)), 1.0)
     assert hd95 == pytest.approx(0.0) and nsd == pytest.approx(50.0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_surface_scores_are_those_of_monai(seed):
+    import torch
+    from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+
+    random = np.random.default_rng(seed)
+    spacing, tolerance = tuple(random.uniform(0.5, 4, 3).round(2)), round(random.uniform(0.5, 5), 2)
+    grown = [gaussian_filter(random.standard_normal((18, 20, 16)), 2.0 - 0.3 * seed) for _ in range(2)]
+    masks = [field > np.quantile(field, 0.8) for field in grown]
+    one, other = (torch.from_numpy(np.pad(mask, 1)[None, None].astype(np.float32)) for mask in masks)
+    settings = {"include_background": True, "spacing": list(spacing)}
+    nsd = 100 * float(compute_surface_dice(one, other, [tolerance], **settings))
+    hd95 = float(compute_hausdorff_distance(one, other, percentile=95.0, **settings))
+    assert surface_scores(*masks, Distance("mm", spacing), tolerance) == pytest.approx((nsd, hd95), rel=1e-5)

@@ -48,7 +48,7 @@ class Params(Section):
     numerics: Literal["native", "portable"] = "native"
     cohort: str
     benchmark: bool | None = None
-    compared: Literal["all"] | tuple[str, ...] = "all"
+    compared: Literal["all"] | tuple[str, ...] = "all"  # `all_but` has become a list
     general: dict[str, str]
     general_reading: GeneralReading
     classes: dict[str, int]
@@ -207,14 +207,12 @@ def _leave_out(values: dict[str, Any], file: str) -> dict[str, Any]:
         for name in ("methods", "general")
         if isinstance(values.get(name), dict)
     }
-    wanted, methods = values.get("compared", "all"), kept.get("methods", {})
-    if isinstance(wanted, list | tuple) and methods:
-        if unknown := [str(name) for name in wanted if name not in methods]:
-            raise InputError(
-                file=file, found=f"compared: {', '.join(unknown)}",
-                expected=f"`all`, or a list of {', '.join(methods)}", remedy="correct the names",
-            )  # fmt: skip
-        methods = {name: entry for name, entry in methods.items() if name in wanted}
+    methods, compared = kept.get("methods", {}), values.get("compared", "all")
+    if methods:
+        methods = _choose_methods(compared, methods, values["methods"], file)
+        if isinstance(compared, dict) and isinstance(compared.get("all_but"), list | tuple):
+            rest = {key: value for key, value in compared.items() if key != "all_but"}
+            values = values | {"compared": rest or list(methods)}
     sets = {"us", *kept.get("general", {})}
     for name, entry in methods.items():
         if isinstance(entry, dict) and isinstance(entry.get("datasets"), list | tuple):
@@ -222,6 +220,25 @@ def _leave_out(values: dict[str, Any], file: str) -> dict[str, Any]:
                 name: entry | {"datasets": [one for one in entry["datasets"] if one in sets]}
             }
     return values | kept | ({"methods": methods} if "methods" in kept else {})
+
+
+def _choose_methods(
+    compared: Any, methods: dict[str, Any], written: dict[str, Any], file: str
+) -> dict[str, Any]:
+    """Of `methods` those that are run; `written` are all names of the file. What is no list of names is judged by `Params`."""
+    without = isinstance(compared, dict)
+    named = compared.get("all_but") if without else compared
+    if not isinstance(named, list | tuple):
+        return methods
+    known = written if without else methods
+    if unknown := [str(name) for name in named if name not in known]:
+        raise InputError(
+            file=file,
+            found=f"compared: {', '.join(unknown)}",
+            expected=f"`all`, a list of {', '.join(known)}, or `all_but` with such a list",
+            remedy="correct the names",
+        )
+    return {name: entry for name, entry in methods.items() if (name in named) != without}
 
 
 def job_model(stage: str) -> type[Section]:

@@ -180,6 +180,16 @@ class GeneralSet(Section):
     test: int = Field(ge=0)
 
 
+class Pose(Section):
+    """How a body of the general-domain sets lies in its scan; without shift and turn, organs stand at the same voxels in all."""
+
+    shift: tuple[
+        Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]
+    ]
+    turn_deg: float = Field(ge=0)
+    size: Range
+
+
 class SimulateGeneral(Section):
     """The simulated general-domain sets."""
 
@@ -187,6 +197,7 @@ class SimulateGeneral(Section):
     sets: dict[Literal["amos", "totalsegmentator", "brats"], GeneralSet]
     size: IntRange
     spacing_mm: Range
+    pose: Pose
 
 
 class Simulate(Section):

@@ -21,6 +21,7 @@ from uscl_med3d.core.seeds import rng
 from uscl_med3d.foundation.general_crops import GeneralCrops, flip_labels
 from uscl_med3d.nets.intensity import zscore_foreground
 from uscl_med3d.nets.sam_med3d import SamMed3D
+from uscl_med3d.train.augment import augment
 from uscl_med3d.train.crops import IGNORE, CropReference
 from uscl_med3d.train.dense import DenseHead, dense_loss, majority
 from uscl_med3d.train.engine import Group, Task
@@ -118,9 +119,13 @@ class DenseLabels(Task):
                 image, label = flip_labels(image, label, self.flip_probability, random)
             images.append(image)
             labels.append(label)
+        batch = zscore_foreground(torch.from_numpy(np.stack(images))[:, None])
+        if random is not None:
+            known = torch.from_numpy(np.stack(labels))
+            batch, known = augment(batch, known, self.settings.augmentation, random)
+            labels = list(known.numpy())
         device = next(self.network.parameters()).device
-        batch = torch.from_numpy(np.stack(images))[:, None].to(device)
-        embedding = self.model.image_encoder(zscore_foreground(batch))
+        embedding = self.model.image_encoder(batch.to(device))
         found = []
         for index, (reference, label) in enumerate(zip(references, labels, strict=True)):
             head = self.heads[set_of(reference)]

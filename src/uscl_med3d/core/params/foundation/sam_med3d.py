@@ -8,6 +8,7 @@ from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.base_model import BaseModel, Weights
 from uscl_med3d.core.params.crops import BaseCrops
 from uscl_med3d.core.params.schedule import Schedule
+from uscl_med3d.core.params.segmentation import Augmentation
 
 
 class DenseTraining(Schedule):
@@ -20,6 +21,7 @@ class DenseTraining(Schedule):
     background_bias: float
     structure_bias: float
     majority: float = Field(gt=0.5, le=1)
+    augmentation: Augmentation
 
 
 class ObjectClickTraining(Schedule):
