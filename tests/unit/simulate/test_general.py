@@ -11,7 +11,7 @@ import pytest
 
 from uscl_med3d.core.io import load_volume, sha256
 from uscl_med3d.core.seeds import rng
-from uscl_med3d.simulate.general import LABELS, draw_case, simulate_general
+from uscl_med3d.simulate.general import LABELS, draw_case, lay_body, simulate_general
 
 SMALLEST = {"amos": 8, "totalsegmentator": 12, "brats": 3}
 
@@ -68,3 +68,33 @@ def test_workers_do_not_change_a_byte(sets, tiny, tmp_path):
     first = {file.relative_to(sets): sha256(file) for file in sets.rglob("*") if file.is_file()}
     second = {file.relative_to(tmp_path): sha256(file) for file in tmp_path.rglob("*") if file.is_file()}
     assert first == second
+
+
+def test_bodies_lie_differently_in_every_scan(phantom):
+    """So that an organ's usual place says little; without pose it says more."""
+    still = phantom.general.pose.model_copy(update={"shift": (0.0, 0.0, 0.0), "turn_deg": 0.0, "size": (1.0, 1.0)})
+    spread = {}
+    for kind, general in (
+        ("varied", phantom.general),
+        ("still", phantom.general.model_copy(update={"pose": still})),
+    ):
+        places = []
+        for number in range(8):
+            _, label, _ = draw_case(rng(0, "test", number), "totalsegmentator", number, general)
+            heart = np.argwhere(label == 1 + LABELS["totalsegmentator"].index("heart"))
+            if len(heart):
+                places.append(heart.mean(0) / label.shape)
+        spread[kind] = np.std(places, axis=0).mean()
+    assert spread["varied"] > 1.5 * spread["still"]
+
+
+def test_a_body_is_laid_by_shift_turn_and_size(phantom):
+    points = np.array([[0.5, -0.2, 0.1], [0.0, 0.3, -0.4]]).T
+    pose = phantom.general.pose
+    still = pose.model_copy(update={"shift": (0.0, 0.0, 0.0), "turn_deg": 0.0, "size": (1.0, 1.0)})
+    assert np.array_equal(lay_body(rng(0), points, still), points)
+    doubled = still.model_copy(update={"size": (2.0, 2.0)})
+    assert np.allclose(lay_body(rng(0), points, doubled), points / 2)
+    turned = lay_body(rng(0), points, still.model_copy(update={"turn_deg": 25.0}))
+    assert np.allclose(np.linalg.norm(turned, axis=0), np.linalg.norm(points, axis=0))
+    assert not np.allclose(turned, points) and np.allclose(turned[2], points[2])
