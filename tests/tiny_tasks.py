@@ -182,7 +182,7 @@ def _pretext(cohort: Cohort, seed: int, name: str) -> Example:
     from uscl_med3d.nets.lora import add_lora, freeze_all_but_lora
     from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, load_checkpoint
     from uscl_med3d.pretext import find_pretext
-    from uscl_med3d.pretext.sweeps import SweepImages
+    from uscl_med3d.selfsupervised.sweeps import SweepImages
 
     job = tiny_job("pretrain", seed=seed)
     prepare_torch(job.seed, job.threads, "pretrain")

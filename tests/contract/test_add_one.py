@@ -114,7 +114,7 @@ def test_a_pretext_task_runs_through_the_same_stage(add, cohort, tmp_path):
 
         from uscl_med3d.core.params.base import Section
         from uscl_med3d.nets.intensity import zscore_foreground
-        from uscl_med3d.pretext.base import Pretext
+        from uscl_med3d.selfsupervised.pretext import Pretext
         from uscl_med3d.train.engine import Group
 
 
@@ -151,7 +151,7 @@ def test_a_pretext_task_runs_through_the_same_stage(add, cohort, tmp_path):
         PRETEXT = Brightness
     ''')  # fmt: skip
     from uscl_med3d.pretext.stage import pretrain
-    from uscl_med3d.pretext.sweeps import SweepImages
+    from uscl_med3d.selfsupervised.sweeps import SweepImages
 
     job = tiny_job("pretrain")
     section = job.pretrain.model_copy(

@@ -107,7 +107,7 @@ def pretrain(
 ) -> None:
     """A pretext task teaches the encoder's LoRA layers on sweeps without labels."""
     from uscl_med3d.pretext.stage import pretrain
-    from uscl_med3d.pretext.sweeps import SweepImages
+    from uscl_med3d.selfsupervised.sweeps import SweepImages
 
     job, sweeps = load_job("pretrain", params), SweepImages(volumes, splits)
     pretrain(job, rank, training_seed, sweeps, base, out_weights=weights, curve_csv=curve)

@@ -14,7 +14,6 @@ from uscl_med3d.core.io import read_json, sha256
 FOLDER = Path(__file__).resolve().parents[1] / "shipped"
 SHIPPED, TRAIN = "shipped", "train"
 """Values of `foundation.<model>.weights` beside the path of a file."""
-NOT_LEARNED = {"seed", "threads", "device", "precision"}
 REPAIR = "install the program again, or set foundation.{model}.weights to `train`"
 
 
@@ -87,5 +86,9 @@ def check_fit(model: str, card: Mapping[str, Any], wanted: Mapping[str, Any]) ->
 
 
 def hash_recipe(job: Mapping[str, Any]) -> str:
-    """SHA-256 of a training's job file: everything that its weights depend on, beside data and code."""
-    return hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
+    """SHA-256 of a training's job file: everything that its weights depend on, beside data and code.
+
+    `numerics` is left out: the choice of kernels is no part of a recipe, it only changes the last digits.
+    """
+    learned = {name: value for name, value in job.items() if name != "numerics"}
+    return hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()

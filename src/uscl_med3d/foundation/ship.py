@@ -91,15 +91,10 @@ def describe(model: str, job_file: Path, curve: pd.DataFrame, facts: Mapping[str
         "base": None,
         "validation_dice": None,
         "network": shipped.describe_network(job, model),
-        "recipe": hash_recipe(read_json(job_file)),
+        "recipe": shipped.hash_recipe(read_json(job_file)),
         "image_use": scores,
         "facts": {name: facts[name] for name in ("held_out", "validation") if name in facts},
     }
-
-
-def hash_recipe(job: Mapping[str, Any]) -> str:
-    """Hash of what a base model is trained by. Kernels are no part of a recipe: they change its last digits."""
-    return shipped.hash_recipe({name: value for name, value in job.items() if name != "numerics"})
 
 
 def image_use(curve: pd.DataFrame) -> dict[str, Any] | None:
@@ -135,7 +130,7 @@ def compare(plan: Plan, out: Path) -> str:
             card = read_json(card_file) if card_file.is_file() else {}
             halved = Path(folder, f"{model}.safetensors")
             halve(Path(plan.foundation_weights(model)), halved)
-            recipe = hash_recipe(read_json(plan.job_file(f"foundation_{model}")))
+            recipe = shipped.hash_recipe(read_json(plan.job_file(f"foundation_{model}")))
             found = sha256(halved)
             rows.append(
                 {

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.pretext.base import Pretext
+from uscl_med3d.selfsupervised.pretext import Pretext
 
-_NO_TASKS = {"base", "stage", "sweeps"}
+_NO_TASKS = {"stage"}
 
 
 def list_pretexts() -> list[str]:

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.reporting import COLLAPSE
-from uscl_med3d.pretext.sweeps import SweepImages
 from uscl_med3d.selfsupervised.base import ImagePretext, Options, collapse, pool_grid
 from uscl_med3d.selfsupervised.contrast import RETRIEVAL, retrieval
 from uscl_med3d.selfsupervised.heads import projection_head
 from uscl_med3d.selfsupervised.images import Views
 from uscl_med3d.selfsupervised.losses import byol_loss, byol_momentum
+from uscl_med3d.selfsupervised.sweeps import SweepImages
 
 
 class ByolOptions(Options):

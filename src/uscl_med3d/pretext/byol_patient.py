@@ -14,7 +14,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.seeds import derive, rng
 from uscl_med3d.pretext.byol import Byol, ByolOptions
-from uscl_med3d.pretext.sweeps import SweepImages
+from uscl_med3d.selfsupervised.sweeps import SweepImages
 
 PATIENT, RANDOM = "patient", "random"
 

@@ -13,7 +13,7 @@ from uscl_med3d.methods.base import torch_device
 from uscl_med3d.nets.lora import add_lora, freeze_all_but_lora, lora_alpha, lora_state, save_lora
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, load_checkpoint
 from uscl_med3d.pretext import find_pretext, read_options
-from uscl_med3d.pretext.sweeps import SweepImages
+from uscl_med3d.selfsupervised.sweeps import SweepImages
 from uscl_med3d.train import engine
 
 

@@ -1,1 +1,1 @@
-"""Parts that the pretext tasks SimCLR, BYOL, MAE and SimMIM share: images, views, heads, losses, collapse watch."""
+"""What pretext tasks are made of: their base class, the sweeps they may read, views, heads, losses, collapse watch."""

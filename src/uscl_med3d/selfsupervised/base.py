@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.reporting import COLLAPSE
-from uscl_med3d.pretext.base import Pretext
-from uscl_med3d.pretext.sweeps import SweepImages
 from uscl_med3d.selfsupervised.collapse import effective_rank, feature_std
 from uscl_med3d.selfsupervised.frames import FrameDrawer
 from uscl_med3d.selfsupervised.images import Augmentation, ViewDrawer
+from uscl_med3d.selfsupervised.pretext import Pretext
+from uscl_med3d.selfsupervised.sweeps import SweepImages
 from uscl_med3d.train.engine import Group
 
 _CHUNK = 8  # validation crops encoded at a time; no influence on results

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor
 
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.nets.intensity import zscore_foreground
-from uscl_med3d.pretext.sweeps import SweepImages
-from uscl_med3d.pretext.vcl.crops import cut_crops
+from uscl_med3d.selfsupervised.sweeps import SweepImages
 
 
 class Augmentation(Section):
@@ -81,6 +81,19 @@ def choose_sweeps(
         name = names[order[position]]
         chosen.append((name, sweeps[name][turn % len(sweeps[name])]))
     return chosen
+
+
+def cut_crops(volume: Tensor, boxes: np.ndarray, size: int) -> Tensor:
+    """Boxes of a (d, h, w) volume, each resized (trilinear) to a cube: (k, 1, size, size, size) float32.
+
+    Args:
+        boxes: (k, 6) integers, (d0, h0, w0, d1, h1, w1) in voxels of the volume, the end not included.
+    """
+    crops = []
+    for d0, h0, w0, d1, h1, w1 in boxes.tolist():
+        crop = volume[None, None, d0:d1, h0:h1, w0:w1].float()
+        crops.append(F.interpolate(crop, size=(size, size, size), mode="trilinear", align_corners=False))
+    return torch.cat(crops)
 
 
 def draw_view(

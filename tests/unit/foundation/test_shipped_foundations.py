@@ -114,7 +114,7 @@ def scale():
 def test_shipped_files_are_whole_and_made_by_the_recipe_that_is_written_down(model, scale, tmp_path):
     card = shipped.check(model)
     job = slice_job(scale, f"foundation_{model}")
-    assert card["recipe"] == ship.hash_recipe(job), "train it again, or restore its recipe"
+    assert card["recipe"] == shipped.hash_recipe(job), "train it again, or restore its recipe"
     file = tmp_path / "job.json"
     file.write_text(
         json.dumps(slice_job(validate(read_defaults(ROOT), "params.yaml"), f"foundation_{model}"))

@@ -16,8 +16,8 @@ from uscl_med3d.core.params import job_model
 from uscl_med3d.nets import lora
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_checkpoint
 from uscl_med3d.pretext import stage
-from uscl_med3d.pretext.sweeps import SweepImages
 from uscl_med3d.pretext.vcl import Vcl
+from uscl_med3d.selfsupervised.sweeps import SweepImages
 
 MODEL = {
     "image_size": 16, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "global_blocks": (1,),

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.pretext.vcl import crops as vcl_crops
+from uscl_med3d.selfsupervised.images import cut_crops
 
 GRIDS = st.tuples(*[st.integers(1, 3)] * 3)
 SHAPES = st.tuples(*[st.integers(3, 11)] * 3)
@@ -103,7 +104,7 @@ def test_crops_show_their_box():
     d, h, w = torch.meshgrid(torch.arange(8.0), torch.arange(12.0), torch.arange(10.0), indexing="ij")
     volume = 100 * d + 10 * h + w
     boxes = np.array([[0, 4, 2, 8, 12, 10], [1, 0, 0, 5, 4, 4]])
-    same, doubled = vcl_crops.cut_crops(volume, boxes, 8)
+    same, doubled = cut_crops(volume, boxes, 8)
     assert torch.equal(same[0], volume[:, 4:12, 2:10])
     # A linear ramp stays linear: half-voxel steps, at cell centres, away from the clamped border.
     expected = volume[1:5, :4, :4].mean()

@@ -6,26 +6,21 @@ from typing import Literal
 
 from pydantic import Field
 
-from uscl_med3d.core.params.base import Section
+from uscl_med3d.core.params.dense import DenseCells
 from uscl_med3d.core.params.schedule import Schedule
 from uscl_med3d.core.params.segmentation import Augmentation
 
 
-class DenseStart(Section):
+class DenseStart(DenseCells):
     """The first steps, where the encoder is trained: it learns every structure of a crop, voxel by voxel.
 
     Attributes:
         share: of all steps; 0: clicks from the first step on.
         head_rate: highest learning rate of the head, which is thrown away afterwards.
-        background_bias, structure_bias: of the head, at the start.
-        majority: a cell without a class in this share of its voxels is ignored.
     """
 
     share: float = Field(ge=0, lt=1)
     head_rate: float = Field(gt=0)
-    background_bias: float
-    structure_bias: float
-    majority: float = Field(gt=0.5, le=1)
 
 
 class Finetune(Schedule):

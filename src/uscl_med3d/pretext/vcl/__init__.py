@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.seeds import rng, torch_generator
-from uscl_med3d.pretext.base import Pretext
-from uscl_med3d.pretext.sweeps import SweepImages
 from uscl_med3d.pretext.vcl.crops import augment, draw_crops
 from uscl_med3d.pretext.vcl.head import VclHead
 from uscl_med3d.pretext.vcl.losses import Terms, constant_prediction_loss
 from uscl_med3d.pretext.vcl.net import Batch, Teacher, VclNet, compute_terms
+from uscl_med3d.selfsupervised.pretext import Pretext
+from uscl_med3d.selfsupervised.sweeps import SweepImages
 from uscl_med3d.train.engine import Group
 
 _MEASURED = (

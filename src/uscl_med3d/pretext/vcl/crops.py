@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from uscl_med3d.nets.intensity import zscore_foreground
+from uscl_med3d.selfsupervised.images import cut_crops
 
 
 def base_boxes(shape_dhw: Sequence[int], grid_dhw: Sequence[int]) -> np.ndarray:
@@ -57,15 +57,6 @@ def overlap_fractions(random: np.ndarray, base: np.ndarray) -> np.ndarray:
     high = np.minimum(random[:, None, 3:], base[None, :, 3:])
     shared = np.clip(high - low, 0, None).prod(-1)
     return shared / (random[:, 3:] - random[:, :3]).prod(-1)[:, None]
-
-
-def cut_crops(volume: Tensor, boxes: np.ndarray, size: int) -> Tensor:
-    """Boxes of a (d, h, w) volume, each resized (trilinear) to a cube: (k, 1, size, size, size) float32."""
-    crops = []
-    for d0, h0, w0, d1, h1, w1 in boxes.tolist():
-        crop = volume[None, None, d0:d1, h0:h1, w0:w1].float()
-        crops.append(F.interpolate(crop, size=(size, size, size), mode="trilinear", align_corners=False))
-    return torch.cat(crops)
 
 
 def augment(

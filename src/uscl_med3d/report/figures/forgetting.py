@@ -47,12 +47,8 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
 
 def _tuned(context: Context) -> list[str]:
     """Rows of Table 4 that differ from the baseline: not itself, nor the row with its adapter off."""
-    methods = context.job.methods
-    return [
-        row
-        for row in row_names(context)
-        if row != BASELINE and not (row in methods and methods[row].weights_of)
-    ]
+    off = {name for name, entry in context.job.methods.items() if entry.weights_of}
+    return [row for row in row_names(context) if row != BASELINE and registry_key(context, row) not in off]
 
 
 def difference_to_baseline(context: Context, row: str, dataset: str) -> Difference | None:

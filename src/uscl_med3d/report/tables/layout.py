@@ -33,8 +33,6 @@ NAMES = {
     "lora(image_encoder+mask_decoder)": "LoRA (encoder + decoder)",
     "full_tuning": "full tuning",
     "adaptformer": "AdaptFormer",
-    "lora_attention": "LoRA, attention only",
-    "adapter_off": "LoRA, adapter off (must equal the baseline)",
     "image_encoder": "image encoder",
     "mask_decoder": "mask decoder",
     "image_encoder+mask_decoder": "encoder + decoder",

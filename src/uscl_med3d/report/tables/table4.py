@@ -19,21 +19,23 @@ LORA = "lora(image_encoder+mask_decoder)"
 
 
 def registry_key(context: Context, row: str) -> str | None:
-    """Registry key of a row: the untrained SAM-Med3D, the LoRA sweep's main cell, or the key itself."""
+    """Registry key of a row, or None: the untrained SAM-Med3D, the LoRA sweep's main cell, a key, or a method's label."""
     if row == BASELINE:
         return BASE if BASE in context.job.methods else None
     if row == LORA:
         sweep = context.sweep()
         return sweep[0] if sweep else None
-    return row if row in context.job.methods else None
+    return row if row in context.job.methods else context.method_with_label(row)
 
 
 def row_names(context: Context) -> list[str]:
-    """The paper's rows, then the registry's further tuning methods."""
+    """The paper's rows by its names, then the registry's further tuning methods by their labels."""
     paper = list(dict.fromkeys(load_reported("table4")["method"]))
     shown = {registry_key(context, row) for row in paper}
     extra = [
-        name for name, entry in context.job.methods.items() if name not in shown and is_tuning_method(entry)
+        entry.label
+        for name, entry in context.job.methods.items()
+        if name not in shown and is_tuning_method(entry)
     ]
     return paper + extra
 

@@ -7,20 +7,18 @@ from pydantic import Field
 from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.base_model import BaseModel, Weights
 from uscl_med3d.core.params.crops import BaseCrops
+from uscl_med3d.core.params.dense import DenseCells
 from uscl_med3d.core.params.schedule import Schedule
 from uscl_med3d.core.params.segmentation import Augmentation
 
 
-class DenseTraining(Schedule):
+class DenseTraining(Schedule, DenseCells):
     """First stage: the encoder learns every structure, voxel by voxel."""
 
     learning_rate: float = Field(gt=0)
     fast_share: float = Field(gt=0)
     neck_share: float = Field(gt=0)
     neck_start: float = Field(ge=0)
-    background_bias: float
-    structure_bias: float
-    majority: float = Field(gt=0.5, le=1)
     augmentation: Augmentation
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from uscl_med3d.core.params.base import Section
-from uscl_med3d.pretext.sweeps import SweepImages
+from uscl_med3d.selfsupervised.sweeps import SweepImages
 from uscl_med3d.train.engine import Task
 
 
