@@ -66,7 +66,7 @@ rule annotation_evaluate:
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
         pseudolabels=rules.annotation_pseudolabel.output.labels,
-        general=PLAN.general_inputs,
+        general=PLAN.scored_inputs(PLAN.annotation_run),
         base=PLAN.base_weights(PLAN.annotation_run),
         checkpoint=rules.annotation_finetune.output.weights,
         start=PLAN.start_weights(PLAN.annotation_run),
@@ -80,7 +80,7 @@ rule annotation_evaluate:
     resources:
         gpu=PLAN.gpus,
     params:
-        general=lambda wildcards: PLAN.general_folders,
+        general=lambda wildcards: PLAN.scored_general(PLAN.annotation_run),
     message:
         "annotation: scores of {wildcards.number} key frames"
     shell:

@@ -8,7 +8,7 @@ rule evaluate:
         volumes=rules.ingest.output.volumes,
         splits=rules.ingest.output.splits,
         pseudolabels=rules.pseudolabel.output.labels,
-        general=PLAN.general_inputs,
+        general=lambda wildcards: PLAN.scored_inputs(wildcards.run),
         base=lambda wildcards: PLAN.base_weights(wildcards.run),
         checkpoint=lambda wildcards: PLAN.weights(wildcards.run),
         start=lambda wildcards: PLAN.start_weights(wildcards.run),
@@ -22,7 +22,7 @@ rule evaluate:
     resources:
         gpu=PLAN.gpus,
     params:
-        general=lambda wildcards: PLAN.general_folders,
+        general=lambda wildcards: PLAN.scored_general(wildcards.run),
     message:
         "evaluate: {wildcards.run}"
     shell:

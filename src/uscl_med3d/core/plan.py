@@ -150,13 +150,16 @@ class Plan:
         """Folders of all general-domain sets, in the order of the tables."""
         return [self.general_folder(name) for name in self.params.general]
 
-    @property
-    def general_inputs(self) -> list[str]:
+    def scored_general(self, run: str) -> list[str]:
+        """Folders of the general-domain sets that a run is scored on."""
+        return [self.general_folder(name) for name in self.params.general if name in self.runs[run].datasets]
+
+    def scored_inputs(self, run: str) -> list[str]:
         """Of these, what can be a rule's input: simulated folders, and listings of the user's own that are there.
 
         The check before a run reports the missing.
         """
-        return self._general_inputs(self.general_folders)
+        return self._general_inputs(self.scored_general(run))
 
     def _general_inputs(self, folders: Iterable[str]) -> list[str]:
         listings = {
@@ -185,7 +188,7 @@ class Plan:
         return self.general_folders if BASE_MODELS[model].general and self._trains(model) else []
 
     def foundation_inputs(self, model: str) -> list[str]:
-        """Of these, what can be a rule's input (see `general_inputs`)."""
+        """Of these, what can be a rule's input (see `scored_inputs`)."""
         return self._general_inputs(self.foundation_general(model))
 
     def teacher(self, model: str) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from torch import nn
 
+from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.methods import Modules, Run
 from uscl_med3d.nets import lora
 from uscl_med3d.tuning.base import Tuning, TuningOptions
@@ -59,7 +60,15 @@ class LoraTuning(Tuning):
     def load_start(self, path: Path, base_sha256: str) -> None:
         """See `Tuning.load_start`."""
         tensors = lora.read_lora(path, self.rank, self.alpha, base_sha256)
-        lora.load_lora_state(self.network, tensors, "encoder")
+        try:
+            lora.load_lora_state(self.network, tensors, "encoder")
+        except ValueError as error:  # other layers or another encoder
+            raise InputError(
+                file=path,
+                found=f"adapters of other layers ({error})",
+                expected=f"adapters of the encoder's layers `{self.options.layers}`",
+                remedy="pretrain with pretrain.layers equal to the method's tuning.layers",
+            ) from None
 
     def facts(self) -> dict[str, str]:
         """See `Tuning.facts`."""

@@ -107,9 +107,18 @@ def test_own_general_set_is_a_listing(config, tmp_path, monkeypatch):
     config["general"][first] = "my set {1}"
     plan = Plan(config)
     plan.write_listings()
-    assert "my set {1}" not in plan.general_inputs and "my set {1}" in plan.general_folders
-    (listing,) = [path for path in plan.general_inputs if path.endswith(".json")]
+    scored = next(run.id for run in plan.runs.values() if first in run.datasets)
+    assert "my set {1}" not in plan.scored_inputs(scored) and "my set {1}" in plan.scored_general(scored)
+    (listing,) = [path for path in plan.scored_inputs(scored) if path.endswith(".json")]
     assert set(json.loads(Path(listing).read_text())) == {"my set {1}/case.nii.gz"}
+
+
+def test_a_run_needs_the_general_sets_that_it_is_scored_on_alone(config):
+    plan = Plan(config)
+    for run in plan.runs.values():
+        wanted = [plan.general_folder(name) for name in plan.params.general if name in run.datasets]
+        assert plan.scored_inputs(run.id) == plan.scored_general(run.id) == wanted
+    assert {len(plan.scored_general(run)) for run in plan.runs} >= {0, len(plan.params.general)}
 
 
 def test_one_pretraining_per_rank(config):

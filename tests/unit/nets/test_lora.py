@@ -171,3 +171,27 @@ def test_unreadable_adapter_is_named(tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"r4\.safetensors"):
         lora.read_lora(path, 4, 8.0, "abc")
+
+
+def test_a_start_of_other_layers_is_refused(model, tmp_path):
+    """An adapter of attention alone is no start for one of attention and MLPs."""
+    from uscl_med3d.core.params.methods import Run
+    from uscl_med3d.tuning.lora import LoraOptions, LoraTuning
+
+    lora.add_lora(model, "encoder", 4, 4.0, 0.0, 5)
+    path = tmp_path / "vcl.safetensors"
+    lora.save_lora(path, lora.lora_state(model, "encoder"), 4, 4.0, "0" * 64)
+    other = build_sam_med3d(PRESETS["smoke"]).eval()
+    options = LoraOptions(
+        strategy="lora",
+        learning_rate=0.001,
+        alpha_rule="equal_rank",
+        dropout=0.0,
+        layers="attention_and_mlp",
+        rank=4,
+        modules="both",
+    )
+    of = {"rank": 4, "modules": "both", "pretraining": "vcl", "training_seed": 0, "datasets": ("us",)}
+    run = Run(id="r", method="uscl_med3d", **of)
+    with pytest.raises(InputError, match=r"vcl.safetensors(.|\n)*attention_and_mlp"):
+        LoraTuning(other, options, run, 5).load_start(path, "0" * 64)

@@ -72,7 +72,9 @@ def test_workers_do_not_change_a_byte(sets, tiny, tmp_path):
 
 def test_bodies_lie_differently_in_every_scan(phantom):
     """So that an organ's usual place says little; without pose it says more."""
-    still = phantom.general.pose.model_copy(update={"shift": (0.0, 0.0, 0.0), "turn_deg": 0.0, "size": (1.0, 1.0)})
+    still = phantom.general.pose.model_copy(
+        update={"shift": (0.0, 0.0, 0.0), "turn_deg": 0.0, "size": (1.0, 1.0)}
+    )
     spread = {}
     for kind, general in (
         ("varied", phantom.general),
