@@ -225,7 +225,7 @@ def _leave_out(values: dict[str, Any], file: str) -> dict[str, Any]:
 def _choose_methods(
     compared: Any, methods: dict[str, Any], written: dict[str, Any], file: str
 ) -> dict[str, Any]:
-    """Of `methods` those that are run; `written` are all names of the file. What is no list of names is judged by `Params`."""
+    """Of `methods` those that are run; `written` are all names of the file. `Params` judges what is no list of names."""
     without = isinstance(compared, dict)
     named = compared.get("all_but") if without else compared
     if not isinstance(named, list | tuple):

@@ -181,7 +181,7 @@ class GeneralSet(Section):
 
 
 class Pose(Section):
-    """How a body of the general-domain sets lies in its scan; without shift and turn, organs stand at the same voxels in all."""
+    """How a body of the general-domain sets lies in its scan; without it, organs stand at the same voxels in all."""
 
     shift: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
     turn_deg: float = Field(ge=0)

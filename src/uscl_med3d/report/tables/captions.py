@@ -65,7 +65,11 @@ def _marked(frame: pd.DataFrame) -> str:
 def _reference(name: str, context: Context) -> str:
     if name == "table2":
         return "Scored against the sets' own labels."
-    tail = " General-domain sets: their own labels." if name == "table4" else ""
+    tail = (
+        " General-domain sets: their own labels. With the adapter off it must equal SAM-Med3D."
+        if name == "table4"
+        else ""
+    )
     if (
         context.scores.empty
         or context.scores.loc[context.scores["dataset"] == "us", "dice"].notna().sum() == 0
