@@ -30,7 +30,9 @@ _CASE = ["training_seed", "patient", "case", "class"]
 def build_image_use(job: Any, files: Sequence[Path], out_csv: Path) -> None:
     """Write one row per method, data set and click count that was measured: `COLUMNS`.
 
-    Mean over classes of the mean over test cases; the interval is that of the difference, over patients.
+    Ultrasound: mean over classes of the mean over test cases. Other sets: mean over all compared structures, because each case
+    lends a few drawn ones, so that some structures are those of one patient. The interval is that of the difference, over
+    patients.
 
     Args:
         job: parameters of the stage `report`.
@@ -70,7 +72,9 @@ def _pair(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _row(job: Any, label: str, dataset: str, points: int, cases: pd.DataFrame) -> dict[str, Any]:
     report = job.report
-    classes = tuple(job.classes) if dataset == "us" else tuple(sorted(cases["class"].unique()))
+    classes = tuple(job.classes)
+    if dataset != "us":
+        cases, classes = cases.assign(**{"class": "any"}), ("any",)
 
     def judge(value: str) -> Any:
         # One stream for all methods: they meet the same resampled patients.
