@@ -128,7 +128,8 @@ def test_claims_have_the_columns_that_are_promised(tables):
 
 @pytest.mark.parametrize(
     ("name", "verdict"),
-    [("C0", "supported"), ("C0n", "undecided"), ("C1a", "supported"), ("C1b", "undecided"), ("C6a", "supported"), ("C3a", "contradicted"),
+    [("C0", "supported"), ("C0n", "undecided"),
+     ("C1a", "supported"), ("C1b", "undecided"), ("C6a", "supported"), ("C3a", "contradicted"),
      ("C3b", "undecided"), ("C5a", "contradicted"), ("C4a", "void"), ("C2b", "not tested"), ("T8 vcl 1", "supported"),
      ("T8 mae all", "undecided")],
 )  # fmt: skip
