@@ -44,7 +44,15 @@ class FrameResNet(nn.Module):
         self.blocks = nn.Sequential(*(Block(*pair) for pair in pairs))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.blocks(torch.relu(self.norm(self.stem(x))))
+        return self.list_stages(x)[-1]
+
+    def list_stages(self, x: Tensor) -> list[Tensor]:
+        """Feature maps after every stage, (n, widths[i], g_i, g_i); the last one is the output."""
+        x, found = torch.relu(self.norm(self.stem(x))), []
+        for block in self.blocks:
+            x = block(x)
+            found.append(x)
+        return found
 
 
 def build_frame_resnet(widths: Sequence[int], seed: int) -> FrameResNet:

@@ -9,27 +9,29 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_csv, write_packed_csv
 from uscl_med3d.core.params.files import overlay
-from uscl_med3d.core.params.ssl import LABELS, Arm
-from uscl_med3d.core.seeds import derive_training, prepare_torch
+from uscl_med3d.core.params.ssl import ENCODER, LABELS_SHUFFLED, PLACE, TAUGHT, Arm
+from uscl_med3d.core.seeds import derive_training, prepare_torch, rng
 from uscl_med3d.data.splits import read_splits
 from uscl_med3d.methods.base import torch_device
-from uscl_med3d.nets.frame_resnet import build_frame_resnet
+from uscl_med3d.nets.frame_resnet import FrameResNet, build_frame_resnet
 from uscl_med3d.pretext import find_pretext, read_options
 from uscl_med3d.selfsupervised.base import collapse, pool_grid
+<<<<<<< HEAD
 from uscl_med3d.selfsupervised.sweeps import SweepImages
+=======
+from uscl_med3d.ssl.maps import grey_values, place_terms, stack_stages
+>>>>>>> ssl
 from uscl_med3d.ssl.probe import probe_all
 from uscl_med3d.ssl.probe_frames import ProbeFrames, ask_in_groups, load_probe_frames
 from uscl_med3d.ssl.supervised import Supervised
 from uscl_med3d.train import engine
 
 _CHUNK = 64  # frames encoded at a time; no influence on results
-_COARSE = 8  # cells per side of the control `pixels`
 
 
 class FrameSweeps(SweepImages):
@@ -66,7 +68,7 @@ def run_arm(
     job: Any, name: str, volumes: Path, splits_csv: Path, pseudolabels: Path, metadata_csv: Path | None,
     *, scores_out: Path, curve_out: Path,
 ) -> None:  # fmt: skip
-    """Train one arm with every training seed, and write the scores of its probes and its learning curves.
+    """Train one arm with every training seed, and write the sums of its probes and its learning curves.
 
     Pretraining reads images of training and validation patients; labels are opened for the probes only.
 
@@ -84,21 +86,18 @@ def run_arm(
     scores, curves = [], []
     for training_seed in seeds:
         encoder, curve = train_encoder(job, name, arm, sweeps, (train, val), training_seed, scores_out)
-        embedded = {
-            split: embed(part, None if arm.pixels else encoder)
-            for split, part in {"train": train, "val": val, "test": test}.items()
-        }
-        exact = {split: values.astype(np.float64) for split, values in embedded.items()}
-        found = probe_all(train, val, test, exact, job.ssl.probe, job.seed)
+        parts = {"train": train, "val": val, "test": test}
+        features = {split: embed(part, arm.features, encoder) for split, part in parts.items()}
+        found = probe_all(train, val, test, features, job.ssl.probe, job.seed)
         scores.append(found.assign(arm=name, training_seed=training_seed))
-        watched = collapse(torch.from_numpy(embedded["val"]))
+        watched = collapse(pool(val, encoder) if arm.features == ENCODER else None)
         curves.append(
             curve.assign(
                 arm=name, training_seed=training_seed, **{f"probe_{k}": v for k, v in watched.items()}
             )
         )
     table = pd.concat(scores, ignore_index=True)
-    for column in ("score", "validation"):
+    for column in ("won", "validation"):
         table[column] = [f"{value:.6g}" for value in table[column]]
     write_packed_csv(scores_out, table)
     write_csv(curve_out, pd.concat(curves, ignore_index=True))
@@ -112,7 +111,7 @@ def train_encoder(
     frames: tuple[ProbeFrames, ProbeFrames],
     training_seed: int,
     output: Path,
-) -> tuple[nn.Module, pd.DataFrame]:
+) -> tuple[FrameResNet, pd.DataFrame]:
     """The encoder of an arm after its task, and the learning curve (one row without a task).
 
     Args:
@@ -132,8 +131,11 @@ def train_encoder(
     }
     schedule = settings.schedule.model_copy(update=changes)
     task: Any
-    if arm.task == LABELS:
-        task = Supervised(encoder, settings.widths[-1], *frames, batch, settings.supervised_rate, seed)
+    if arm.task in TAUGHT:
+        train, val = frames
+        if arm.task == LABELS_SHUFFLED:
+            train = train.shuffle_masks(rng(job.seed, "ssl", "shuffled masks"))
+        task = Supervised(encoder, sum(settings.widths), train, val, batch, settings.supervised_rate, seed)
     else:
         kind = find_pretext(arm.task)
         values = overlay(job.ssl.tasks[arm.task], arm.options) | {"images": batch}
@@ -160,11 +162,30 @@ def _describe(job: Any, schedule: Any) -> SimpleNamespace:
 
 
 @torch.no_grad()
-def embed(frames: ProbeFrames, encoder: nn.Module | None) -> np.ndarray:
-    """Pooled features of frames (n, c) float32; without an encoder their mean grey values on a coarse grid."""
-    if encoder is None:
-        coarse: Tensor = F.adaptive_avg_pool2d(frames.images, _COARSE)
-        return coarse.flatten(1).numpy()
+def embed(frames: ProbeFrames, kind: str, encoder: FrameResNet) -> np.ndarray:
+    """Features of the probed cells (n, places, c) float64: those of `kind` (see `Arm`), then the terms of place.
+
+    Every arm knows the place of a cell, so that no arm gains by having to find it out.
+    """
+    place = frames.pick_places(place_terms(frames.grid)[None])
+    terms = np.repeat(place, len(frames.images), axis=0)
+    if kind == PLACE:
+        return terms.astype(np.float64)
+    device = next(encoder.parameters()).device
+    parts = [
+        frames.pick_places(
+            stack_stages(encoder, part.to(device), frames.grid).float().cpu()
+            if kind == ENCODER
+            else grey_values(part, frames.grid)
+        )
+        for part in frames.images.split(_CHUNK)
+    ]
+    return np.concatenate([np.concatenate(parts), terms], axis=2).astype(np.float64)
+
+
+@torch.no_grad()
+def pool(frames: ProbeFrames, encoder: nn.Module) -> Tensor:
+    """The encoder's output of frames, mean over its grid: (n, c) float32."""
     device = next(encoder.parameters()).device
     parts = [pool_grid(encoder(part.to(device))).cpu() for part in frames.images.split(_CHUNK)]
-    return torch.cat(parts).float().numpy()
+    return torch.cat(parts).float()

@@ -1,12 +1,12 @@
 """Intervals and tests of the probes' AUROC, over patients and training seeds.
 
-AUROC of a target is a ratio of sums over pairs of frames. With the pairs summed per pair of patients, a resample of patients
-is a weighting of these sums, so that frames of a patient always come and go together.
+AUROC of a target is a ratio of sums over pairs of cells at the same place. With the pairs summed per pair of patients, a
+resample of patients is a weighting of these sums, so that cells of a patient always come and go together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ class Wins:
     """Sums of one arm and probe.
 
     Attributes:
-        won: (seed, target, patient, patient): pairs of a positive frame of the first patient and a negative of the second
+        won: (seed, target, patient, patient): pairs of a positive cell of the first patient and a negative of the second
             in which the positive scores higher, ties half. Draws of labelled patients are averaged.
         pairs: (target, patient, patient).
     """
@@ -107,28 +107,14 @@ class Resampler:
         return Compared(sum(k * wins.mean() for k, wins in terms), low, high, min(1.0, 2 * float(tail)))
 
 
-def count_wins(rows: pd.DataFrame, targets: Sequence[str], patients: Sequence[str]) -> Wins:
-    """Sums of the rows of one arm, probe and number of labelled patients (columns of `probe.ROWS`, and training_seed)."""
-    place = {name: number for number, name in enumerate(patients)}
+def read_wins(rows: pd.DataFrame, targets: Sequence[str], patients: Sequence[str]) -> Wins:
+    """Sums of one arm, probe and number of labelled patients (columns of `words.ROWS`, and training_seed)."""
     seeds = sorted(rows["training_seed"].unique())
     shape = (len(targets), len(patients), len(patients))
     won, pairs = np.zeros((len(seeds), *shape)), np.zeros(shape)
-    for key, of_seed in rows.groupby(["training_seed", "target"]):
-        seed, target = seeds.index(key[0]), list(targets).index(str(key[1]))
-        draws = of_seed.groupby("draw")
-        for number, (_, part) in enumerate(draws):
-            found, count = _count(part, place)
-            won[seed, target] += found / draws.ngroups
-            if number == 0:
-                pairs[target] = count
+    place = {name: number for number, name in enumerate(patients)}
+    at = [rows["target"].map(list(targets).index), rows["first"].map(place), rows["second"].map(place)]
+    where = tuple(part.to_numpy() for part in at)
+    won[(rows["training_seed"].map(seeds.index).to_numpy(), *where)] = rows["won"]
+    pairs[where] = rows["pairs"]
     return Wins(won, pairs)
-
-
-def _count(rows: pd.DataFrame, place: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    owner = rows["patient"].map(place).to_numpy()
-    score, present = rows["score"].to_numpy(float), rows["present"].to_numpy() == 1
-    n = len(place)
-    higher = (np.sign(score[present][:, None] - score[~present][None, :]) + 1) / 2
-    flat = owner[present][:, None] * n + owner[~present][None, :]
-    won = np.bincount(flat.ravel(), higher.ravel(), n * n).reshape(n, n)
-    return won, np.bincount(flat.ravel(), minlength=n * n).astype(float).reshape(n, n)

@@ -1,16 +1,36 @@
-"""Probes: what frozen features say about a frame. k nearest neighbours, and logistic regression on standardised features."""
+"""Probes: what frozen features say about the cells of a frame. k nearest neighbours, and logistic regression."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from uscl_med3d.core.seeds import rng
-from uscl_med3d.ssl.probe_frames import UNKNOWN, ProbeFrames
+from uscl_med3d.ssl.probe_frames import UNKNOWN, ProbeFrames, give_masks, shuffle_in_groups
+from uscl_med3d.ssl.same_place import auroc_at_places, sum_pairs
 from uscl_med3d.ssl.words import ALL, KNN, LINEAR, ROWS, SHUFFLED
+
+
+class Cells(NamedTuple):
+    """Cells that one target is asked of: features (m, c), labels (m,) of 0 and 1, places (m,), numbers of frames (m,)."""
+
+    features: np.ndarray
+    labels: np.ndarray
+    places: np.ndarray
+    frames: np.ndarray
+
+    def score(self, scores: np.ndarray) -> float:
+        """AUROC of scores (m,) at the same place."""
+        return auroc_at_places(scores, self.labels, self.places)
+
+
+def choose_cells(features: np.ndarray, answers: np.ndarray) -> Cells:
+    """The known cells of features (n, places, c) and answers (n, places)."""
+    frames, places = np.nonzero(answers != UNKNOWN)
+    return Cells(features[frames, places], answers[frames, places], places, frames)
 
 
 def probe_all(
@@ -21,57 +41,79 @@ def probe_all(
     settings: Any,
     seed: int,
 ) -> pd.DataFrame:
-    """Scores of every probe for every target of every test frame; columns `ROWS`.
-
-    `validation` is the AUROC of the same probe on validation frames, for choices between arms.
+    """Sums of every probe for every target and pair of test patients; columns `ROWS`.
 
     Args:
-        features: split -> (n, c). settings: section `ssl.probe`. seed: of labelled patients and shuffled labels, the same
-            for all encoders.
+        features: split -> (n, places, c) float64. settings: section `ssl.probe`. seed: of labelled patients and shuffled
+            labels, the same for all encoders.
     """
+    patients = sorted(test.table["patient"].unique())
+    owners = test.table["patient"].map({name: number for number, name in enumerate(patients)}).to_numpy()
     parts = []
     for target in train.targets:
-        for probe, labelled, draw, chosen in _list_probes(train, target, settings, seed):
-            labels, known = train.targets[target][chosen], val.targets[target] != UNKNOWN
-            checked = val.targets[target][known]
-            if (
-                probe == SHUFFLED
-            ):  # of the frames that choose the penalty, too: else they would find the true answer
-                random = rng(seed, "ssl", "shuffled labels", target, draw)
-                labels, checked = random.permutation(labels), random.permutation(checked)
-            if len(np.unique(labels)) < 2:  # these patients show only one of the two answers
-                continue
-            asked = test.targets[target] != UNKNOWN
-            parts_of = features["train"][chosen], features["val"][known], features["test"][asked]
-            if probe == KNN:
-                found = [knn(parts_of[0], labels, part, settings.neighbours) for part in parts_of[1:]]
-            else:
-                found = linear(parts_of, labels, checked, settings.strengths)
-            rows = test.table.loc[asked, ["patient", "sweep", "frame"]]
-            parts.append(
-                rows.assign(
-                    probe=probe, labelled=labelled, draw=draw, target=target,
-                    present=test.targets[target][asked], score=found[1], validation=auroc(found[0], checked),
-                )[ROWS]
-            )  # fmt: skip
-    return pd.concat(parts, ignore_index=True)
+        asked = choose_cells(features["test"], test.answers(target))
+        for probe, labelled, draws in _list_probes(settings):
+            found = []
+            for draw in range(draws):
+                answers = _label(train, val, target, probe, labelled, draw, seed)
+                known, checked = map(choose_cells, (features["train"], features["val"]), answers)
+                if len(np.unique(known.labels)) < 2:  # these patients show only one of the two answers
+                    continue
+                scores = _score(probe, known, checked, asked, settings)
+                sums = sum_pairs(scores[1], asked.labels, asked.places, owners[asked.frames], len(patients))
+                found.append((*sums, checked.score(scores[0])))
+            if found:
+                sums_of = _tabulate(found, patients)
+                parts.append(sums_of.assign(probe=probe, labelled=labelled, target=target))
+    return pd.concat(parts, ignore_index=True)[ROWS] if parts else pd.DataFrame(columns=ROWS)
 
 
-def _list_probes(
-    train: ProbeFrames, target: str, settings: Any, seed: int
-) -> Iterator[tuple[str, int, int, np.ndarray]]:
-    """Probe, labelled patients per group, draw, and the training frames that are labelled (n,) bool."""
-    known = train.targets[target] != UNKNOWN
+def _list_probes(settings: Any) -> Iterator[tuple[str, int, int]]:
+    """Probe, labelled patients per group, and number of draws."""
     for labelled in settings.labelled:
         if labelled is None:
-            yield KNN, ALL, 0, known
-            yield LINEAR, ALL, 0, known
-            for draw in range(settings.draws):
-                yield SHUFFLED, ALL, draw, known
-            continue
-        for draw in range(settings.draws):
-            few = draw_patients(train.table, labelled, rng(seed, "ssl", "labelled", draw))
-            yield LINEAR, labelled, draw, known & train.table["patient"].isin(few).to_numpy()
+            yield from ((KNN, ALL, 1), (LINEAR, ALL, 1), (SHUFFLED, ALL, settings.draws))
+        else:
+            yield LINEAR, labelled, settings.draws
+
+
+def _label(
+    train: ProbeFrames, val: ProbeFrames, target: str, probe: str, labelled: int, draw: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Answers of training and validation cells (n, places), as a probe may know them."""
+    answers = train.answers(target), val.answers(target)
+    if probe == SHUFFLED:  # of the frames that choose the penalty, too: else they would find the true answer
+        random = rng(seed, "ssl", "shuffled labels", target, draw)
+        orders = [shuffle_in_groups(part.table["group"].to_numpy(), random) for part in (train, val)]
+        return give_masks(answers[0], orders[0]), give_masks(answers[1], orders[1])
+    if labelled != ALL:
+        few = draw_patients(train.table, labelled, rng(seed, "ssl", "labelled", draw))
+        chosen = train.table["patient"].isin(few).to_numpy()
+        return np.where(chosen[:, None], answers[0], UNKNOWN), answers[1]
+    return answers
+
+
+def _score(probe: str, known: Cells, checked: Cells, asked: Cells, settings: Any) -> list[np.ndarray]:
+    """Scores of the cells of validation and of test frames."""
+    mean, spread = known.features.mean(0), known.features.std(0)
+    known, checked, asked = (
+        part._replace(features=(part.features - mean) / np.where(spread > 1e-6, spread, 1.0))
+        for part in (known, checked, asked)
+    )
+    if probe == KNN:
+        return [knn_at_places(known, part, settings.neighbours) for part in (checked, asked)]
+    return linear(known, checked, asked.features, settings.strengths)
+
+
+def _tabulate(found: list[tuple[np.ndarray, np.ndarray, float]], patients: list[str]) -> pd.DataFrame:
+    """One row per pair of patients that has a pair of cells; `won` and `validation` are means over draws."""
+    won, pairs = np.mean([one[0] for one in found], axis=0), found[0][1]
+    first, second = np.nonzero(pairs)
+    names = np.asarray(patients, dtype=object)
+    return pd.DataFrame(
+        {"first": names[first], "second": names[second], "won": won[first, second]}
+        | {"pairs": pairs[first, second].astype(int), "validation": np.mean([one[2] for one in found])}
+    )
 
 
 def draw_patients(table: pd.DataFrame, count: int, random: np.random.Generator) -> list[str]:
@@ -82,31 +124,35 @@ def draw_patients(table: pd.DataFrame, count: int, random: np.random.Generator) 
     ]
 
 
+def knn_at_places(known: Cells, asked: Cells, neighbours: int) -> np.ndarray:
+    """`knn` of every asked cell among the known cells at its place (m,); 0 where there are none."""
+    scores = np.zeros(len(asked.labels))
+    for place in np.unique(asked.places):
+        there, own = known.places == place, asked.places == place
+        if there.any():
+            scores[own] = knn(known.features[there], known.labels[there], asked.features[own], neighbours)
+    return scores
+
+
 def knn(known: np.ndarray, labels: np.ndarray, asked: np.ndarray, neighbours: int) -> np.ndarray:
-    """Share of the `neighbours` frames of greatest cosine that are positive; (n, c), (n,), (m, c) -> (m,)."""
+    """Share of the `neighbours` cells of greatest cosine that are positive; (n, c), (n,), (m, c) -> (m,)."""
     unit = [part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (asked, known)]
-    similarity = unit[0] @ unit[1].T
+    similarity = np.round(unit[0] @ unit[1].T, 9)  # the order of equal ones must not hang on their last bits
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :neighbours]
     return labels[nearest].mean(1)
 
 
-def linear(
-    parts: tuple[np.ndarray, np.ndarray, np.ndarray], labels: np.ndarray, checked: np.ndarray,
-    strengths: tuple[float, ...],
-) -> list[np.ndarray]:  # fmt: skip
-    """Logits of validation and test frames, of the penalty that is best on the validation frames (the first of equals).
+def linear(known: Cells, checked: Cells, asked: np.ndarray, strengths: tuple[float, ...]) -> list[np.ndarray]:
+    """Logits of validation and test cells, of the penalty that is best on the validation cells (the first of equals).
 
     Args:
-        parts: features (n, c) of training, validation and test frames; standardised here as the training frames are.
-        labels, checked: of the training and of the validation frames.
+        known, checked: cells of training and validation frames, standardised. asked: features (m, c) of test cells.
     """
-    mean, spread = parts[0].mean(0), parts[0].std(0)
-    known, val, test = ((part - mean) / np.where(spread > 1e-6, spread, 1.0) for part in parts)
     best: tuple[float, list[np.ndarray]] | None = None
     for strength in strengths:
-        weights, bias = fit_logistic(known, labels, strength)
-        logits = [part @ weights + bias for part in (val, test)]
-        value = auroc(logits[0], checked)
+        weights, bias = fit_logistic(known.features, known.labels, strength)
+        logits = [part @ weights + bias for part in (checked.features, asked)]
+        value = checked.score(logits[0])
         value = value if np.isfinite(value) else 0.0
         if best is None or value > best[0]:
             best = value, logits
@@ -142,11 +188,3 @@ def fit_logistic(features: np.ndarray, labels: np.ndarray, strength: float) -> t
         if np.abs(size * step).max() < 1e-6:
             break
     return values[:-1], float(values[-1])
-
-
-def auroc(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Share of (positive, negative) pairs in which the positive has the higher score, ties half; NaN without a pair."""
-    positive, negative = scores[labels == 1], scores[labels == 0]
-    if not len(positive) or not len(negative):
-        return float("nan")
-    return float(np.mean((np.sign(positive[:, None] - negative[None, :]) + 1) / 2))

@@ -16,7 +16,7 @@ from uscl_med3d.data.splits import read_splits
 from uscl_med3d.ssl import dice
 from uscl_med3d.ssl.claims import build_claims
 from uscl_med3d.ssl.collapse_table import build_collapse
-from uscl_med3d.ssl.compare import Compared, Resampler, Wins, count_wins
+from uscl_med3d.ssl.compare import Compared, Resampler, Wins, read_wins
 from uscl_med3d.ssl.words import ALL, LINEAR, name_labelled
 
 START = "random"
@@ -41,8 +41,8 @@ class Probed:
         self.validation: dict[tuple[str, str, int], float] = {}
         for (arm, probe, labelled), part in _split(rows):
             key = (arm, probe, labelled)
-            self.wins[key] = count_wins(part, self.targets, self.resampler.patients)
-            once = part.drop_duplicates(["training_seed", "draw", "target"])
+            self.wins[key] = read_wins(part, self.targets, self.resampler.patients)
+            once = part.drop_duplicates(["training_seed", "target"])
             self.validation[key] = float(once.groupby("target")["validation"].mean().mean())
 
     def compare(
@@ -75,8 +75,10 @@ def build_tables(
     """
     manifest = read_splits(splits_csv)
     test = manifest[manifest["split"] == "test"].drop_duplicates("patient").sort_values("patient")
-    rows = pd.concat([pd.read_csv(file) for file in arms], ignore_index=True)
-    known = test[test["patient"].isin(rows["patient"])][["patient", "group"]]
+    names = {"first": str, "second": str}  # of patients, which may be numbers
+    rows = pd.concat([pd.read_csv(file, dtype=names) for file in arms], ignore_index=True)
+    asked = {*rows["first"], *rows["second"]}
+    known = test[test["patient"].isin(asked)][["patient", "group"]]
     probed = Probed(job, rows, known)
     curve = pd.concat([pd.read_csv(file) for file in curves], ignore_index=True)
     scores = pd.concat([_read_cell(file) for file in cells], ignore_index=True) if cells else None

@@ -5,17 +5,19 @@ from __future__ import annotations
 KNN, LINEAR, SHUFFLED = "k-NN", "linear", "linear, labels shuffled"
 """Probes."""
 
-ROWS = ["probe", "labelled", "draw", "target", "patient", "sweep", "frame", "present", "score", "validation"]
-"""Columns of an arm's scores, before `arm` and `training_seed`."""
+ROWS = ["probe", "labelled", "target", "first", "second", "won", "pairs", "validation"]
+"""Columns of an arm's sums, before `arm` and `training_seed`.
+
+One row per target and pair of test patients: `pairs` of a positive cell of the patient `first` and a negative one of
+`second` at the same place, and how many the positive `won` (ties half; mean over draws). `validation` is the AUROC, 0 to 1,
+on validation patients.
+"""
 
 ALL = 0
 """Of labelled patients: all training patients."""
 
 UNTUNED = -1
 """In place of a number of labelled patients: the base model as it comes."""
-
-GROUP = "group"
-"""The target that asks for the group; every other target is a structure."""
 
 
 def name_labelled(count: int) -> str:

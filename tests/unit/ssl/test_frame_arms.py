@@ -12,11 +12,13 @@ from uscl_med3d.cli import main
 from uscl_med3d.core import params as parameters
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_json
+from uscl_med3d.core.params.ssl import ENCODER
 from uscl_med3d.core.ssl import SslPlan
 from uscl_med3d.nets.frame_resnet import build_frame_resnet
 from uscl_med3d.selfsupervised.frames import FrameDrawer, blur_frames, draw_frame_view, normalise_frames
 from uscl_med3d.selfsupervised.images import Augmentation
 from uscl_med3d.ssl.arms import FrameSweeps, embed
+from uscl_med3d.ssl.maps import grey_values, place_terms, stack_stages
 from uscl_med3d.ssl.probe_frames import load_probe_frames
 
 __all__ = ["cohort"]
@@ -99,7 +101,9 @@ def tiny_job(name: str):
             "size": 16,
             "widths": (8, 16),
             "every": 3,
-            "min_pixels": 1,
+            "grid": 4,
+            "grid_step": 1,
+            "cell_share": 0.2,
             "schedule": schedule,
             "training_seeds": (0, 1),
         }
@@ -109,7 +113,10 @@ def tiny_job(name: str):
     return parameters.job_model("ssl_frames").model_validate(job)
 
 
-@pytest.mark.parametrize("name", ["pixels", "random", "labels", "simclr", "byol_patient_1", "augment_flip"])
+@pytest.mark.parametrize(
+    "name",
+    ["place", "pixels", "random", "labels", "labels_shuffled", "simclr", "byol_patient_1", "augment_flip"],
+)
 def test_an_arm_runs_and_repeats_itself(cohort, tmp_path, name):
     written = []
     for attempt in ("first", "second"):
@@ -131,10 +138,13 @@ def test_an_arm_runs_and_repeats_itself(cohort, tmp_path, name):
         written.append([file.read_bytes() for file in files.values()])
     assert written[0] == written[1]
     curve = pd.read_csv(tmp_path / "first_curve_out")
-    assert (
-        set(curve["training_seed"]) == ({0} if name == "pixels" else {0, 1})
-        and curve["probe_feature_std"].notna().all()
-    )
+    alone = name in ("place", "pixels")  # nothing is trained or drawn
+    assert set(curve["training_seed"]) == ({0} if alone else {0, 1})
+    assert curve["probe_feature_std"].isna().all() == alone
+    rows = pd.read_csv(tmp_path / "first_scores_out", compression="gzip")
+    assert (rows["won"] <= rows["pairs"]).all() and len(rows)
+    if name == "place":
+        assert (rows["won"] == rows["pairs"] / 2).all()
     assert not list(tmp_path.glob("*.resume"))
 
 
@@ -157,7 +167,10 @@ def test_training_moves_the_features(cohort):
         0,
         cohort.volumes / "out",
     )
-    assert len(curve) == 2 and np.abs(embed(frames, encoder) - embed(frames, untrained)).max() > 1e-3
+    assert (
+        len(curve) == 2
+        and np.abs(embed(frames, ENCODER, encoder) - embed(frames, ENCODER, untrained)).max() > 1e-3
+    )
 
 
 def test_a_group_alone_is_pretrained_on(cohort):
@@ -174,3 +187,23 @@ def test_probed_frames_are_spaced_and_accepted(cohort):
     places = sorted(frames.table["frame"].unique())
     # The first two frames of the pseudo-labels were rejected, so the frame 1 is not among them.
     assert places == list(range(4, SHAPE[0], 3))
+
+
+def test_maps_of_all_stages_lie_on_one_grid():
+    images = torch.randn(2, 1, 16, 16)
+    encoder = build_frame_resnet((8, 16), 1)
+    assert stack_stages(encoder, images, 4).shape == (2, 24, 4, 4)
+    assert torch.equal(encoder.list_stages(images)[-1], encoder(images))
+
+
+def test_grey_values_are_those_around_the_cell():
+    image = torch.zeros(1, 1, 16, 16)
+    image[..., 8:12, 4:8] = 1  # the cell (2, 1) of 4 x 4
+    found = grey_values(image, 4)
+    assert found.shape == (1, 36, 4, 4)
+    assert found[0, :, 2, 1].sum() == 4 and found[0, :, 0, 3].sum() == 0
+
+
+def test_terms_of_place_tell_all_cells_apart():
+    terms = place_terms(10).flatten(1).T
+    assert terms.shape == (100, 14) and len(torch.unique(terms, dim=0)) == 100

@@ -1,4 +1,4 @@
-"""Probes on features whose answer is known, and the intervals of their AUROC."""
+"""Probes of cells on features whose answer is known, and the intervals of their AUROC."""
 
 from __future__ import annotations
 
@@ -9,75 +9,140 @@ import pandas as pd
 import pytest
 import torch
 
-from uscl_med3d.ssl.compare import Resampler, Wins, count_wins
-from uscl_med3d.ssl.probe import auroc, draw_patients, fit_logistic, knn, probe_all
-from uscl_med3d.ssl.probe_frames import UNKNOWN, ProbeFrames, ask_in_groups
-from uscl_med3d.ssl.words import ALL, GROUP, KNN, LINEAR, SHUFFLED
+from uscl_med3d.ssl.compare import Resampler, Wins, read_wins
+from uscl_med3d.ssl.probe import draw_patients, fit_logistic, knn, probe_all
+from uscl_med3d.ssl.probe_frames import UNKNOWN, ProbeFrames, ask_cells, ask_in_groups, give_masks
+from uscl_med3d.ssl.same_place import auroc_at_places, sum_pairs
+from uscl_med3d.ssl.words import ALL, KNN, LINEAR, ROWS, SHUFFLED
 
 SETTINGS = SimpleNamespace(neighbours=5, strengths=(0.01, 1.0), labelled=(1, None), draws=4)
-FRAMES = 6
+FRAMES, GRID = 6, 4
+SPLITS = ("train", "val", "test")
 
 
-def make_frames(prefix: str, patients: int, seed: int) -> tuple[ProbeFrames, np.ndarray]:
-    """Frames of patients of two groups; feature 0 tells the structure `liver`, feature 1 the group, the others nothing."""
+def make_frames(prefix: str, patients: int, seed: int, step: int = 1) -> ProbeFrames:
+    """Frames of patients of two groups. Only abdomens show the liver, mostly in the upper half: place says much of it."""
     random = np.random.default_rng(seed)
     rows = [
-        {
-            "patient": f"{prefix}{n}",
-            "sweep": f"{prefix}{n}_s",
-            "group": ("abdomen", "chest")[n % 2],
-            "frame": f,
-        }
+        {"patient": f"{prefix}{n}", "sweep": f"{prefix}{n}_s", "group": ("abdomen", "chest")[n % 2], "frame": f}
         for n in range(patients)
         for f in range(FRAMES)
-    ]
+    ]  # fmt: skip
     table = pd.DataFrame(rows)
-    liver = random.integers(0, 2, len(table)).astype(np.int8)
+    likely = np.where(np.arange(GRID)[:, None] < GRID // 2, 0.8, 0.2)
+    liver = (random.random((len(table), GRID, GRID)) < likely).astype(np.int8)
     liver[table["group"] == "chest"] = 0
-    group = (table["group"] == "abdomen").to_numpy(np.int8)
-    features = random.normal(size=(len(table), 6))
-    features[:, 0] += 4 * liver
-    features[:, 1] += 4 * group
-    frames = ProbeFrames(torch.zeros(len(table), 1, 4, 4), table, {"liver": liver, GROUP: group})
-    return frames, features
+    liver[:, -1, -1] = UNKNOWN  # outside the fan
+    return ProbeFrames(torch.zeros(len(table), 1, 4, 4), table, {"liver": liver}, step)
+
+
+def make_features(frames: ProbeFrames, told: float, seed: int) -> np.ndarray:
+    """Features (n, places, 8): the answer with the weight `told`, the place, and noise."""
+    random = np.random.default_rng(seed)
+    answers = frames.answers("liver")
+    side = GRID // frames.step
+    place = np.broadcast_to(np.arange(answers.shape[1]) // side < side // 2, answers.shape)
+    return np.concatenate(
+        [told * (answers == 1)[..., None], place[..., None], random.normal(size=(*answers.shape, 6))], 2
+    )
+
+
+def probe(features_of, step: int = 1, settings=SETTINGS) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Sums of all probes, and the table of the test patients; `features_of(frames, seed)` gives (n, places, c)."""
+    sizes = (("a", 30), ("v", 8), ("t", 20))
+    frames = [make_frames(name, count, seed, step) for seed, (name, count) in enumerate(sizes)]
+    ask_in_groups(frames[0], frames[1:])
+    features = {
+        split: features_of(part, seed) for seed, (split, part) in enumerate(zip(SPLITS, frames, strict=True))
+    }
+    rows = probe_all(*frames, features, settings, 1)
+    return rows.assign(training_seed=0), frames[2].table.drop_duplicates("patient")[["patient", "group"]]
 
 
 @pytest.fixture(scope="module")
 def probed() -> tuple[pd.DataFrame, pd.DataFrame]:
-    parts = [
-        make_frames(name, count, seed) for seed, (name, count) in enumerate((("a", 30), ("v", 8), ("t", 20)))
-    ]
-    frames, features = zip(*parts, strict=True)
-    ask_in_groups(frames[0], list(frames[1:]))
-    rows = probe_all(*frames, dict(zip(("train", "val", "test"), features, strict=True)), SETTINGS, 1)
-    patients = frames[2].table.drop_duplicates("patient")[["patient", "group"]]
-    return rows.assign(training_seed=0), patients
+    return probe(lambda frames, seed: make_features(frames, 4.0, seed))
 
 
-def mean_auroc(rows: pd.DataFrame, target: str) -> float:
-    own = rows[rows["target"] == target]
-    return float(
-        np.mean([auroc(p["score"].to_numpy(), p["present"].to_numpy()) for _, p in own.groupby("draw")])
-    )
+def mean_auroc(rows: pd.DataFrame, probe: str, labelled: int = ALL) -> float:
+    own = rows[(rows["probe"] == probe) & (rows["labelled"] == labelled)]
+    assert len(own)
+    return float(100 * own["won"].sum() / own["pairs"].sum())
 
 
 def test_a_structure_is_asked_only_in_groups_that_show_it(probed):
     rows, _ = probed
-    asked = rows[rows["target"] == "liver"]["patient"].unique()
-    assert all(int(name[1:]) % 2 == 0 for name in asked)
-    assert set(rows[rows["target"] == GROUP]["patient"]) > set(asked)
+    assert list(rows)[: len(ROWS)] == ROWS
+    assert all(int(name[1:]) % 2 == 0 for name in {*rows["first"], *rows["second"]})
 
 
-@pytest.mark.parametrize("probe", [KNN, LINEAR])
-def test_probes_find_what_is_there(probed, probe):
-    rows = probed[0][(probed[0]["probe"] == probe) & (probed[0]["labelled"] == ALL)]
-    assert mean_auroc(rows, "liver") > 0.9 and mean_auroc(rows, GROUP) > 0.9
+@pytest.mark.parametrize("kind", [KNN, LINEAR])
+def test_probes_find_what_is_there(probed, kind):
+    assert mean_auroc(probed[0], kind) > 90
 
 
-def test_shuffled_labels_find_nothing(probed):
-    rows = probed[0][probed[0]["probe"] == SHUFFLED]
-    assert rows["draw"].nunique() == SETTINGS.draws
-    assert abs(mean_auroc(rows, "liver") - 0.5) < 0.25
+@pytest.mark.parametrize("kind", [KNN, LINEAR])
+def test_features_that_are_the_answer_win_every_pair(kind):
+    rows, _ = probe(lambda frames, _: (frames.answers("liver") == 1).astype(float)[..., None] - 0.5)
+    assert mean_auroc(rows, kind) == 100
+    assert set(rows.loc[rows["probe"] == kind, "validation"]) == {1.0}
+
+
+@pytest.mark.parametrize("kind", [KNN, LINEAR, SHUFFLED])
+def test_place_alone_wins_half_of_the_pairs(kind):
+    """Place tells the structure at 80 % of the cells; at the same place it tells nothing."""
+    rows, _ = probe(lambda frames, seed: make_features(frames, 0.0, seed)[..., 1:2])
+    assert mean_auroc(rows, kind) == 50
+    assert (rows["won"] == rows["pairs"] / 2).all()
+
+
+def test_shuffled_labels_find_nothing():
+    many = SimpleNamespace(neighbours=5, strengths=(0.001,), labelled=(None,), draws=40)
+    rows, _ = probe(lambda frames, seed: make_features(frames, 0.7, seed), settings=many)
+    assert mean_auroc(rows, SHUFFLED) == pytest.approx(50, abs=10)
+    assert mean_auroc(rows, LINEAR) > 65
+
+
+def test_shuffled_masks_keep_their_group_and_the_fan():
+    frames = make_frames("a", 10, 0)
+    given = frames.shuffle_masks(np.random.default_rng(0))
+    before, after = frames.targets["liver"], given.targets["liver"]
+    chest = (frames.table["group"] == "chest").to_numpy()
+    assert not (after[chest] == 1).any() and not np.array_equal(before, after)
+    assert (before == 1).sum() == (after == 1).sum()
+    assert np.array_equal(before == UNKNOWN, after == UNKNOWN)
+    assert give_masks(np.array([[1, 0], [UNKNOWN, 1]]), np.array([1, 0])).tolist() == [
+        [UNKNOWN, 1],
+        [UNKNOWN, 0],
+    ]
+
+
+def test_every_so_many_cells_are_probed():
+    frames = make_frames("a", 2, 0, step=2)
+    assert frames.grid == GRID and frames.answers("liver").shape == (2 * FRAMES, 4)
+    maps = torch.arange(16.0).view(1, 1, 4, 4)
+    assert frames.pick_places(maps)[0, :, 0].tolist() == [0, 2, 8, 10]
+    rows, _ = probe(lambda frames, seed: make_features(frames, 4.0, seed), step=2)
+    assert mean_auroc(rows, LINEAR) > 90
+
+
+def test_a_cell_shows_what_fills_half_of_it_and_is_known_inside_the_fan():
+    image, label = np.full((1, 4, 4), 50, np.uint8), np.zeros((1, 4, 4), np.uint8)
+    label[0, :2, :2] = [[3, 3], [0, 0]]
+    label[0, 0, 2] = 3
+    image[0, 2:, 2:] = [[0, 0], [0, 7]]
+    label[0, 2:, :2] = 255
+    found = ask_cells(image, label, [3, 5], SimpleNamespace(grid=2, cell_share=0.5))
+    assert found.tolist() == [[[[1, 0], [UNKNOWN, UNKNOWN]], [[0, 0], [UNKNOWN, UNKNOWN]]]]
+
+
+def test_pairs_are_those_at_the_same_place():
+    scores, labels = np.array([1.0, 5, 3, 2, 9, 9 + 1e-13]), np.array([1, 0, 1, 0, 1, 0])
+    places, owners = np.array([0, 1, 1, 0, 2, 2]), np.array([0, 0, 1, 1, 1, 0])
+    won, pairs = sum_pairs(scores, labels, places, owners, 2)
+    assert won.tolist() == [[0, 0], [0.5, 0]] and pairs.tolist() == [[0, 1], [2, 0]]
+    assert auroc_at_places(scores, labels, places) == pytest.approx(0.5 / 3)
+    assert np.isnan(auroc_at_places(scores[:2], labels[:2], places[:2]))
 
 
 def test_fewer_labelled_patients_are_the_same_number_in_each_group():
@@ -103,30 +168,24 @@ def test_neighbours_are_those_of_greatest_cosine():
     assert knn(known, np.array([0, 1, 0, 0]), np.array([[5.0, 0]]), 2).tolist() == [0.5]
 
 
-def test_auroc_counts_pairs_and_ties_half():
-    assert auroc(np.array([3.0, 1, 2, 2]), np.array([1, 0, 1, 0])) == 0.875
-    assert np.isnan(auroc(np.array([1.0, 2]), np.array([1, 1])))
-
-
-def test_sums_over_patients_give_the_auroc_of_all_frames(probed):
+def test_sums_over_patients_give_the_auroc_of_all_cells(probed):
     rows, patients = probed
     part = rows[(rows["probe"] == LINEAR) & (rows["labelled"] == ALL)]
-    wins = count_wins(part, ["liver", GROUP], patients["patient"].tolist())
-    expected = [100 * mean_auroc(part, name) for name in ("liver", GROUP)]
-    assert wins.by_target() == pytest.approx(expected)
-    assert wins.mean() == pytest.approx(np.mean(expected))
+    wins = read_wins(part, ["liver"], patients["patient"].tolist())
+    assert wins.by_target() == pytest.approx([mean_auroc(rows, LINEAR)])
+    assert wins.mean() == pytest.approx(mean_auroc(rows, LINEAR))
 
 
-def test_weights_of_patients_repeat_their_frames(probed):
-    rows, patients = probed
-    part = rows[(rows["probe"] == LINEAR) & (rows["labelled"] == ALL) & (rows["target"] == GROUP)]
-    names = patients["patient"].tolist()
-    wins = count_wins(part, [GROUP], names)
-    weights = np.ones((1, len(names)))
-    weights[0, names.index("t0")] = 3
-    repeated = pd.concat([part, *[part[part["patient"] == "t0"]] * 2])
-    expected = 100 * auroc(repeated["score"].to_numpy(), repeated["present"].to_numpy())
-    assert wins.resample(weights, np.ones((1, 1)))[0] == pytest.approx(expected)
+def test_weights_of_patients_repeat_their_cells():
+    random = np.random.default_rng(0)
+    scores, labels = random.normal(size=90), random.integers(0, 2, 90)
+    places, owners = random.integers(0, 3, 90), random.integers(0, 5, 90)
+    won, pairs = sum_pairs(scores, labels, places, owners, 5)
+    weights = np.ones((1, 5))
+    weights[0, 2] = 3
+    again = np.concatenate([np.arange(90), *[np.flatnonzero(owners == 2)] * 2])
+    expected = 100 * auroc_at_places(scores[again], labels[again], places[again])
+    assert Wins(won[None, None], pairs[None]).resample(weights, np.ones((1, 1)))[0] == pytest.approx(expected)
 
 
 def make_wins(level: float, seeds: int, random: np.random.Generator, patients: int = 20) -> Wins:
@@ -157,6 +216,6 @@ def test_seeds_that_disagree_widen_the_interval():
 
 
 def test_unknown_is_no_answer():
-    frames, _ = make_frames("a", 4, 0)
+    frames = make_frames("a", 4, 0)
     ask_in_groups(frames, [])
-    assert set(frames.targets["liver"][frames.table["group"] == "chest"]) == {UNKNOWN}
+    assert set(np.unique(frames.targets["liver"][frames.table["group"] == "chest"])) == {UNKNOWN}

@@ -14,6 +14,7 @@ from uscl_med3d.core.io import write_json
 from uscl_med3d.core.scores import COLUMNS, write_scores
 from uscl_med3d.core.ssl import TABLES, SslPlan
 from uscl_med3d.ssl.claims import hold_to_the_control
+from uscl_med3d.ssl.same_place import sum_pairs
 from uscl_med3d.ssl.words import ALL, LINEAR, ROWS
 
 PATIENTS = [f"p{n:02d}" for n in range(16)]
@@ -24,17 +25,19 @@ STRUCTURES = {"chest": ("pleural_effusion",), "abdomen": ("liver", "spleen")}
 def write_arm(
     folder: Path, arm: str, gap: float, seeds: tuple[int, ...], random: np.random.Generator
 ) -> list[Path]:
-    """Scores whose positives lie `gap` above the negatives, and a learning curve."""
+    """Sums of probes whose positives lie `gap` above the negatives, and a learning curve."""
     rows = []
     for seed in seeds:
-        for patient, group in GROUPS.items():
-            for target in STRUCTURES[group]:
-                for frame in range(10):
-                    present = frame % 2
-                    score = random.normal() + gap * present
-                    rows.append(
-                        (LINEAR, ALL, 0, target, patient, patient, frame, present, score, 0.5, arm, seed)
-                    )
+        for group, targets in STRUCTURES.items():
+            names = [name for name in PATIENTS if GROUPS[name] == group]
+            for target in targets:
+                labels, owners = np.tile([0, 1], 5 * len(names)), np.repeat(np.arange(len(names)), 10)
+                scores = random.normal(size=len(labels)) + gap * labels
+                won, pairs = sum_pairs(scores, labels, np.zeros(len(labels)), owners, len(names))
+                rows += [
+                    (LINEAR, ALL, target, names[i], names[j], won[i, j], pairs[i, j], 0.5, arm, seed)
+                    for i, j in np.argwhere(pairs)
+                ]
     files = [folder / f"{arm}.csv.gz", folder / f"{arm}.csv"]
     pd.DataFrame(rows, columns=[*ROWS, "arm", "training_seed"]).to_csv(files[0], index=False)
     curve = {
@@ -88,6 +91,7 @@ def tables(tmp_path_factory) -> dict[str, pd.DataFrame]:
         "simclr": 0.0,
         "byol": 1.5,
         "labels": 3.0,
+        "labels_shuffled": 0.0,
         "byol_patient_1": 0.4,
         "byol_patient_01": 0.4,
     }
@@ -124,7 +128,8 @@ def test_claims_have_the_columns_that_are_promised(tables):
 
 @pytest.mark.parametrize(
     ("name", "verdict"),
-    [("C0", "supported"), ("C1a", "supported"), ("C1b", "undecided"), ("C6a", "supported"), ("C3a", "contradicted"),
+    [("C0", "supported"), ("C0n", "undecided"),
+     ("C1a", "supported"), ("C1b", "undecided"), ("C6a", "supported"), ("C3a", "contradicted"),
      ("C3b", "undecided"), ("C5a", "contradicted"), ("C4a", "void"), ("C2b", "not tested"), ("T8 vcl 1", "supported"),
      ("T8 mae all", "undecided")],
 )  # fmt: skip
@@ -132,18 +137,23 @@ def test_verdicts_follow_what_was_put_in(tables, name, verdict):
     assert claim(tables, name)["verdict"] == verdict
 
 
-def test_claims_on_frames_say_nothing_where_the_positive_control_fails():
+@pytest.mark.parametrize(
+    ("positive", "negative", "verdict", "named"),
+    [("supported", "undecided", "supported", ""), ("supported", "contradicted", "supported", ""),
+     ("undecided", "undecided", "not testable", "C0 "), ("supported", "supported", "not testable", "C0n"),
+     ("supported", None, "not testable", "C0n")],
+)  # fmt: skip
+def test_claims_on_frames_say_nothing_where_a_control_fails(positive, negative, verdict, named):
+    auroc, dice = "AUROC of cells at the same place, linear probe", "Dice, last click"
     rows = [
-        {"claim": "C0", "verdict": "undecided", "measure": "AUROC, linear probe"},
-        {"claim": "C1a", "verdict": "supported", "measure": "AUROC, linear probe"},
-        {"claim": "T8 vcl 1", "verdict": "supported", "measure": "Dice, last click"},
+        {"claim": "C1a", "verdict": "supported", "measure": auroc},
+        {"claim": "T8 vcl 1", "verdict": "supported", "measure": dice},
+        {"claim": "C0", "verdict": positive, "measure": auroc},
     ]
+    rows += [{"claim": "C0n", "verdict": negative, "measure": auroc}] if negative else []
     hold_to_the_control(rows)
-    assert [row["verdict"] for row in rows] == ["undecided", "not testable", "supported"]
-    assert "C0" in rows[1]["reason"]
-    rows[0]["verdict"], rows[1]["verdict"] = "supported", "contradicted"
-    hold_to_the_control(rows)
-    assert rows[1]["verdict"] == "contradicted"
+    assert [row["verdict"] for row in rows[:3]] == [verdict, "supported", positive]
+    assert named in rows[0].get("reason", "")
 
 
 def test_intervals_hold_their_estimate(tables):

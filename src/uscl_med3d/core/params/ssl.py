@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -12,8 +12,10 @@ from uscl_med3d.core.params.base import Section
 from uscl_med3d.core.params.schedule import Schedule
 
 NONE = "none"
-LABELS = "labels"
-"""The task of the positive control on frames, which is no pretext task (`ssl.supervised`)."""
+LABELS, LABELS_SHUFFLED = TAUGHT = ("labels", "labels_shuffled")
+"""The tasks of the positive and the negative control on frames, which are no pretext tasks (`ssl.supervised`)."""
+ENCODER, PIXELS, PLACE = "encoder", "pixels", "place"
+"""Kinds of features of a cell."""
 
 
 class Table8(Section):
@@ -41,11 +43,11 @@ class Arm(Section):
     """One way of making the encoder of frames.
 
     Attributes:
-        task: a pretext task; null: the encoder keeps its random start, or none is used (`pixels`).
+        task: a pretext task, or one of `TAUGHT`; null: the encoder keeps its random start, or none is used.
         options: of the task, in place of those of `tasks`.
         batch: images of a step; steps follow, so that every arm sees as many images. null: that of the schedule.
         group: only sweeps of this group are seen in pretraining; null: all.
-        pixels: whether the features are coarse grey values instead of an encoder's output.
+        features: of a cell: what the `encoder` says, or grey values around it (`pixels`), or its `place` alone.
         training_seeds: repetitions; null: those of all arms.
     """
 
@@ -53,7 +55,7 @@ class Arm(Section):
     options: dict[str, Any] = Field(default_factory=dict)
     batch: int | None = None
     group: str | None = None
-    pixels: bool = False
+    features: Literal["encoder", "pixels", "place"] = "encoder"
     training_seeds: tuple[int, ...] | None = None
 
 
@@ -94,15 +96,19 @@ class Frames(Section):
 
     Attributes:
         size: pixels per side of a view. widths: channels of its stages.
-        every: frames of a sweep between two that are probed. min_pixels: smaller areas are no presence.
-        supervised_rate: learning rate of the arm that is taught the labels of the probes (task `labels`).
+        every: frames of a sweep between two that are probed.
+        grid: cells per side of a frame. grid_step: every so many-th of them is probed, in both directions.
+        cell_share: a cell shows a structure from this share of it.
+        supervised_rate: learning rate of the arms that are taught the labels of the probes.
         training_seeds: repetitions of every arm; its start, order and views.
     """
 
     size: int = Field(ge=16)
     widths: tuple[int, ...] = Field(min_length=2)
     every: int = Field(ge=1)
-    min_pixels: int = Field(ge=1)
+    grid: int = Field(ge=2)
+    grid_step: int = Field(ge=1)
+    cell_share: float = Field(gt=0, le=1)
     schedule: Schedule
     supervised_rate: float = Field(gt=0)
     training_seeds: tuple[int, ...] = Field(min_length=1)
@@ -171,7 +177,7 @@ class Ssl(Section):
         named |= {
             f"ssl.frames.arms.{name}.task": arm.task
             for name, (arm, _) in arms
-            if arm.task not in (None, LABELS)
+            if arm.task not in (None, *TAUGHT)
         }
         for place, task in named.items():
             if task not in tasks:
