@@ -21,11 +21,8 @@ from uscl_med3d.methods.base import torch_device
 from uscl_med3d.nets.frame_resnet import FrameResNet, build_frame_resnet
 from uscl_med3d.pretext import find_pretext, read_options
 from uscl_med3d.selfsupervised.base import collapse, pool_grid
-<<<<<<< HEAD
 from uscl_med3d.selfsupervised.sweeps import SweepImages
-=======
 from uscl_med3d.ssl.maps import grey_values, place_terms, stack_stages
->>>>>>> ssl
 from uscl_med3d.ssl.probe import probe_all
 from uscl_med3d.ssl.probe_frames import ProbeFrames, ask_in_groups, load_probe_frames
 from uscl_med3d.ssl.supervised import Supervised
