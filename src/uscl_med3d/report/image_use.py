@@ -30,9 +30,9 @@ _CASE = ["training_seed", "patient", "case", "class"]
 def build_image_use(job: Any, files: Sequence[Path], out_csv: Path) -> None:
     """Write one row per method, data set and click count that was measured: `COLUMNS`.
 
-    Ultrasound: mean over classes of the mean over test cases. Other sets: mean over all compared structures, because each case
-    lends a few drawn ones, so that some structures are those of one patient. The interval is that of the difference, over
-    patients.
+    Ultrasound: mean over classes of the mean over test cases. Other sets: mean over all compared structures, because each
+    case lends a few drawn ones, so that some structures are those of one patient. The interval is that of the difference,
+    over patients.
 
     Args:
         job: parameters of the stage `report`.
