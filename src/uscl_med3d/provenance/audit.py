@@ -16,7 +16,7 @@ import yaml
 
 from uscl_med3d.core.errors import InputError, InputErrors
 from uscl_med3d.core.io import read_json
-from uscl_med3d.core.params import SLICES, validate
+from uscl_med3d.core.params import SLICES, choose_methods, validate
 from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.params.methods import MethodEntry
 from uscl_med3d.core.plan import Plan
@@ -152,7 +152,7 @@ def _check_lock(receipts: Mapping[str, Any], lock: Mapping[str, Any]) -> Iterato
     stages = lock.get("stages", {})
     for name, receipt in receipts.items():
         stage = name.partition("/")[0]
-        recorded = stages.get(stage, {}).get("params", {}).get("params.yaml") or {}
+        recorded = _recorded(stages, stage)
         for section in SLICES[slice_name(name)]:
             found, used = _look_up(recorded, section), receipt["params"].get(section.rpartition(".")[2])
             if found is not None and not _agrees(section, used, found):
@@ -173,11 +173,21 @@ def _check_lock(receipts: Mapping[str, Any], lock: Mapping[str, Any]) -> Iterato
         yield from _check_lock_runs(receipts, stages, stage)
 
 
+def _recorded(stages: Mapping[str, Any], stage: str) -> dict[str, Any]:
+    """Values of params.yaml that dvc.lock holds of a stage; of the methods, those that were compared."""
+    found = stages.get(stage, {}).get("params", {}).get("params.yaml") or {}
+    written = found.get("methods")
+    if not written:
+        return dict(found)
+    present = {name: entry for name, entry in written.items() if entry}
+    return found | {"methods": choose_methods(found.get("compared", "all"), present, written, str(_LOCK))}
+
+
 def _check_lock_runs(
     receipts: Mapping[str, Any], stages: Mapping[str, Any], stage: str
 ) -> Iterator[InputError]:
     """The runs that the recorded methods ask for are those that were made."""
-    recorded = stages.get(stage, {}).get("params", {}).get("params.yaml") or {}
+    recorded = _recorded(stages, stage)
     seeds = (_look_up(stages, "finetune.params") or {}).get("params.yaml", {}).get("training_seeds")
     if "methods" not in recorded or seeds is None:
         return
