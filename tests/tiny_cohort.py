@@ -138,6 +138,7 @@ def tiny_params(**changes: Any) -> parameters.Params:
         overlay(values[section], SMOKE[section])
     values["methods"]["uscl_med3d"]["grid"] = copy.deepcopy(PARAMS["methods"]["uscl_med3d"]["grid"])
     values["model"] |= MODEL
+    values["compared"] = "all"  # the registry, whatever the default run compares
     short = {
         "steps": 6, "batch_size": 2, "clicks": 2, "warmup_steps": 2, "min_target_voxels": 5,
         "evaluate_every": 3, "validation_targets": 3, "validation_clicks": 2, "resume_every": 2,
