@@ -22,6 +22,10 @@ from uscl_med3d.stills.samus_tables import Scores, clicked, drop, places, range_
 Comparisons = Sequence[tuple[str, Estimate]]
 
 
+CONTROL = "image"
+"""The claim that the others depend on."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """A claim and the comparisons it consists of; each is positive where the claim holds.
@@ -55,10 +59,16 @@ def judge(comparisons: Comparisons, confidence: float) -> tuple[float, float, fl
 
 
 def judge_all(scores: Scores, cost: pd.DataFrame) -> pd.DataFrame:
-    """One row per claim. `cost`: table S5, for the claim about memory."""
+    """One row per claim. `cost`: table S5, for the claim about memory.
+
+    Where it is not supported that SAMUS looks at the image, Dice says where clicks lie, and claims are not testable.
+    """
+    judged = [judge(claim.compare(scores), scores.settings.confidence) for claim in CLAIMS]
+    looks = dict(zip((claim.id for claim in CLAIMS), judged, strict=True))[CONTROL][3] == "supported"
     rows = []
-    for claim in CLAIMS:
-        value, low, high, verdict, why = judge(claim.compare(scores), scores.settings.confidence)
+    for claim, (value, low, high, verdict, why) in zip(CLAIMS, judged, strict=True):
+        if not looks and claim.id != CONTROL:
+            verdict, why = "not testable", f"SAMUS does not look at the image (control `{CONTROL}`); {why}"
         numbers = [round(number, 2) for number in (value, low, high)]
         rows.append(
             [claim.id, claim.claim, claim.source, claim.test, *numbers, verdict, why, claim.paper_numbers]
@@ -245,7 +255,7 @@ CLAIMS: tuple[Claim, ...] = (
         "the text says so for some structures and that it need not hold for others",
     ),
     Claim(
-        "image", "SAMUS looks at the image (control, not of the article).", "this project",
+        CONTROL, "SAMUS looks at the image (control, not of the article).", "this project",
         "Own image minus another patient's with the same click, on every set.", _looks, "–",
     ),
 )  # fmt: skip

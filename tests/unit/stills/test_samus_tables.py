@@ -19,7 +19,7 @@ from uscl_med3d.stills import sets
 from uscl_med3d.stills.deploy import run_deploy
 from uscl_med3d.stills.resample import Estimate
 from uscl_med3d.stills.samus import build_samus
-from uscl_med3d.stills.samus_claims import judge
+from uscl_med3d.stills.samus_claims import judge, judge_all
 from uscl_med3d.stills.samus_tables import (
     Scores,
     drop,
@@ -166,6 +166,16 @@ def test_verdicts_follow_the_intervals():
     # A loss that one comparison alone would show does not contradict where twenty are made.
     assert judge([("x", one(-2.2))], 0.95)[3] == "contradicted"
     assert judge([("x", one(-2.2)), *[("y", one(9))] * 19], 0.95)[3] == "undecided"
+
+
+@pytest.mark.parametrize(("dice", "looks"), [(60.0, True), (20.0, False)])
+def test_claims_are_judged_only_where_samus_looks_at_the_image(dice, looks):
+    scores = invent(lambda name, scanner, points: dice)  # another patient's image gives 20
+    labels = [scores.label(name) for name in scores.of_role("foundation")]
+    claims = judge_all(scores, pd.DataFrame({"method": labels, "training_mb": range(len(labels))}))
+    verdicts = claims.set_index("id")["verdict"].drop("memory")
+    assert (verdicts.pop("image") == "supported") == looks
+    assert set(verdicts == "not testable") == {not looks}
 
 
 def test_estimates_of_other_patients_are_not_subtracted():
