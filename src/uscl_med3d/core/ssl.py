@@ -7,7 +7,7 @@ from typing import Any
 from uscl_med3d.core import params as parameters
 from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.params.methods import Run
-from uscl_med3d.core.params.ssl import NONE, TAUGHT, Table8
+from uscl_med3d.core.params.ssl import NONE, Table8
 
 METHOD, UNTUNED = "uscl_med3d", "sam_med3d"
 """The method whose start is compared, and the one that shows its base model as it comes."""
@@ -96,7 +96,7 @@ class SslPlan:
         """The job of an arm depends on its own options, not on which other arms exist."""
         frames = self.settings.frames
         arm, seeds = frames.list_arms()[name]
-        tasks = {arm.task: self.params.pretext_tasks[arm.task]} if arm.task not in (None, *TAUGHT) else {}
+        tasks = {arm.pretext: self.params.pretext_tasks[arm.pretext]} if arm.pretext else {}
         own = frames.model_copy(update={"arms": {name: arm}, "training_seeds": seeds, "augment": None})
         job = parameters.slice_job(self.params, "ssl_frames")
         return job | {
@@ -129,7 +129,5 @@ class SslPlan:
 
     def arm_code(self, arm: str) -> list[str]:
         """Source files of an arm's job."""
-        task = self.settings.frames.list_arms()[arm][0].task
-        return list_sources(
-            "uscl_med3d.ssl.arms", *([] if task in (None, *TAUGHT) else [f"uscl_med3d.pretext.{task}"])
-        )
+        task = self.settings.frames.list_arms()[arm][0].pretext
+        return list_sources("uscl_med3d.ssl.arms", *([f"uscl_med3d.pretext.{task}"] if task else []))

@@ -179,8 +179,7 @@ def _recorded(stages: Mapping[str, Any], stage: str) -> dict[str, Any]:
     written = found.get("methods")
     if not written:
         return dict(found)
-    present = {name: entry for name, entry in written.items() if entry}
-    return found | {"methods": choose_methods(found.get("compared", "all"), present, written, str(_LOCK))}
+    return found | {"methods": choose_methods(found.get("compared", "all"), written, str(_LOCK))}
 
 
 def _check_lock_runs(

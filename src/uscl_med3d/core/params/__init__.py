@@ -209,7 +209,7 @@ def _leave_out(values: dict[str, Any], file: str) -> dict[str, Any]:
     }
     methods, compared = kept.get("methods", {}), values.get("compared", "all")
     if methods:
-        methods = choose_methods(compared, methods, values["methods"], file)
+        methods = choose_methods(compared, values["methods"], file)
         if isinstance(compared, dict) and isinstance(compared.get("all_but"), list | tuple):
             rest = {key: value for key, value in compared.items() if key != "all_but"}
             values = values | {"compared": rest or list(methods)}
@@ -222,10 +222,12 @@ def _leave_out(values: dict[str, Any], file: str) -> dict[str, Any]:
     return values | kept | ({"methods": methods} if "methods" in kept else {})
 
 
-def choose_methods(
-    compared: Any, methods: dict[str, Any], written: dict[str, Any], file: str
-) -> dict[str, Any]:
-    """Of `methods` those that are run; `written` are all names of the file. `Params` judges what is no list of names."""
+def choose_methods(compared: Any, written: dict[str, Any], file: str) -> dict[str, Any]:
+    """Of the methods `written` in the file those that are run: not null, and `compared`.
+
+    `Params` judges what is no list of names.
+    """
+    methods = {name: entry for name, entry in written.items() if entry is not None}
     without = isinstance(compared, dict)
     named = compared.get("all_but") if without else compared
     if not isinstance(named, list | tuple):

@@ -58,6 +58,11 @@ class Arm(Section):
     features: Literal["encoder", "pixels", "place"] = "encoder"
     training_seeds: tuple[int, ...] | None = None
 
+    @property
+    def pretext(self) -> str | None:
+        """The pretext task; None for controls, which are taught nothing or what the probes ask."""
+        return None if self.task in TAUGHT else self.task
+
 
 class Augment(Section):
     """Every combination of changes of a view, on a base of random crops alone.
@@ -175,9 +180,7 @@ class Ssl(Section):
         }
         arms = self.frames.list_arms().items()
         named |= {
-            f"ssl.frames.arms.{name}.task": arm.task
-            for name, (arm, _) in arms
-            if arm.task not in (None, *TAUGHT)
+            f"ssl.frames.arms.{name}.task": arm.pretext for name, (arm, _) in arms if arm.pretext is not None
         }
         for place, task in named.items():
             if task not in tasks:
