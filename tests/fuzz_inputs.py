@@ -115,10 +115,16 @@ def make_clips(folder: Path) -> None:
 
     clip = draw_clip(4, 20, 24)
     for name, codec, form in (
-        ("h264.mp4", "libx264", "yuv420p"), ("mpeg4.mov", "mpeg4", "yuv420p"), ("ffv1.mkv", "ffv1", "gray"),
-        ("mjpeg.avi", "mjpeg", "yuvj420p"), ("vp8.webm", "libvpx", "yuv420p"), ("gif.gif", "gif", "gray"),
-        ("mpeg2.mpg", "mpeg2video", "yuv420p"), ("wmv.wmv", "wmv2", "yuv420p"), ("flv.flv", "flv1", "yuv420p"),
-    ):  # fmt: skip
+        ("h264.mp4", "libx264", "yuv420p"),
+        ("mpeg4.mov", "mpeg4", "yuv420p"),
+        ("ffv1.mkv", "ffv1", "gray"),
+        ("mjpeg.avi", "mjpeg", "yuvj420p"),
+        ("vp8.webm", "libvpx", "yuv420p"),
+        ("gif.gif", "gif", "gray"),
+        ("mpeg2.mpg", "mpeg2video", "yuv420p"),
+        ("wmv.wmv", "wmv2", "yuv420p"),
+        ("flv.flv", "flv1", "yuv420p"),
+    ):
         encode(folder / name, codec, form)
     for case in (
         Case("MONOCHROME2"),
@@ -146,8 +152,11 @@ def make_labels(folder: Path) -> None:
 
     array = np.zeros((4, 5, 6), np.uint8)
     array[1, 1:3, 1:4] = 3
-    drawn.coco(folder / "coco.json", [drawn.of(10, [drawn.RECTANGLE]), drawn.of(11, {"size": [5, 6], "counts": "67400N"})],
-               videos=[{"id": 1, "name": "a.mp4", "length": 4}])  # fmt: skip
+    drawn.coco(
+        folder / "coco.json",
+        [drawn.of(10, [drawn.RECTANGLE]), drawn.of(11, {"size": [5, 6], "counts": "67400N"})],
+        videos=[{"id": 1, "name": "a.mp4", "length": 4}],
+    )
     drawn.labelme(
         folder / "frame_0001.json",
         [drawn.outline("liver", drawn.RECTANGLE), drawn.stamp("kidney", (2, 3), np.ones((2, 3), bool))],

@@ -24,9 +24,18 @@ PARAMS = read_defaults(ROOT)
 SMOKE = yaml.safe_load((ROOT / "workflow/scales/smoke.yaml").read_text(encoding="utf-8"))
 SIZE = 16
 MODEL = {
-    "image_size": SIZE, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "global_blocks": [1],
-    "prompt_dim": 48, "decoder_mlp_dim": 16, "iou_head_dim": 8, "mask_channels": 4, "window_size": 14,
-}  # fmt: skip
+    "image_size": SIZE,
+    "patch_size": 8,
+    "embed_dim": 24,
+    "depth": 2,
+    "num_heads": 2,
+    "global_blocks": [1],
+    "prompt_dim": 48,
+    "decoder_mlp_dim": 16,
+    "iou_head_dim": 8,
+    "mask_channels": 4,
+    "window_size": 14,
+}
 SHAPE = (20, 22, 14)
 
 
@@ -56,9 +65,16 @@ def draw_balls(shape: tuple[int, int, int], values: list[int], seed: int) -> tup
 
 
 def write_sweep(
-    volumes: Path, sweep: str, patient: str, split: str, values: list[int], seed: int, reference: bool,
-    annotated: bool, tracked: bool,
-) -> np.ndarray:  # fmt: skip
+    volumes: Path,
+    sweep: str,
+    patient: str,
+    split: str,
+    values: list[int],
+    seed: int,
+    reference: bool,
+    annotated: bool,
+    tracked: bool,
+) -> np.ndarray:
     """Files of one ingested sweep; key frames 4, 9, 14, of which 9 is held out (all for the test split)."""
     image, labels = draw_balls(SHAPE, values, seed)
     folder = volumes / sweep
@@ -76,11 +92,18 @@ def write_sweep(
     ]
     write_json(
         folder / "sidecar.json",
-        {"patient": patient, "sweep": sweep, "group": "abdomen", "view": "abdomen_right", "split": split,
-         "spacing_mm": dict(zip("dhw", spacing, strict=True)), "key_frames": entries,
-         "has_reference": reference,
-         "axis_without_millimetres": None if tracked else "d"},
-    )  # fmt: skip
+        {
+            "patient": patient,
+            "sweep": sweep,
+            "group": "abdomen",
+            "view": "abdomen_right",
+            "split": split,
+            "spacing_mm": dict(zip("dhw", spacing, strict=True)),
+            "key_frames": entries,
+            "has_reference": reference,
+            "axis_without_millimetres": None if tracked else "d",
+        },
+    )
     return labels
 
 
@@ -88,10 +111,13 @@ def make_cohort(folder: Path, model: Any) -> Cohort:
     """Two training sweeps, one for validation, three for testing: true masks, key frames only, nothing."""
     volumes, labels = folder / "volumes", folder / "pseudolabels"
     sweeps = [
-        ("t1", "train", [3, 5], True, True, False), ("t2", "train", [1, 2, 4], True, True, True),
-        ("v1", "val", [1, 2, 3, 4, 5], True, True, False), ("e1", "test", [3, 4], True, True, False),
-        ("e2", "test", [5], False, True, True), ("e3", "test", [1], False, False, True),
-    ]  # fmt: skip
+        ("t1", "train", [3, 5], True, True, False),
+        ("t2", "train", [1, 2, 4], True, True, True),
+        ("v1", "val", [1, 2, 3, 4, 5], True, True, False),
+        ("e1", "test", [3, 4], True, True, False),
+        ("e2", "test", [5], False, True, True),
+        ("e3", "test", [1], False, False, True),
+    ]
     rows = ["patient,sweep,group,view,split"]
     for seed, (name, split, values, reference, annotated, tracked) in enumerate(sweeps):
         truth = write_sweep(
@@ -140,9 +166,16 @@ def tiny_params(**changes: Any) -> parameters.Params:
     values["model"] |= MODEL
     values["compared"] = "all"  # the registry, whatever the default run compares
     short = {
-        "steps": 6, "batch_size": 2, "clicks": 2, "warmup_steps": 2, "min_target_voxels": 5,
-        "evaluate_every": 3, "validation_targets": 3, "validation_clicks": 2, "resume_every": 2,
-    }  # fmt: skip
+        "steps": 6,
+        "batch_size": 2,
+        "clicks": 2,
+        "warmup_steps": 2,
+        "min_target_voxels": 5,
+        "evaluate_every": 3,
+        "validation_targets": 3,
+        "validation_clicks": 2,
+        "resume_every": 2,
+    }
     values["finetune"] |= short
     modules = ["encoder", "decoder", "both"]
     values["methods"]["uscl_med3d"]["grid"] |= {"modules": modules, "sweep_modules": modules}

@@ -17,11 +17,24 @@ from uscl_med3d.nets.sam.checkpoint import save_weights
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (52, 60)
 ARCHITECTURE: dict[str, Any] = {
-    "image_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "global_blocks": (1,),
-    "window_size": 2, "mlp_ratio": 2.0, "prompt_dim": 16, "mask_channels": 4, "decoder_mlp_dim": 16,
-    "decoder_heads": 2, "decoder_depth": 1, "iou_head_depth": 2, "iou_head_dim": 8, "num_multimask_outputs": 3,
+    "image_size": 32,
+    "patch_size": 8,
+    "embed_dim": 16,
+    "depth": 2,
+    "num_heads": 2,
+    "global_blocks": (1,),
+    "window_size": 2,
+    "mlp_ratio": 2.0,
+    "prompt_dim": 16,
+    "mask_channels": 4,
+    "decoder_mlp_dim": 16,
+    "decoder_heads": 2,
+    "decoder_depth": 1,
+    "iou_head_depth": 2,
+    "iou_head_dim": 8,
+    "num_multimask_outputs": 3,
     "adapter_ratio": None,
-}  # fmt: skip
+}
 
 
 def make_stills(root: Path, count: int) -> Path:
@@ -55,8 +68,10 @@ def tiny_job(**changes: Any) -> Any:
     sizes["unet"]["options"] = {"features": [4, 8, 8]}
     sizes["samus"]["options"] = {"cnn_widths": [4, 4], "window_size": 4}
     small = {
-        "folds": 2, "n_boot": 50, "methods": sizes,
+        "folds": 2,
+        "n_boot": 50,
+        "methods": sizes,
         "training": {"steps": 3, "batch_size": 2, "warmup_steps": 1, "evaluate_every": 2, "resume_every": 1},
-    }  # fmt: skip
+    }
     changed = overlay(overlay(values, {"stills": small}), {"stills": changes})
     return job_model("stills").model_validate(slice_job(validate(changed, "params.yaml"), "stills"))

@@ -21,18 +21,42 @@ from uscl_med3d.train.engine import Task
 
 SEED = 7
 SAM = {
-    "image_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "global_blocks": [1],
-    "window_size": 2, "mlp_ratio": 2.0, "prompt_dim": 16, "mask_channels": 4, "decoder_mlp_dim": 16,
-    "decoder_heads": 2, "decoder_depth": 1, "iou_head_depth": 2, "iou_head_dim": 8, "num_multimask_outputs": 3,
-}  # fmt: skip
+    "image_size": 32,
+    "patch_size": 8,
+    "embed_dim": 16,
+    "depth": 2,
+    "num_heads": 2,
+    "global_blocks": [1],
+    "window_size": 2,
+    "mlp_ratio": 2.0,
+    "prompt_dim": 16,
+    "mask_channels": 4,
+    "decoder_mlp_dim": 16,
+    "decoder_heads": 2,
+    "decoder_depth": 1,
+    "iou_head_depth": 2,
+    "iou_head_dim": 8,
+    "num_multimask_outputs": 3,
+}
 TINY_VIT = {
-    "widths": [8, 12, 16, 16], "depths": [1, 1, 1, 1], "num_heads": [2, 2, 2, 2], "window_sizes": [2, 2, 4, 2],
-    "merge_strides": [2, 1, 1], "mlp_ratio": 2.0, "expand_ratio": 2.0,
-}  # fmt: skip
+    "widths": [8, 12, 16, 16],
+    "depths": [1, 1, 1, 1],
+    "num_heads": [2, 2, 2, 2],
+    "window_sizes": [2, 2, 4, 2],
+    "merge_strides": [2, 1, 1],
+    "mlp_ratio": 2.0,
+    "expand_ratio": 2.0,
+}
 SEGGPT = {
-    "image_height": 16, "image_width": 24, "patch_size": 8, "hidden_size": 32, "num_hidden_layers": 2,
-    "num_attention_heads": 2, "mlp_dim": 32, "intermediate_hidden_state_indices": [0, 1],
-}  # fmt: skip
+    "image_height": 16,
+    "image_width": 24,
+    "patch_size": 8,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "mlp_dim": 32,
+    "intermediate_hidden_state_indices": [0, 1],
+}
 
 
 class Example(NamedTuple):

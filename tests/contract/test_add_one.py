@@ -31,7 +31,10 @@ def add(tmp_path, monkeypatch):
 
 
 def test_a_method(add):
-    add(methods, "brightest", '''
+    add(
+        methods,
+        "brightest",
+        '''
         """Everything brighter than the mean is the last class."""
         import numpy as np
 
@@ -60,12 +63,20 @@ def test_a_method(add):
 
 
         METHOD = Brightest
-    ''')  # fmt: skip
+    ''',
+    )
     assert "brightest" in list_methods()
     entry = MethodEntry(
-        label="brightest", takes="nothing", works_on="volume", base=None, weights_of=None, trained=False,
-        datasets=("us",), grid=None, options={"share": 0.5},
-    )  # fmt: skip
+        label="brightest",
+        takes="nothing",
+        works_on="volume",
+        base=None,
+        weights_of=None,
+        trained=False,
+        datasets=("us",),
+        grid=None,
+        options={"share": 0.5},
+    )
     assert [run.id for run in list_runs({"brightest": entry}, [0])] == ["brightest"]
     job = type("Job", (), {"method": entry, "run": type("R", (), {"method": "brightest"})})
     method = find_method("brightest").load(job, Weights())
@@ -74,7 +85,10 @@ def test_a_method(add):
 
 
 def test_a_tuning_strategy_trains_through_the_same_stage(add, cohort, tmp_path):
-    add(tuning, "biases", '''
+    add(
+        tuning,
+        "biases",
+        '''
         """Only the biases of the mask decoder."""
         from uscl_med3d.tuning.base import Tuning
 
@@ -88,7 +102,8 @@ def test_a_tuning_strategy_trains_through_the_same_stage(add, cohort, tmp_path):
 
 
         TUNING = Biases
-    ''')  # fmt: skip
+    ''',
+    )
     from uscl_med3d.train.finetune import finetune
     from uscl_med3d.train.sweeps import LabelledSweeps
 
@@ -107,7 +122,10 @@ def test_a_tuning_strategy_trains_through_the_same_stage(add, cohort, tmp_path):
 
 
 def test_a_pretext_task_runs_through_the_same_stage(add, cohort, tmp_path):
-    add(pretext, "brightness", '''
+    add(
+        pretext,
+        "brightness",
+        '''
         """How bright is a sweep? From its pooled embedding."""
         import torch
         from torch import nn
@@ -149,7 +167,8 @@ def test_a_pretext_task_runs_through_the_same_stage(add, cohort, tmp_path):
 
 
         PRETEXT = Brightness
-    ''')  # fmt: skip
+    ''',
+    )
     from uscl_med3d.pretext.stage import pretrain
     from uscl_med3d.selfsupervised.sweeps import SweepImages
 

@@ -26,8 +26,17 @@ KEYS = {
     "table7": ["method", "measure"],
 }
 VALUES = [
-    "dice", "ci_low", "ci_high", "n_patients", "n_cases", "volume_clicks", "reported", "reason", "image_use", "below",
-]  # fmt: skip
+    "dice",
+    "ci_low",
+    "ci_high",
+    "n_patients",
+    "n_cases",
+    "volume_clicks",
+    "reported",
+    "reason",
+    "image_use",
+    "below",
+]
 
 
 @pytest.fixture(scope="module")

@@ -69,8 +69,11 @@ def copy_repository(folder: Path) -> Checkout:
     """Tracked and new files of the working tree, without results."""
     names = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout.split("\n")  # fmt: skip
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split("\n")
     for name in filter(None, names):
         source, target = ROOT / name, folder / name
         if name.startswith(("results/", "data/splits/")) or not source.exists():

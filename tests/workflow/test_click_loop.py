@@ -36,33 +36,60 @@ if CHROMIUM is None:
 
 SHIPPED, TRAINED = "uscl_med3d", "uscl_med3d_r8_both_vcl"
 OTHERS = (
-    "full_tuning", "adaptformer", "adapter_off", "fastsam3d", "sam", "mobile_sam", "tinysam", "sam_med2d", "unet",
-    "swin_unetr", "seggpt", "ball", "atlas", "nearest_key_frame", "shape_interpolation",
-)  # fmt: skip
+    "full_tuning",
+    "adaptformer",
+    "adapter_off",
+    "fastsam3d",
+    "sam",
+    "mobile_sam",
+    "tinysam",
+    "sam_med2d",
+    "unet",
+    "swin_unetr",
+    "seggpt",
+    "ball",
+    "atlas",
+    "nearest_key_frame",
+    "shape_interpolation",
+)
 OVERLAY: dict[str, Any] = {
     "scale": "mine",
     "cohort": "mine/cohort.csv",
     "ingest": {"workers": 1},
     "pseudolabel": {
-        "gate": {"min_confidence": 0.0, "min_consistency": 0.0, "max_frames_outside": 100, "min_accepted_fraction": 0.0}
+        "gate": {
+            "min_confidence": 0.0,
+            "min_consistency": 0.0,
+            "max_frames_outside": 100,
+            "min_accepted_fraction": 0.0,
+        }
     },
     "pretrain": {
         "schedule": {"steps": 2, "warmup_steps": 1, "evaluate_every": 2, "resume_every": 2},
-        "tasks": {"vcl": {"random_crops": 2, "head_components": 8, "whitening_sweeps": 2, "validation_crops": 2}},
+        "tasks": {
+            "vcl": {"random_crops": 2, "head_components": 8, "whitening_sweeps": 2, "validation_crops": 2}
+        },
     },
     "finetune": {
-        "steps": 12, "batch_size": 2, "clicks": 3, "warmup_steps": 2, "evaluate_every": 6, "validation_targets": 2,
-        "validation_clicks": 2, "resume_every": 6,
+        "steps": 12,
+        "batch_size": 2,
+        "clicks": 3,
+        "warmup_steps": 2,
+        "evaluate_every": 6,
+        "validation_targets": 2,
+        "validation_clicks": 2,
+        "resume_every": 6,
     },
     "gate": {"required": False},
     "methods": {
         "sam_med3d": {"datasets": ["us"]},
         "uscl_med3d": {
-            "datasets": ["us"], "grid": {"rank": 8, "ranks": [8], "modules": ["both"], "without_pretraining": False}
+            "datasets": ["us"],
+            "grid": {"rank": 8, "ranks": [8], "modules": ["both"], "without_pretraining": False},
         },
         **dict.fromkeys(OTHERS),
     },
-}  # fmt: skip
+}
 WAIT_MS = 600_000
 """A busy machine draws and predicts slowly."""
 

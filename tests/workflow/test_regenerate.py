@@ -24,9 +24,13 @@ def test_committed_results_are_rebuilt_byte_for_byte(tmp_path):
     path = os.pathsep.join([str(tmp_path), str(ROOT / "src")])
     started = os.times()
     done = subprocess.run(
-        [sys.executable, "-m", "uscl_med3d.cli", "regenerate"], cwd=ROOT, env=os.environ | {"PYTHONPATH": path},
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [sys.executable, "-m", "uscl_med3d.cli", "regenerate"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": path},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     assert done.returncode == 0, done.stdout[-4000:]
     found = re.search(r"(\d+) files rebuilt byte for byte, 0 differ$", done.stdout.rstrip())
     assert found, done.stdout[-4000:]

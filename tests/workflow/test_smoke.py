@@ -137,8 +137,11 @@ def test_broken_video_is_named_and_finished_outputs_stay(smoke, tmp_path):
     header = "patient,sweep,group,view,split,video,key_frames,probe,spacing_mm,frame_spacing_mm,reference"
     (raw / "cohort.csv").write_text(f"{header}\np1,s1,chest,chest,train,clip.mp4,,convex,,,\n")
     overlay = smoke.folder / "broken.yaml"
-    overlay.write_text((smoke.folder / "workflow/scales/smoke.yaml").read_text().replace(
-        "scale: smoke", "scale: broken\ncohort: data/raw/broken/cohort.csv"))  # fmt: skip
+    overlay.write_text(
+        (smoke.folder / "workflow/scales/smoke.yaml")
+        .read_text()
+        .replace("scale: smoke", "scale: broken\ncohort: data/raw/broken/cohort.csv")
+    )
     message = smoke.snakemake("--until", "ingest", scale="broken.yaml", ok=False)
     assert "clip.mp4" in message and "remedy" in message
     assert not (smoke.folder / "results/broken/volumes").exists()

@@ -8,7 +8,7 @@ rule samus_scans:
         params=PLAN.job_file("samus_scans"),
         code=list_sources("uscl_med3d.simulate.scans"),
     output:
-        out=directory(PLAN.scans),
+        out=directory(PLAN.stills.scans),
         receipt=f"{SAMUS}/receipts/scans.json",
     log:
         f"{RESULTS}/logs/samus/simulate.log",
@@ -23,9 +23,9 @@ rule samus_scans:
 rule samus_scores:
     input:
         params=PLAN.job_file("samus"),
-        code=lambda wildcards: PLAN.samus_code(wildcards.still),
+        code=lambda wildcards: PLAN.stills.samus_code(wildcards.still),
         images=rules.samus_scans.output.out,
-        base=lambda wildcards: PLAN.samus_base(wildcards.still),
+        base=lambda wildcards: PLAN.stills.samus_base(wildcards.still),
     output:
         scores=f"{SAMUS}/scores/{{still}}.parquet",
         curve=f"{SAMUS}/curves/{{still}}.csv",
@@ -72,7 +72,7 @@ rule samus:
     input:
         params=PLAN.job_file("samus"),
         code=list_sources("uscl_med3d.stills.samus"),
-        scores=expand(rules.samus_scores.output.scores, still=PLAN.samus_rows),
+        scores=expand(rules.samus_scores.output.scores, still=PLAN.stills.samus_rows),
         counted=rules.samus_cost.output.counted,
     output:
         tables=[f"{SAMUS}/{name}.csv" for name in SAMUS_TABLES],

@@ -11,9 +11,9 @@ wildcard_constraints:
 rule still_fold:
     input:
         params=PLAN.job_file("stills"),
-        code=lambda wildcards: PLAN.still_code(wildcards.still),
-        images=PLAN.still_files,
-        base=lambda wildcards: PLAN.still_base(wildcards.still),
+        code=lambda wildcards: PLAN.stills.code(wildcards.still),
+        images=PLAN.stills.files,
+        base=lambda wildcards: PLAN.stills.base(wildcards.still),
     output:
         scores=f"{STILLS}/{{still}}-{{fold}}.csv",
         curve=f"{STILLS}/curves/{{still}}-{{fold}}.csv",
@@ -34,9 +34,9 @@ rule still_fold:
 rule still_weights:
     input:
         params=PLAN.job_file("stills"),
-        code=lambda wildcards: PLAN.still_code(wildcards.still),
-        images=PLAN.still_files,
-        base=lambda wildcards: PLAN.still_base(wildcards.still),
+        code=lambda wildcards: PLAN.stills.code(wildcards.still),
+        images=PLAN.stills.files,
+        base=lambda wildcards: PLAN.stills.base(wildcards.still),
     output:
         weights=f"{RESULTS}/checkpoints/stills/{{still}}.safetensors",
         curve=f"{STILLS}/curves/{{still}}-all.csv",

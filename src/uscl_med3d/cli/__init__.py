@@ -28,6 +28,7 @@ VERBS = (
     "data",
     "upkeep",
     "stages",
+    "still_stages",
     "ssl",
 )
 

@@ -54,7 +54,11 @@ def import_set(
 
     classes = read_params(params_file, overlay)["classes"]
     if key_frames < 2:
-        raise InputError(file="--key-frames", found=str(key_frames), expected="at least 2 (first and last)",
-                         remedy="give more annotated frames")  # fmt: skip
+        raise InputError(
+            file="--key-frames",
+            found=str(key_frames),
+            expected="at least 2 (first and last)",
+            remedy="give more annotated frames",
+        )
     write_cohort(layout, folder, out, classes, key_frames)
     print(f"{out}: set `cohort: {out}` in {overlay} and run that scale (docs/public_sets.md)")

@@ -17,8 +17,12 @@ def explain_missing(error: ModuleNotFoundError) -> InputError | None:
     if not extras:
         return None
     named = " or ".join(f"`{extra}`" for extra in extras)
-    return InputError(file=package, found="not installed", expected=f"the packages of the extra {named}",
-                      remedy=f'pip install "{DISTRIBUTION}[{extras[0]}]"')  # fmt: skip
+    return InputError(
+        file=package,
+        found="not installed",
+        expected=f"the packages of the extra {named}",
+        remedy=f'pip install "{DISTRIBUTION}[{extras[0]}]"',
+    )
 
 
 def find_extras(package: str) -> list[str]:

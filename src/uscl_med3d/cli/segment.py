@@ -108,7 +108,7 @@ def segment(
     """Segment your own file from clicks: video, picture, DICOM, NIfTI, NRRD or MHA to a mask on its own grid."""
     from uscl_med3d.user.inputs import check_exists
     from uscl_med3d.user.save import check_suffix, name_mask
-    from uscl_med3d.user.segmenter import DEFAULT_OBJECT, Segmenter, refuse
+    from uscl_med3d.user.segmenter import DEFAULT_OBJECT, Segmenter
 
     if mm not in (None, "ras", "lps", "file"):
         raise typer.BadParameter(f"{mm!r}: ras or lps, or no value", param_hint="--mm")
@@ -117,8 +117,12 @@ def segment(
     if output is None:
         output = name_mask(input)
         if output.exists():  # nobody asked for this name, so nothing of this name is lost
-            raise InputError(file=output, found="a file of this name", expected="none, where no -o is given",
-                             remedy=f"say where the mask goes: -o FILE (-o {output} replaces it)")  # fmt: skip
+            raise InputError(
+                file=output,
+                found="a file of this name",
+                expected="none, where no -o is given",
+                remedy=f"say where the mask goes: -o FILE (-o {output} replaces it)",
+            )
     check_suffix(output)
     segmenter = Segmenter.load(weights, base, start, scale, device, precision, model)
     print(f"model: {segmenter.describe()}", file=sys.stderr)
@@ -126,14 +130,14 @@ def segment(
     try:
         segmenter.encode(input, spacing, whole_frame, sweep_axes, grid)
     except ValueError as error:
-        raise refuse(error, str(input)) from None
+        raise _refuse(error, str(input)) from None
     give_prompts(segmenter, prompts, {None: False, "file": True}.get(mm, mm))
     for note in segmenter.notes:
         print(f"note: {note}", file=sys.stderr)
     try:
         written = segmenter.save(output)
     except ValueError as error:
-        raise refuse(error, str(input)) from None
+        raise _refuse(error, str(input)) from None
     if say_written(written, output, json_) and not allow_empty:
         raise typer.Exit(EMPTY)
 
@@ -147,7 +151,6 @@ def give_prompts(segmenter: Any, prompts: Sequence[tuple[str, str, list[float], 
     Raises:
         InputError: for a prompt outside the clip, or of the wrong kind for it.
     """
-    from uscl_med3d.user.segmenter import refuse
 
     for kind, name, numbers, text in prompts:
         try:
@@ -158,7 +161,7 @@ def give_prompts(segmenter: Any, prompts: Sequence[tuple[str, str, list[float], 
                     numbers = in_picture(numbers, segmenter.frames, world, text)
                 segmenter.click(numbers[:3], int(numbers[3]) if len(numbers) > 3 else 1, name, world)
         except ValueError as error:
-            raise refuse(error, f"--{kind} {text}") from None
+            raise _refuse(error, f"--{kind} {text}") from None
 
 
 def say_written(written: dict[str, Any], output: Path, as_json: bool) -> list[str]:
@@ -230,4 +233,14 @@ def _numbers(kind: str, text: str) -> list[float]:
 def _bad(file: str, found: str, expected: str) -> InputError:
     return InputError(
         file=file, found=found, expected=expected, remedy="correct the command (uscl-med3d segment --help)"
+    )
+
+
+def _refuse(error: ValueError, given: str) -> InputError:
+    """A bad prompt or option as the message of the command line."""
+    return InputError(
+        file=given,
+        found=str(error),
+        expected="prompts on the image, in coordinates of the input",
+        remedy="correct the prompt (x,y,z = column,row,frame from 0, or millimetres with --mm) or the option",
     )

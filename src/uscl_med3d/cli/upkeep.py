@@ -29,9 +29,12 @@ def regenerate(scale: Scale = DEFAULT_SCALE) -> None:
     result = regenerate(scale)
     print(describe(result))
     if result.different:
-        raise InputError(file=f"results/{scale}", found=f"{len(result.different)} files that differ",
-                         expected="what scores, curves and parameters give",
-                         remedy="run the pipeline again (make record) and commit its results")  # fmt: skip
+        raise InputError(
+            file=f"results/{scale}",
+            found=f"{len(result.different)} files that differ",
+            expected="what scores, curves and parameters give",
+            remedy="run the pipeline again (make record) and commit its results",
+        )
 
 
 @app.command(rich_help_panel=UPKEEP)
@@ -48,9 +51,12 @@ def compare(
     counted = f"{count_cells(folders[0])} values compared, {len(different)} differ"
     print("\n".join([*different, *origins, counted]))
     if different:
-        raise InputError(file=folders[1], found=f"{len(different)} values that differ",
-                         expected=f"differences of at most {tolerance:g}",
-                         remedy="see the list above")  # fmt: skip
+        raise InputError(
+            file=folders[1],
+            found=f"{len(different)} values that differ",
+            expected=f"differences of at most {tolerance:g}",
+            remedy="see the list above",
+        )
 
 
 @app.command(rich_help_panel=UPKEEP)

@@ -68,9 +68,12 @@ def serve(
     listener = server.bind(host, port)
     segmenter = _load(weights, base, start, scale, device)
     if not hasattr(segmenter.choice, "job"):
-        raise InputError(file=segmenter.choice.name, found="official weights",
-                         expected="a model of ours: the protocol lacks the patient coordinates that official ones need",
-                         remedy="use view or segment, or name another model by --weights")  # fmt: skip
+        raise InputError(
+            file=segmenter.choice.name,
+            found="official weights",
+            expected="a model of ours: the protocol lacks the patient coordinates that official ones need",
+            remedy="use view or segment, or name another model by --weights",
+        )
     guarded, protocol, key_in_use = server.make_protocol_app(segmenter, listener, host, key, sessions)
     server.use_all_cores()
     server.sweep(protocol)

@@ -78,9 +78,12 @@ def reconstruct(
     from uscl_med3d.user.reconstruct import describe, reconstruct_file
 
     if not (0 < spacing_mm < float("inf") and 0 <= fill_mm < float("inf")):
-        raise InputError(file="--spacing-mm and --fill-mm", found=f"{spacing_mm:g} and {fill_mm:g}",
-                         expected="a spacing above zero, a distance of at least zero",
-                         remedy="correct the command")  # fmt: skip
+        raise InputError(
+            file="--spacing-mm and --fill-mm",
+            found=f"{spacing_mm:g} and {fill_mm:g}",
+            expected="a spacing above zero, a distance of at least zero",
+            remedy="correct the command",
+        )
     made = reconstruct_file(
         sweep,
         output,

@@ -20,6 +20,7 @@ from uscl_med3d.core.reporting import FIGURES, OWN_TABLES, SHOWN, TABLES, VOLUME
 from uscl_med3d.core.runs import TASKS, cell_id, list_runs, main_run, pretraining_id
 from uscl_med3d.core.search import apply, list_candidates
 from uscl_med3d.core.ssl import SslPlan
+from uscl_med3d.core.stills import StillsPlan
 
 
 class Plan:
@@ -34,6 +35,7 @@ class Plan:
             run.id: run for run in list_runs(self.params.methods, self.params.training_seeds)
         }
         self.ssl = SslPlan(self.params, self.results)
+        self.stills = StillsPlan(self)
         self.main_runs = {name: main_run(name, entry) for name, entry in self.params.methods.items()}
         weights = {name: self._weights(name) for name in self.foundations}
         check_sets(weights, self.params.general, file)
@@ -117,7 +119,7 @@ class Plan:
         """What `ingest` depends on: the simulated files, or the listing of the user's own (`core.listing`)."""
         if self.simulated:
             return [self.cohort_csv, *(f"{self.raw}/{part}" for part in ("videos", "key_frames", "truth"))]
-        return [self._listing("cohort")]
+        return [self.list_folder("cohort")]
 
     def write_listings(self) -> None:
         """Write what the user's own files hold; an unchanged listing keeps its time, so nothing re-runs."""
@@ -134,10 +136,10 @@ class Plan:
             named["stills"] = [Path(self.params.stills.folder)]
         for name, places in named.items():
             write_listing(
-                Path(self._listing(name)), places, Path(self.results, ".store/hashes", f"{name}.json")
+                Path(self.list_folder(name)), places, Path(self.results, ".store/hashes", f"{name}.json")
             )
 
-    def _listing(self, name: str) -> str:
+    def list_folder(self, name: str) -> str:
         return f"{self.results}/inputs/{name}.json"
 
     def general_folder(self, name: str) -> str:
@@ -163,7 +165,7 @@ class Plan:
 
     def _general_inputs(self, folders: Iterable[str]) -> list[str]:
         listings = {
-            place: self._listing(f"general_{name}")
+            place: self.list_folder(f"general_{name}")
             for name, place in self.params.general.items()
             if place != "simulate"
         }
@@ -203,47 +205,12 @@ class Plan:
         if weights == shipped.SHIPPED:
             return [str(file) for file in shipped.list_files(model) if file.is_file()]
         there = weights != shipped.TRAIN and Path(weights).exists()
-        return [self._listing(f"foundation_{model}")] if there else []
+        return [self.list_folder(f"foundation_{model}")] if there else []
 
     def base_weights(self, run: str) -> list[str]:
         """Weights of the base model of a run's method; nothing for methods that start from none."""
         base = self.params.methods[self.runs[run].method].base
         return [self.foundation_weights(base)] if base else []
-
-    # ------------------------------------------------------------------------------------------ single images
-    @property
-    def still_files(self) -> list[str]:
-        """Listing of the image set of `stills`, if it is there; a job says what is missing."""
-        return [self._listing("stills")] if Path(self.params.stills.folder).is_dir() else []
-
-    def still_code(self, name: str) -> list[str]:
-        """Source files of a job of one method on single images."""
-        module = self.params.stills.methods[name].module
-        return list_sources("uscl_med3d.stills.fold", f"uscl_med3d.methods.stills.{module}")
-
-    def still_base(self, name: str) -> list[str]:
-        """Weights of the base SAM, where a method on single images starts from them."""
-        return [self.foundation_weights("sam")] if self.params.stills.methods[name].base else []
-
-    @property
-    def scans(self) -> str:
-        """Folder of the simulated single images."""
-        return f"data/raw/stills/{self.scale}"
-
-    @property
-    def samus_rows(self) -> list[str]:
-        """Methods and variants of SAMUS on the simulated single images."""
-        return list(self.params.samus.with_variants().methods)
-
-    def samus_code(self, name: str) -> list[str]:
-        """Source files of a job of one of them."""
-        module = self.params.samus.with_variants().methods[name].module
-        return list_sources("uscl_med3d.stills.sets", f"uscl_med3d.methods.stills.{module}")
-
-    def samus_base(self, name: str) -> list[str]:
-        """Weights of the base SAM, where one of them starts from these."""
-        entry = self.params.samus.with_variants().methods[name]
-        return [self.foundation_weights("sam")] if entry.base else []
 
     def _trains(self, model: str) -> bool:
         return self._weights(model) == shipped.TRAIN
@@ -378,9 +345,11 @@ class Plan:
         chosen = names if wanted == "all" else list(wanted or ())
         if unknown := sorted(set(chosen) - set(names)):
             raise InputError(
-                file=self.file, found=f"{key}: {', '.join(unknown)}",
-                expected=f"`all`, or a list of {', '.join(names)}", remedy="correct the names",
-            )  # fmt: skip
+                file=self.file,
+                found=f"{key}: {', '.join(unknown)}",
+                expected=f"`all`, or a list of {', '.join(names)}",
+                remedy="correct the names",
+            )
         return [name for name in names if name in chosen]
 
     @property

@@ -24,8 +24,21 @@ NOT_USED = ("cli", "core.params")
 """Modules that decide nothing of what a job computes: what they say stands in the job file."""
 EARLIER: Mapping[str, Any] = {"numerics": "native"}
 """Parameters that jobs of earlier versions did not name, and the values that they had."""
-LIBRARIES = ("av", "matplotlib", "monai", "nibabel", "numpy", "pandas", "peft", "pyarrow", "pydicom", "scipy",
-             "SimpleITK", "torch", "transformers")  # fmt: skip
+LIBRARIES = (
+    "av",
+    "matplotlib",
+    "monai",
+    "nibabel",
+    "numpy",
+    "pandas",
+    "peft",
+    "pyarrow",
+    "pydicom",
+    "scipy",
+    "SimpleITK",
+    "torch",
+    "transformers",
+)
 """Libraries whose version is recorded, if a job has loaded them."""
 
 

@@ -1,7 +1,22 @@
 """Names of all tables and figures, for the workflow and for the report."""
 
-FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "learning_curves", "click_curves", "rank_curve",
-           "pseudolabel_quality", "pseudolabel_gap", "forgetting", "image_use", "cases", "failures")  # fmt: skip
+FIGURES = (
+    "fig1",
+    "fig2",
+    "fig3",
+    "fig4",
+    "fig5",
+    "fig6",
+    "learning_curves",
+    "click_curves",
+    "rank_curve",
+    "pseudolabel_quality",
+    "pseudolabel_gap",
+    "forgetting",
+    "image_use",
+    "cases",
+    "failures",
+)
 VOLUME_FIGURES = ("fig1", "fig2", "fig3", "fig5", "fig6", "failures")
 """Figures that show volumes; the others are drawn from tables, scores and curves."""
 BLIND = ("ball", "atlas")

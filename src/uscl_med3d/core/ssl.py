@@ -43,14 +43,24 @@ class SslPlan:
                 name = task if seed == table.training_seeds[0] else f"{task}_s{seed}"
                 pretraining = None if task == NONE else task
                 cells[name] = Run(
-                    id=name, method=METHOD, rank=entry.grid.rank, modules="both", pretraining=pretraining,
-                    training_seed=seed, datasets=("us",),
-                )  # fmt: skip
+                    id=name,
+                    method=METHOD,
+                    rank=entry.grid.rank,
+                    modules="both",
+                    pretraining=pretraining,
+                    training_seed=seed,
+                    datasets=("us",),
+                )
         if UNTUNED in self.params.methods:
             cells["untuned"] = Run(
-                id="untuned", method=UNTUNED, rank=None, modules=None, pretraining=None, training_seed=0,
+                id="untuned",
+                method=UNTUNED,
+                rank=None,
+                modules=None,
+                pretraining=None,
+                training_seed=0,
                 datasets=("us",),
-            )  # fmt: skip
+            )
         return cells
 
     @property

@@ -145,8 +145,12 @@ def _refuse_workbook(path: Path, expected: str) -> None:
     with open(path, "rb") as stream:
         head = stream.read(8)
     if head[:4] == b"PK\x03\x04" or head == bytes.fromhex("d0cf11e0a1b11ae1"):
-        raise InputError(file=path, found="a workbook of Excel or LibreOffice", expected=expected,
-                         remedy="save the sheet as CSV (UTF-8) and name that file")  # fmt: skip
+        raise InputError(
+            file=path,
+            found="a workbook of Excel or LibreOffice",
+            expected=expected,
+            remedy="save the sheet as CSV (UTF-8) and name that file",
+        )
 
 
 def _parse_row(path: Path, line: int, record: dict[str, str]) -> tuple[CohortRow | None, list[InputError]]:

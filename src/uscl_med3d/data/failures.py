@@ -98,12 +98,16 @@ def confirm_complete(failures_csv: str | Path, splits_csv: str | Path, out_json:
     if left_out:
         raise InputErrors(
             [
-                InputError(file=row["file"], found=f"{row['found']} (sweep {row['sweep']})", expected=row["expected"],
-                           remedy=row["remedy"])
+                InputError(
+                    file=row["file"],
+                    found=f"{row['found']} (sweep {row['sweep']})",
+                    expected=row["expected"],
+                    remedy=row["remedy"],
+                )
                 for row in failures.to_dict("records")
             ],
             file=f"{failures_csv}: {len(left_out)} of {used + len(left_out)} sweeps left out: {', '.join(left_out)}",
             remedy="everything else is made, from the other sweeps alone. Repair what is listed and run the same "
             "command again (sweeps that are in order are not converted again), or remove the rows from cohort.csv",
-        )  # fmt: skip
+        )
     write_json(out_json, {"sweeps_used": used, "sweeps_left_out": 0})

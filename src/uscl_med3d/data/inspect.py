@@ -169,8 +169,12 @@ def _decode(clip: Clip) -> tuple[int, np.ndarray, np.ndarray, list[int]]:
 def _check_depth(row: CohortRow, frames: int) -> None:
     """A still image cannot become a volume; a raw stream cut after its first frame has no header that would tell."""
     if frames < 2:
-        raise InputError(file=row.video, found="1 frame", expected="a sweep of 2 frames or more",
-                         remedy="export the whole sweep again, or leave the still image out of the cohort")  # fmt: skip
+        raise InputError(
+            file=row.video,
+            found="1 frame",
+            expected="a sweep of 2 frames or more",
+            remedy="export the whole sweep again, or leave the still image out of the cohort",
+        )
 
 
 def _check_existence(row: CohortRow) -> list[InputError]:

@@ -13,8 +13,14 @@ from uscl_med3d.core.io import load_volume, read_json
 from uscl_med3d.data.splits import guard_splits, hash_splits, read_splits
 
 __all__ = [
-    "Sweep", "guard_splits", "hash_splits", "load_pseudolabel", "load_pseudolabelled", "load_sweep", "read_splits",
-]  # fmt: skip
+    "Sweep",
+    "guard_splits",
+    "hash_splits",
+    "load_pseudolabel",
+    "load_pseudolabelled",
+    "load_sweep",
+    "read_splits",
+]
 
 
 @dataclass(frozen=True)

@@ -183,8 +183,20 @@ def _read_nifti(path: Path) -> Header:
             Note(f"{' x '.join(map(str, stored))}: one slice in time, its times are taken as frames")
         )
         place = None
-    return Header(path, "nifti", stored, shape, 1 if kind.kind in "iufb" else max(1, len(kind.names or "  ")), str(kind),
-                  place, spacing, tuple(notes), tuple(spacing_notes), {}, image)  # fmt: skip
+    return Header(
+        path,
+        "nifti",
+        stored,
+        shape,
+        1 if kind.kind in "iufb" else max(1, len(kind.names or "  ")),
+        str(kind),
+        place,
+        spacing,
+        tuple(notes),
+        tuple(spacing_notes),
+        {},
+        image,
+    )
 
 
 def _read_itk(path: Path) -> Header:
@@ -215,8 +227,19 @@ def _read_itk(path: Path) -> Header:
     if moved:
         notes.append(Note(f"{' x '.join(map(str, size))}: one slice in time, its times are taken as frames"))
     kind = SimpleITK.GetPixelIDValueAsString(reader.GetPixelIDValue())
-    return Header(path, "nrrd" if nrrd else "mha", size, shape, reader.GetNumberOfComponents(), kind,
-                  affine if placed else None, spacing, tuple(notes), tuple(spacing_notes), fields)  # fmt: skip
+    return Header(
+        path,
+        "nrrd" if nrrd else "mha",
+        size,
+        shape,
+        reader.GetNumberOfComponents(),
+        kind,
+        affine if placed else None,
+        spacing,
+        tuple(notes),
+        tuple(spacing_notes),
+        fields,
+    )
 
 
 def _is_placed(head: str, nrrd: bool) -> bool:
@@ -254,5 +277,9 @@ def _check_axes(path: Path, affine: np.ndarray | None) -> None:
 
 
 def _error(path: Path, found: str, expected: str) -> InputError:
-    return InputError(file=path, found=found, expected=expected,
-                      remedy="export the volume again; `uscl-med3d inspect` shows what is read")  # fmt: skip
+    return InputError(
+        file=path,
+        found=found,
+        expected=expected,
+        remedy="export the volume again; `uscl-med3d inspect` shows what is read",
+    )

@@ -87,8 +87,13 @@ def _measure(job: Any, volumes_dir: Path, splits_csv: Path, weights: Weights) ->
     peak_mb = peak_memory_mb()
     on_gpu = job.device == "cuda"
     return {
-        "run": job.run.id, "method": job.run.method, "takes": method.takes, "works_on": method.works_on,
-        "case": subject.case, "class": subject.name, "shape_dhw": list(subject.volume.shape),
+        "run": job.run.id,
+        "method": job.run.method,
+        "takes": method.takes,
+        "works_on": method.works_on,
+        "case": subject.case,
+        "class": subject.name,
+        "shape_dhw": list(subject.volume.shape),
         "clicks_per_volume": _clicks_per_volume(method, subject),
         "total_parameters": sum(value.numel() for value in method.network.parameters()),
         "trainable_parameters": _count_trainable(method) if job.method.trained else None,
@@ -96,10 +101,13 @@ def _measure(job: Any, volumes_dir: Path, splits_csv: Path, weights: Weights) ->
         "first_click_seconds": statistics.median(one.first for one in passes),
         "further_click_seconds": _median([seconds for one in passes for seconds in one.further]),
         "passes": len(passes),
-        "peak_memory_mb": peak_mb, "before_loading_mb": before_mb,
+        "peak_memory_mb": peak_mb,
+        "before_loading_mb": before_mb,
         "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20, 1) if on_gpu else None,
-        "device": job.device, "threads": job.threads, "torch": torch.__version__,
-    }  # fmt: skip
+        "device": job.device,
+        "threads": job.threads,
+        "torch": torch.__version__,
+    }
 
 
 def choose_subject(job: Any, volumes_dir: Path, splits_csv: Path) -> Subject:

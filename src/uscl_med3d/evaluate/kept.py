@@ -16,8 +16,17 @@ from uscl_med3d.predict.crops import fill_volume
 
 SLICE_CLICKS = "slice_clicks.csv.gz"
 SLICE_CLICK_COLUMNS = [
-    "dataset", "case", "class", "click_simulator", "click_seed", "click_d", "click", "click_h", "click_w", "click_label",
-]  # fmt: skip
+    "dataset",
+    "case",
+    "class",
+    "click_simulator",
+    "click_seed",
+    "click_d",
+    "click",
+    "click_h",
+    "click_w",
+    "click_label",
+]
 
 
 class Keeper:

@@ -114,9 +114,17 @@ def _score_pseudo_label(
 def _identify(job: Any, case: Item | Unscored, setting: Setting) -> dict[str, Any]:
     run = job.run
     values = [
-        run.id, run.method, run.rank, run.modules, run.pretraining, run.training_seed,
-        case.dataset, case.split, case.patient, case.case,
-    ]  # fmt: skip
+        run.id,
+        run.method,
+        run.rank,
+        run.modules,
+        run.pretraining,
+        run.training_seed,
+        case.dataset,
+        case.split,
+        case.patient,
+        case.case,
+    ]
     scores = {"nsd": np.nan, "hd95": np.nan, "distance_unit": "", "reason": ""}
     return dict(zip(COLUMNS, values, strict=False)) | asdict(setting) | scores
 
@@ -124,6 +132,10 @@ def _identify(job: Any, case: Item | Unscored, setting: Setting) -> dict[str, An
 def _describe_click(prediction: Prediction) -> dict[str, Any]:
     d, h, w, label = prediction.click or (None, None, None, None)
     return {
-        "click": prediction.number, "click_d": d, "click_h": h, "click_w": w, "click_label": label,
+        "click": prediction.number,
+        "click_d": d,
+        "click_h": h,
+        "click_w": w,
+        "click_label": label,
         "volume_clicks": prediction.volume_clicks,
-    }  # fmt: skip
+    }

@@ -27,8 +27,17 @@ from uscl_med3d.methods.base import Method, Weights
 from uscl_med3d.methods.registry import find_method
 
 KEYS = [
-    "dataset", "split", "patient", "case", "class", "reference", "crop", "click_simulator", "click_seed", "click",
-]  # fmt: skip
+    "dataset",
+    "split",
+    "patient",
+    "case",
+    "class",
+    "reference",
+    "crop",
+    "click_simulator",
+    "click_seed",
+    "click",
+]
 
 
 def evaluate(

@@ -70,10 +70,11 @@ def _predict_from_key_frames(
     image, key_frames = items[0].image, items[0].key_frames
     if key_frames is None:
         raise InputError(
-            file="params.yaml", found=f"a method prompted with key frames on the data set {items[0].dataset}",
+            file="params.yaml",
+            found=f"a method prompted with key frames on the data set {items[0].dataset}",
             expected="ultrasound sweeps (us), the only cases with key frames",
             remedy="set the method's datasets to [us]",
-        )  # fmt: skip
+        )
     annotated = list_annotated_frames(key_frames)
     if not annotated:
         for item in items:

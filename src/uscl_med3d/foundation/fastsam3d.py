@@ -185,10 +185,11 @@ def pair_at(step: int, pairs: list[tuple[int, int]], settings: Distillation) -> 
 def _need_teacher(path: Path | None) -> Path:
     if path is None:
         raise InputError(
-            file="foundation.fastsam3d", found="no weights of the base SAM-Med3D",
+            file="foundation.fastsam3d",
+            found="no weights of the base SAM-Med3D",
             expected="weights whose prompt encoder and mask decoder FastSAM3D shares",
             remedy="give --teacher, the weights file of foundation.sam_med3d",
-        )  # fmt: skip
+        )
     return path
 
 

@@ -59,10 +59,11 @@ class GeneralCrops:
         self.targets = self.source.find_targets(training, None, sampling.min_target_voxels)
         if not self.targets:
             raise InputError(
-                file=", ".join(map(str, general_dirs.values())), found="no labelled structure to train on",
+                file=", ".join(map(str, general_dirs.values())),
+                found="no labelled structure to train on",
                 expected=f"labels of at least {sampling.min_target_voxels} voxels in imagesTr/labelsTr",
                 remedy=f"add labelled training volumes, or set {stage.replace('_', '.', 1)}.weights to a checkpoint",
-            )  # fmt: skip
+            )
         # set -> structure -> indices of targets
         self.sets: dict[str, dict[str, list[int]]] = {}
         for index, target in enumerate(self.targets):

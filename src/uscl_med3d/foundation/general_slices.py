@@ -75,10 +75,11 @@ class GeneralSlices:
         self.files = {key: hash_case(case) for key, case in self.cases.items()}
         if not any(self.training_examples.values()):
             raise InputError(
-                file=", ".join(map(str, general_dirs.values())), found="no labelled structure to train on",
+                file=", ".join(map(str, general_dirs.values())),
+                found="no labelled structure to train on",
                 expected=f"slices with at least {sampling.min_target_pixels} pixels of a structure",
                 remedy=f"add labelled training volumes, or set {stage.replace('_', '.', 1)}.weights to a checkpoint",
-            )  # fmt: skip
+            )
 
     def draw(self, count: int, objects: int, *names: str | int) -> SliceBatch:
         """`count` slices of training patients with at most `objects` objects each; `names` of the random stream."""

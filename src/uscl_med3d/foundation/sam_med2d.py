@@ -106,9 +106,11 @@ def start_from_sam(network: Sam, architecture: Mapping[str, Any], teacher: Path 
     """
     if teacher is None:
         raise InputError(
-            file="foundation.sam_med2d", found="no weights of the base SAM",
-            expected="weights of foundation.sam to start from", remedy="give --teacher",
-        )  # fmt: skip
+            file="foundation.sam_med2d",
+            found="no weights of the base SAM",
+            expected="weights of foundation.sam to start from",
+            remedy="give --teacher",
+        )
     found, tensors = read_weights(teacher, "sam")
     wrong = [name for name in architecture if name not in ADDED and architecture[name] != found.get(name)]
     if wrong:

@@ -88,19 +88,22 @@ def load_official(settings: SegGptFoundation) -> tuple[SegGptForImageSegmentatio
     digest = sha256(path)
     if settings.sha256 is not None and digest != settings.sha256.lower():
         raise InputError(
-            file=path, found=f"SHA-256 {digest}", expected=f"SHA-256 {settings.sha256}",
+            file=path,
+            found=f"SHA-256 {digest}",
+            expected=f"SHA-256 {settings.sha256}",
             remedy=f"download the file again ({settings.source}), or correct foundation.seggpt.sha256",
-        )  # fmt: skip
+        )
     model = build_seggpt(read_json(path.parent / "config.json"))
     try:
         tensors = _read_tensors(path)
         model.load_state_dict(tensors)
     except Exception as error:
         raise InputError(
-            file=path, found=f"{type(error).__name__}: {str(error)[:600]}",
+            file=path,
+            found=f"{type(error).__name__}: {str(error)[:600]}",
             expected="the tensors of a SegGptForImageSegmentation with the config.json beside it",
             remedy=f"use the unmodified checkpoint and its config.json ({settings.source})",
-        ) from error  # fmt: skip
+        ) from error
     return model, {"file": path.name, "sha256": digest}
 
 
@@ -118,9 +121,11 @@ def find_checkpoint(path: Path) -> Path:
             else "no config.json beside it"
         )
         raise InputError(
-            file=path, found=found, expected=f"config.json and one of {', '.join(CHECKPOINT_FILES)}",
+            file=path,
+            found=found,
+            expected=f"config.json and one of {', '.join(CHECKPOINT_FILES)}",
             remedy="place BAAI/seggpt-vit-large there, or set foundation.seggpt.weights to `train`",
-        )  # fmt: skip
+        )
     return file
 
 

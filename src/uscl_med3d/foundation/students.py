@@ -36,9 +36,11 @@ def read_teacher(path: Path | None, student: str) -> Sam:
     """
     if path is None:
         raise InputError(
-            file=f"foundation.{student}", found="no weights of the base SAM",
-            expected="weights of foundation.sam to learn from", remedy="give --teacher",
-        )  # fmt: skip
+            file=f"foundation.{student}",
+            found="no weights of the base SAM",
+            expected="weights of foundation.sam to learn from",
+            remedy="give --teacher",
+        )
     architecture, tensors = read_weights(path, "sam")
     teacher = build_sam(architecture)
     load_named(teacher, tensors, path, "delete the file, so that its stage writes it again")
@@ -59,10 +61,11 @@ def describe_student(teacher: Sam, settings: TinyVitArchitecture) -> dict[str, A
             build_mobile_sam(architecture)
     except ValueError as error:
         raise InputError(
-            file="params.yaml", found=str(error),
+            file="params.yaml",
+            found=str(error),
             expected=f"an architecture with {teacher.config.grid} cells on {teacher.config.image_size} pixels",
             remedy="correct the section `architecture` of the student",
-        ) from None  # fmt: skip
+        ) from None
     return architecture
 
 

@@ -292,9 +292,12 @@ class WholeMethod(Method):
 
     @abstractmethod
     def segment(
-        self, volume: np.ndarray, key_frames: np.ndarray | None, classes: Mapping[str, int],
+        self,
+        volume: np.ndarray,
+        key_frames: np.ndarray | None,
+        classes: Mapping[str, int],
         frames: Sequence[int] | None,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> np.ndarray:
         """Segment all classes.
 
         Args:
@@ -323,8 +326,9 @@ def torch_device(name: str) -> torch.device:
     """The device of a job, checked to exist."""
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError(
-            file="params.yaml", found="device: cuda, but torch sees no GPU",
+            file="params.yaml",
+            found="device: cuda, but torch sees no GPU",
             expected="a CUDA GPU and a CUDA build of torch",
             remedy="set device: cpu, or install torch for your GPU",
-        )  # fmt: skip
+        )
     return torch.device(name)

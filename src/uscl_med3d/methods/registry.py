@@ -27,7 +27,9 @@ def find_method(name: str) -> type[Method]:
     """
     if name not in list_methods():
         raise InputError(
-            file="params.yaml", found=f"methods.{name}", expected=f"one of {', '.join(list_methods())}",
+            file="params.yaml",
+            found=f"methods.{name}",
+            expected=f"one of {', '.join(list_methods())}",
             remedy=f"correct the key, or add src/uscl_med3d/methods/{name}.py",
-        )  # fmt: skip
+        )
     return importlib.import_module(f"uscl_med3d.methods.{name}").METHOD

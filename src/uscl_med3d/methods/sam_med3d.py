@@ -120,10 +120,11 @@ def load_base(job: Any, base_weights: Path) -> SamMed3D:
     load_checkpoint(network, base_weights)
     if network.preprocessing == "official" and job.prompts.click_axes != "dhw":
         raise InputError(
-            file=base_weights, found=f"official weights, and prompts.click_axes: {job.prompts.click_axes}",
+            file=base_weights,
+            found=f"official weights, and prompts.click_axes: {job.prompts.click_axes}",
             expected="prompts.click_axes: dhw, as official weights were trained",
             remedy="set prompts.click_axes: dhw, or take weights that were trained with the other order",
-        )  # fmt: skip
+        )
     return network
 
 

@@ -35,14 +35,18 @@ def read_preprocessing(weights: Path) -> Preprocessing | None:
     for value in (said, inside):
         if isinstance(value, str) and value not in ("official", "ours"):
             raise InputError(
-                file=weights.with_suffix(".json"), found=f"preprocessing {value!r}", expected="official or ours",
+                file=weights.with_suffix(".json"),
+                found=f"preprocessing {value!r}",
+                expected="official or ours",
                 remedy="correct the card, or take it from where the weights came from",
-            )  # fmt: skip
+            )
     if isinstance(said, str) and isinstance(inside, str) and said != inside:
         raise InputError(
-            file=weights.with_suffix(".json"), found=f"preprocessing {said}", expected=f"{inside}, as the weights say",
+            file=weights.with_suffix(".json"),
+            found=f"preprocessing {said}",
+            expected=f"{inside}, as the weights say",
             remedy="the card belongs to other weights: put the right one beside them",
-        )  # fmt: skip
+        )
     if "official" in (said, inside):
         return "official"
     # Cards that `export` and the stage `foundation` wrote before they said it; all of them are ours.

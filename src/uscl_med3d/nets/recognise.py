@@ -115,13 +115,16 @@ def sam_architecture(state: State) -> dict[str, Any]:
     windowed = sorted({count for count in rows.values() if count != 2 * grid - 1})
     gate = next((x for name, x in state.items() if re.search(r"[Aa]dapter\.channel\.0\.weight$", name)), None)
     return {
-        **{name: encoder[name] for name in ("image_size", "patch_size", "embed_dim", "depth", "mlp_ratio", "prompt_dim")},
+        **{
+            name: encoder[name]
+            for name in ("image_size", "patch_size", "embed_dim", "depth", "mlp_ratio", "prompt_dim")
+        },
         "num_heads": encoder["num_heads"] or 1,
         "global_blocks": tuple(sorted(block for block, count in rows.items() if count == 2 * grid - 1)),
         "window_size": (windowed[0] + 1) // 2 if windowed else grid,
         "adapter_ratio": None if gate is None else gate.shape[0] / gate.shape[1],
         **decoder_shape(state),
-    }  # fmt: skip
+    }
 
 
 def samus_architecture(state: State) -> dict[str, Any]:
@@ -198,7 +201,7 @@ def _encoder(state: State, prefix: str) -> dict[str, Any]:
         "mlp_ratio": _shape(state, f"{prefix}blocks.0.mlp.lin1.weight")[0] / width,
         "prompt_dim": _shape(state, f"{prefix}neck.0.weight")[0],
         "num_heads": None if table is None else width // table.shape[1],
-    }  # fmt: skip
+    }
 
 
 def _attention_rows(state: State, prefix: str) -> dict[int, int]:

@@ -170,10 +170,11 @@ def load_seggpt(path: str | Path) -> tuple[SegGptForImageSegmentation, str]:
         model.load_state_dict(tensors)
     except Exception as error:
         raise InputError(
-            file=path, found=f"{type(error).__name__}: {str(error)[:400]}",
+            file=path,
+            found=f"{type(error).__name__}: {str(error)[:400]}",
             expected="SegGPT weights with their configuration, as the stage foundation writes them",
             remedy="run the stage foundation again",
-        ) from error  # fmt: skip
+        ) from error
     return model.eval(), about["embedding_type"]
 
 

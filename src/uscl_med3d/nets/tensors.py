@@ -39,9 +39,11 @@ def read_metadata(path: str | Path) -> dict[str, str]:
             return json.loads((stream.metadata() or {}).get(_KEY, "{}"))
     except Exception as error:
         raise InputError(
-            file=path, found=f"{type(error).__name__}: {error}", expected="a readable .safetensors file",
+            file=path,
+            found=f"{type(error).__name__}: {error}",
+            expected="a readable .safetensors file",
             remedy="delete the file, so that its stage writes it again",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def read_tensors(path: str | Path, belongs_to: Mapping[str, str]) -> dict[str, Tensor]:
@@ -58,9 +60,11 @@ def read_tensors(path: str | Path, belongs_to: Mapping[str, str]) -> dict[str, T
             tensors = {name: stream.get_tensor(name) for name in sorted(stream.keys())}
     except Exception as error:
         raise InputError(
-            file=path, found=f"{type(error).__name__}: {error}", expected="a readable .safetensors file",
+            file=path,
+            found=f"{type(error).__name__}: {error}",
+            expected="a readable .safetensors file",
             remedy="delete the file, so that its stage writes it again",
-        ) from error  # fmt: skip
+        ) from error
     wrong = sorted(key for key in {**found, **belongs_to} if found.get(key) != belongs_to.get(key))
     if wrong:
         raise InputError(

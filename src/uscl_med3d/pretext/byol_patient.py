@@ -86,10 +86,11 @@ def _read_classes(options: Any, sweeps: SweepImages, seed: int) -> Tensor:
     column = sweeps.metadata.get(options.metadata)
     if column is None:
         raise InputError(
-            file="params, options of byol_patient", found=f"metadata: {options.metadata}",
+            file="params, options of byol_patient",
+            found=f"metadata: {options.metadata}",
             expected=f"one of {', '.join([PATIENT, RANDOM, *sweeps.metadata])}",
             remedy="correct the name, or add a column of this name to the metadata of the cohort",
-        )  # fmt: skip
+        )
     classes = torch.tensor([column[patient] for patient in patients])
     if options.shuffled:
         classes = classes[

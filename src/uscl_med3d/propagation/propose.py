@@ -69,9 +69,13 @@ def propose_scores(
                 [weigh_prompts(frame, chosen[frame], settings.prompt_weights) for frame in batch]
             )
             predicted = predict_canvas(
-                model, frames[torch.tensor(batch, device=device)], frames[prompts], masks[rows],
-                torch.from_numpy(weights).float().to(device), embedding_type,
-            )  # fmt: skip
+                model,
+                frames[torch.tensor(batch, device=device)],
+                frames[prompts],
+                masks[rows],
+                torch.from_numpy(weights).float().to(device),
+                embedding_type,
+            )
             on_grid = F.interpolate(
                 read_scores(predicted)[:, None],
                 image.shape[1:],

@@ -27,8 +27,16 @@ _LOCK = Path("dvc.lock")
 _PARAMS = Path("params.yaml")
 _DVC_SCALE = "phantom"
 REPORTS = (
-    "image_use", "tables", "training_cost", "inference_cost", "figure_inputs", "claims", "cost_claims", "html", "complete",
-)  # fmt: skip
+    "image_use",
+    "tables",
+    "training_cost",
+    "inference_cost",
+    "figure_inputs",
+    "claims",
+    "cost_claims",
+    "html",
+    "complete",
+)
 """Jobs of the stage `report` that each scale has once."""
 OF_THE_BENCHMARK = ("claims", "cost_claims")
 """Of these, those that a cohort without the benchmark does not have."""
@@ -44,8 +52,12 @@ def audit(scale: str) -> int:
     results = Path("results", scale)
     receipts = read_receipts(results)
     if not receipts:
-        raise InputError(file=results / "receipts", found="no receipts", expected="those of a finished run",
-                         remedy=f"run the scale {scale} first")  # fmt: skip
+        raise InputError(
+            file=results / "receipts",
+            found="no receipts",
+            expected="those of a finished run",
+            remedy=f"run the scale {scale} first",
+        )
     problems = [*_check_made(results, receipts), *_check_jobs(results, receipts)]
     problems += [*_check_files(receipts), *_check_chain(receipts)]
     if scale == _DVC_SCALE and _PARAMS.is_file():
@@ -68,13 +80,21 @@ def job_file(results: Path, name: str) -> Path:
             return results / f"params/annotation/{count}.json"
     stage, _, job = name.partition("/")
     names = {
-        "annotation": "annotation", "search": "search" if job == "search" else name,
-        "simulate": f"simulate_{job}", "foundation": f"foundation_{job}", "evaluate/gate-check": "gate",
-        "finetune": name, "evaluate": name, "measure": name, "ingest": "ingest", "ingest/sheets": "ingest_sheets",
-        "pseudolabel": "pseudolabel", "pretrain": f"pretrain/{job.rpartition('_r')[0]}",
+        "annotation": "annotation",
+        "search": "search" if job == "search" else name,
+        "simulate": f"simulate_{job}",
+        "foundation": f"foundation_{job}",
+        "evaluate/gate-check": "gate",
+        "finetune": name,
+        "evaluate": name,
+        "measure": name,
+        "ingest": "ingest",
+        "ingest/sheets": "ingest_sheets",
+        "pseudolabel": "pseudolabel",
+        "pretrain": f"pretrain/{job.rpartition('_r')[0]}",
         "report/figure_inputs": "figure_inputs",
         "report": job.replace("figures/", "figure/") if job.startswith("figures/") else "report",
-    }  # fmt: skip
+    }
     return results / "params" / f"{names.get(name, names.get(stage))}.json"
 
 
@@ -112,11 +132,17 @@ def _check_jobs(results: Path, receipts: Mapping[str, Any]) -> Iterator[InputErr
     for name, receipt in receipts.items():
         file = job_file(results, name)
         if not file.is_file():
-            yield _problem(f"{results}/receipts/{name}.json", "the receipt of a job that is no longer planned",
-                           "receipts of planned jobs only")  # fmt: skip
+            yield _problem(
+                f"{results}/receipts/{name}.json",
+                "the receipt of a job that is no longer planned",
+                "receipts of planned jobs only",
+            )
         elif changed := _differences(receipt["params"], complete_params(read_json(file))):
-            yield _problem(f"{name}, made with other parameters", f"now {', '.join(changed)}",
-                           "outputs of the present parameters")  # fmt: skip
+            yield _problem(
+                f"{name}, made with other parameters",
+                f"now {', '.join(changed)}",
+                "outputs of the present parameters",
+            )
 
 
 def _check_files(receipts: Mapping[str, Any]) -> Iterator[InputError]:
@@ -124,9 +150,12 @@ def _check_files(receipts: Mapping[str, Any]) -> Iterator[InputError]:
         for path, expected in receipt["outputs"].items():
             # What is not here was not pulled; it is no contradiction.
             if Path(path).exists() and hash_tree(Path(path)) != expected:
-                yield InputError(file=path, found=f"SHA-256 {hash_tree(Path(path))[:16]}",
-                                 expected=f"{expected[:16]}, as its job wrote it",
-                                 remedy="delete it, so that the pipeline makes it again (or dvc checkout)")  # fmt: skip
+                yield InputError(
+                    file=path,
+                    found=f"SHA-256 {hash_tree(Path(path))[:16]}",
+                    expected=f"{expected[:16]}, as its job wrote it",
+                    remedy="delete it, so that the pipeline makes it again (or dvc checkout)",
+                )
 
 
 def _check_chain(receipts: Mapping[str, Any]) -> Iterator[InputError]:
@@ -202,8 +231,12 @@ def _check_lock_runs(
         if name.startswith(f"{stage}/") and receipt["params"].get("run")
     }
     if asked != made:
-        yield _problem(f"dvc.lock, stage {stage}", f"methods that give the runs {', '.join(sorted(asked - made))}"
-                       f" more and {', '.join(sorted(made - asked))} less", "the runs with receipts")  # fmt: skip
+        yield _problem(
+            f"dvc.lock, stage {stage}",
+            f"methods that give the runs {', '.join(sorted(asked - made))}"
+            f" more and {', '.join(sorted(made - asked))} less",
+            "the runs with receipts",
+        )
 
 
 def _check_lock_files(lock: Mapping[str, Any]) -> Iterator[InputError]:
@@ -214,15 +247,21 @@ def _check_lock_files(lock: Mapping[str, Any]) -> Iterator[InputError]:
             path, recorded = Path(out["path"]), out["md5"]
             made[out["path"]] = (stage, recorded)
             if path.exists() and _hash_as_dvc(path) != recorded:
-                yield InputError(file=path, found="other files than those that dvc.lock names",
-                                 expected=f"MD5 {recorded}, of the stage {stage}",
-                                 remedy="pull all of it (make pull), or record what is here (make record)")  # fmt: skip
+                yield InputError(
+                    file=path,
+                    found="other files than those that dvc.lock names",
+                    expected=f"MD5 {recorded}, of the stage {stage}",
+                    remedy="pull all of it (make pull), or record what is here (make record)",
+                )
     for stage, entry in lock.get("stages", {}).items():
         for dependency in entry.get("deps", []):
             maker, hashed = made.get(dependency["path"], ("", dependency["md5"]))
             if hashed != dependency["md5"]:
-                yield _problem(f"dvc.lock, stage {stage}", f"made from another {dependency['path']}",
-                               f"MD5 {hashed} of the stage {maker}")  # fmt: skip
+                yield _problem(
+                    f"dvc.lock, stage {stage}",
+                    f"made from another {dependency['path']}",
+                    f"MD5 {hashed} of the stage {maker}",
+                )
 
 
 def _hash_as_dvc(path: Path) -> str:

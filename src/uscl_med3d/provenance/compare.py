@@ -37,8 +37,12 @@ def count_cells(folder: Path) -> int:
 def _list_tables(folder: Path) -> list[Path]:
     found = sorted(folder.glob("table[0-9]*.csv"))
     if not found:
-        raise InputError(file=folder, found="no table<N>.csv", expected="the tables of a finished run",
-                         remedy="name the folder results/<scale>/tables")  # fmt: skip
+        raise InputError(
+            file=folder,
+            found="no table<N>.csv",
+            expected="the tables of a finished run",
+            remedy="name the folder results/<scale>/tables",
+        )
     return found
 
 

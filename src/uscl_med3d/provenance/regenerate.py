@@ -52,8 +52,12 @@ class _Stored:
         stored = cls(plan, results, job, scores, info)
         for path in [*scores, *info, stored.kept, stored.splits]:
             if not path.exists():
-                raise InputError(file=path, found="no such file", expected="what tables and figures are made from",
-                                 remedy="restore it from Git, or run the pipeline")  # fmt: skip
+                raise InputError(
+                    file=path,
+                    found="no such file",
+                    expected="what tables and figures are made from",
+                    remedy="restore it from Git, or run the pipeline",
+                )
         return stored
 
     @property

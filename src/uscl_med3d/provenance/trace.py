@@ -42,12 +42,20 @@ def trace(table: str, wanted: Sequence[str], scale: str) -> str:
     for pair in wanted:
         key, _, value = pair.partition("=")
         if key not in module.KEYS:
-            raise InputError(file=table, found=f"{pair!r}", expected=f"one of {', '.join(module.KEYS)}, as key=value",
-                             remedy="correct the argument")  # fmt: skip
+            raise InputError(
+                file=table,
+                found=f"{pair!r}",
+                expected=f"one of {', '.join(module.KEYS)}, as key=value",
+                remedy="correct the argument",
+            )
         rows = rows[rows[key].astype(str) == value]
     if rows.empty:
-        raise InputError(file=table, found=f"no cell with {' and '.join(wanted)}", expected="values of the table",
-                         remedy=f"look at {results / 'tables' / table}.csv")  # fmt: skip
+        raise InputError(
+            file=table,
+            found=f"no cell with {' and '.join(wanted)}",
+            expected="values of the table",
+            remedy=f"look at {results / 'tables' / table}.csv",
+        )
     context = Context.empty(load_job("report", results / "params/report.json"))
     # Cells of the same runs share one block.
     blocks: dict[tuple[str, ...], list[str]] = {}
@@ -93,12 +101,20 @@ def describe_run(results: Path, run: str) -> Iterator[str]:
 
 def _read(table: str, results: Path) -> pd.DataFrame:
     if table not in TABLES:
-        raise InputError(file=table, found="no such table", expected=f"one of {', '.join(TABLES)}",
-                         remedy="correct the name")  # fmt: skip
+        raise InputError(
+            file=table,
+            found="no such table",
+            expected=f"one of {', '.join(TABLES)}",
+            remedy="correct the name",
+        )
     path = results / "tables" / f"{table}.csv"
     if not path.is_file():
-        raise InputError(file=path, found="no such file", expected="the table of a finished run",
-                         remedy="run the scale first, or name another one by --scale")  # fmt: skip
+        raise InputError(
+            file=path,
+            found="no such file",
+            expected="the table of a finished run",
+            remedy="run the scale first, or name another one by --scale",
+        )
     return pd.read_csv(path)
 
 

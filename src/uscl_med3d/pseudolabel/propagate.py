@@ -37,8 +37,18 @@ FRAME_COLUMNS = [
     "accepted",
     "reason",
 ]
-SWEEP_COLUMNS = ["sweep", "patient", "split", "key_frames", "frames", "frames_accepted", "accepted", "reason",
-                 "true_dice_accepted_frames", "true_dice_rejected_frames"]  # fmt: skip
+SWEEP_COLUMNS = [
+    "sweep",
+    "patient",
+    "split",
+    "key_frames",
+    "frames",
+    "frames_accepted",
+    "accepted",
+    "reason",
+    "true_dice_accepted_frames",
+    "true_dice_rejected_frames",
+]
 QUALITY_COLUMNS = ["sweep", "patient", "split", "class", "frame", "method", "reference", "dice"]
 
 ACCEPTED, PROPOSED, SHEET, RECORD = "labels.nii.gz", "proposed.nii.gz", "sheet.png", "record.json"

@@ -21,8 +21,16 @@ from uscl_med3d.report.statistics import estimate
 from uscl_med3d.report.tables.context import IMAGE_USE_DATASETS
 
 COLUMNS = (
-    "method", "dataset", "points", "dice_own", "dice_other", "difference", "ci_low", "ci_high", "n_patients",
-)  # fmt: skip
+    "method",
+    "dataset",
+    "points",
+    "dice_own",
+    "dice_other",
+    "difference",
+    "ci_low",
+    "ci_high",
+    "n_patients",
+)
 
 _CASE = ["training_seed", "patient", "case", "class"]
 
@@ -83,7 +91,13 @@ def _row(job: Any, label: str, dataset: str, points: int, cases: pd.DataFrame) -
 
     difference = judge("difference")
     return {
-        "method": label, "dataset": IMAGE_USE_DATASETS[dataset], "points": points,
-        "dice_own": judge("own").mean, "dice_other": judge("other").mean, "difference": difference.mean,
-        "ci_low": difference.low, "ci_high": difference.high, "n_patients": difference.n_patients,
-    }  # fmt: skip
+        "method": label,
+        "dataset": IMAGE_USE_DATASETS[dataset],
+        "points": points,
+        "dice_own": judge("own").mean,
+        "dice_other": judge("other").mean,
+        "difference": difference.mean,
+        "ci_low": difference.low,
+        "ci_high": difference.high,
+        "n_patients": difference.n_patients,
+    }

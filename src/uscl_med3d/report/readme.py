@@ -126,9 +126,11 @@ def replace_section(text: str, name: str, content: str, file: Path) -> str:
     pattern = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
     if not pattern.search(text):
         raise InputError(
-            file=file, found=f"no section {name}", expected=f"<!-- begin {name} --> and <!-- end {name} -->",
+            file=file,
+            found=f"no section {name}",
+            expected=f"<!-- begin {name} --> and <!-- end {name} -->",
             remedy="put the two marker lines back",
-        )  # fmt: skip
+        )
     return pattern.sub(lambda match: f"{match[1]}\n{content.strip()}\n\n{match[2]}", text)
 
 
@@ -136,9 +138,12 @@ def cost_table(run_csv: Path) -> str:
     """Jobs, seconds, longest job, processor seconds and peak memory of every stage, from `benchmarks/run.csv`."""
     frame = pd.read_csv(run_csv)
     table = frame.groupby("stage", sort=True).agg(
-        jobs=("job", "size"), wall=("wall_seconds", "sum"), longest=("wall_seconds", "max"),
-        cpu=("cpu_seconds", "sum"), memory=("peak_memory_mb", "max"),
-    )  # fmt: skip
+        jobs=("job", "size"),
+        wall=("wall_seconds", "sum"),
+        longest=("wall_seconds", "max"),
+        cpu=("cpu_seconds", "sum"),
+        memory=("peak_memory_mb", "max"),
+    )
     lines = [
         "| stage | jobs | seconds, all jobs | longest job, s | CPU-seconds | peak memory of a job, GB |",
         "|---|---:|---:|---:|---:|---:|",

@@ -34,8 +34,10 @@ def _row(receipt: Path) -> dict[str, object]:
     path = find_spent(receipt)
     if path is None or not path.is_file():
         raise InputError(
-            file=path or receipt, found="no such file", expected="what the job of this receipt has cost",
+            file=path or receipt,
+            found="no such file",
+            expected="what the job of this receipt has cost",
             remedy="run the job again: delete its receipt",
-        )  # fmt: skip
+        )
     stage, _, job = str(path.with_suffix("")).partition("benchmarks/jobs/")[2].partition("/")
     return {"stage": stage, "job": job, **read_json(path)}

@@ -10,10 +10,29 @@ import pandas as pd
 from uscl_med3d.core.scores import read_score_file
 
 READ = (
-    "run", "training_seed", "dataset", "split", "patient", "case", "class", "reference", "crop", "click_simulator",
-    "click_seed", "click", "click_d", "click_h", "click_w", "click_label", "volume_clicks", "dice", "nsd", "hd95",
-    "distance_unit", "reason",
-)  # fmt: skip
+    "run",
+    "training_seed",
+    "dataset",
+    "split",
+    "patient",
+    "case",
+    "class",
+    "reference",
+    "crop",
+    "click_simulator",
+    "click_seed",
+    "click",
+    "click_d",
+    "click_h",
+    "click_w",
+    "click_label",
+    "volume_clicks",
+    "dice",
+    "nsd",
+    "hd95",
+    "distance_unit",
+    "reason",
+)
 """Columns of score files that tables, figures and claims rest on."""
 
 HUMAN_REFERENCES = ("true_mask", "held_out_key_frames")

@@ -54,6 +54,9 @@ def _row(job: Any, method: str, values: dict[str, Any], curve: Path) -> dict[str
     used = in_use(entry.tuning or {}, job.finetune.model_dump(), values)
     dice = pd.read_csv(curve)["validation_dice"].dropna()
     return {
-        "method": method, "label": entry.label, **values,
-        "validation_dice": dice.iloc[-1] if len(dice) else float("nan"), "in_use": "yes" if used else "",
-    }  # fmt: skip
+        "method": method,
+        "label": entry.label,
+        **values,
+        "validation_dice": dice.iloc[-1] if len(dice) else float("nan"),
+        "in_use": "yes" if used else "",
+    }

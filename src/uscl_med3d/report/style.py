@@ -25,8 +25,13 @@ BASELINE, OURS = "#666666", "#0072B2"
 MISSED, EXTRA = "#D55E00", "#56B4E9"
 """Errors of a segmentation: reference voxels that were missed, and predicted voxels outside the reference."""
 
-KNOWN_COLOURS = {"SAM-Med3D": BASELINE, "USCL-Med3D": OURS, "FastSAM3D": "#000000", "full tuning": "#D55E00",
-                 "AdaptFormer": "#009E73"}  # fmt: skip
+KNOWN_COLOURS = {
+    "SAM-Med3D": BASELINE,
+    "USCL-Med3D": OURS,
+    "FastSAM3D": "#000000",
+    "full tuning": "#D55E00",
+    "AdaptFormer": "#009E73",
+}
 METHOD_COLOURS = ("#E69F00", "#CC79A7", "#56B4E9", "#A08A00", "#882255", "#44AA99")
 """Of further methods. Okabe and Ito's palette, its yellow darker for print."""
 

@@ -93,8 +93,11 @@ class Flank:
         tip = self.upper[0] + self.upper[1] * (1.0, 0.0, 0.0)
         tip[1] = self.body.wall_mm + 20 * grow
         gutter = np.add(tip, (side.uniform(8, 30), side.uniform(0, 14), side.uniform(-20, 20)))
-        self.gutter = (gutter, np.array((38, 21, 42)) * grow * side.uniform(0.85, 1.15, 3),
-                       tuple(side.uniform(-20, 20, 3)))  # fmt: skip
+        self.gutter = (
+            gutter,
+            np.array((38, 21, 42)) * grow * side.uniform(0.85, 1.15, 3),
+            tuple(side.uniform(-20, 20, 3)),
+        )
         for _ in range(5):  # loops of bowel hang into the fluid
             place = gutter + side.uniform(-1, 1, 3) * (36, 10, 42) + (0, side.uniform(8, 26), 0)
             self.loops.append((place, side.uniform(9, 15, 3), tuple(side.uniform(-40, 40, 3))))

@@ -7,22 +7,45 @@ from scipy.ndimage import gaussian_filter, zoom
 
 # Hounsfield units without contrast agent, and the gain at full enhancement.
 HOUNSFIELD: dict[str, tuple[float, float]] = {
-    "air": (-1000, 0), "fat": (-105, 0), "visceral_fat": (-95, 5), "muscle": (55, 10), "bone": (420, 0),
-    "disc": (90, 5), "vertebrae": (330, 0), "bowel": (25, 40), "liver": (58, 55), "spleen": (50, 75),
-    "kidney": (32, 150), "stomach": (15, 40), "aorta": (42, 240), "postcava": (40, 130), "pancreas": (42, 55),
-    "duodenum": (28, 45), "gallbladder": (8, 5), "inferior_vena_cava": (40, 130), "heart": (45, 130),
-    "lung": (-800, 10), "trachea": (-960, 0), "esophagus": (35, 20), "ribs": (380, 0), "autochthon": (58, 10),
-}  # fmt: skip
+    "air": (-1000, 0),
+    "fat": (-105, 0),
+    "visceral_fat": (-95, 5),
+    "muscle": (55, 10),
+    "bone": (420, 0),
+    "disc": (90, 5),
+    "vertebrae": (330, 0),
+    "bowel": (25, 40),
+    "liver": (58, 55),
+    "spleen": (50, 75),
+    "kidney": (32, 150),
+    "stomach": (15, 40),
+    "aorta": (42, 240),
+    "postcava": (40, 130),
+    "pancreas": (42, 55),
+    "duodenum": (28, 45),
+    "gallbladder": (8, 5),
+    "inferior_vena_cava": (40, 130),
+    "heart": (45, 130),
+    "lung": (-800, 10),
+    "trachea": (-960, 0),
+    "esophagus": (35, 20),
+    "ribs": (380, 0),
+    "autochthon": (58, 10),
+}
 
 # Mean level (0..1) of T1, T1 with contrast agent, T2 and FLAIR.
 BRAIN_CONTRASTS = ("t1", "t1ce", "t2", "flair")
 BRAIN: dict[str, tuple[float, float, float, float]] = {
-    "air": (0.0, 0.0, 0.0, 0.0), "skin": (0.8, 0.8, 0.6, 0.5), "skull": (0.12, 0.12, 0.1, 0.1),
-    "csf": (0.18, 0.18, 0.95, 0.12), "grey_matter": (0.45, 0.48, 0.55, 0.5),
+    "air": (0.0, 0.0, 0.0, 0.0),
+    "skin": (0.8, 0.8, 0.6, 0.5),
+    "skull": (0.12, 0.12, 0.1, 0.1),
+    "csf": (0.18, 0.18, 0.95, 0.12),
+    "grey_matter": (0.45, 0.48, 0.55, 0.5),
     "white_matter": (0.65, 0.66, 0.4, 0.4),
-    "edema": (0.42, 0.44, 0.8, 0.85), "enhancing_tumor": (0.45, 0.95, 0.65, 0.72),
+    "edema": (0.42, 0.44, 0.8, 0.85),
+    "enhancing_tumor": (0.45, 0.95, 0.65, 0.72),
     "necrotic_core": (0.28, 0.3, 0.85, 0.45),
-}  # fmt: skip
+}
 
 
 def _base(name: str) -> str:

@@ -24,9 +24,12 @@ def draw_head(rng: np.random.Generator, points: np.ndarray) -> Fields:
     cleft = 0.015 + 0.01 * np.abs(folds) - np.abs(x)
     brain = head - 0.16
     layers: Fields = [
-        ("skin", head), ("skull", head - 0.05), ("csf", head - 0.12),
-        ("grey_matter", np.minimum(brain + 0.5 * folds, -cleft)), ("white_matter", brain - 0.09 + folds),
-    ]  # fmt: skip
+        ("skin", head),
+        ("skull", head - 0.05),
+        ("csf", head - 0.12),
+        ("grey_matter", np.minimum(brain + 0.5 * folds, -cleft)),
+        ("white_matter", brain - 0.09 + folds),
+    ]
     for side in (-1, 1):
         layers.append(
             ("grey_matter", sketch.blob((side * 0.2, 0.02, -0.02), (0.1, 0.17, 0.1), 10, 0.01, 0.1, 0.05))

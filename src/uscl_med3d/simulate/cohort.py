@@ -28,9 +28,18 @@ TARGETS = {
     "abdomen_left": ("spleen", "kidney", "ascites"),
 }
 COLUMNS = (
-    "patient", "sweep", "group", "view", "split", "video", "key_frames", "probe", "spacing_mm",
-    "frame_spacing_mm", "reference",
-)  # fmt: skip
+    "patient",
+    "sweep",
+    "group",
+    "view",
+    "split",
+    "video",
+    "key_frames",
+    "probe",
+    "spacing_mm",
+    "frame_spacing_mm",
+    "reference",
+)
 
 
 def simulate_cohort(job: Any, out_dir: str | Path) -> None:

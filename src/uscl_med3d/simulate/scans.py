@@ -32,10 +32,15 @@ def simulate_scans(job: Any, out_dir: str | Path) -> None:
             for sub in ("images", "masks"):
                 (folder / name / sub).mkdir()
         cases = [
-            (row, str(folder), as_scanned(job.cohort, job.scans, job.scans.scanners[row["scanner"]]),
-             dict(job.classes), job.seed)
+            (
+                row,
+                str(folder),
+                as_scanned(job.cohort, job.scans, job.scans.scanners[row["scanner"]]),
+                dict(job.classes),
+                job.seed,
+            )
             for row in list_scans(job.scans)
-        ]  # fmt: skip
+        ]
         rows = [row for found in run_cases(write_scan, cases, job.scans.workers) for row in found]
     lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in rows)]
     write_text(Path(out_dir) / "stills.csv", "\n".join(lines) + "\n")
@@ -52,9 +57,16 @@ def list_scans(scans: Scans) -> list[dict[str, str]]:
             view = VIEWS[part][number % len(VIEWS[part])]
             for scanner in scans.scanners if split == "test" else ["seen"]:
                 rows.append(
-                    {"patient": patient, "sweep": patient, "group": part, "view": view, "split": split,
-                     "scanner": scanner, "set": f"{part}_{scanner}"}
-                )  # fmt: skip
+                    {
+                        "patient": patient,
+                        "sweep": patient,
+                        "group": part,
+                        "view": view,
+                        "split": split,
+                        "scanner": scanner,
+                        "set": f"{part}_{scanner}",
+                    }
+                )
     return rows
 
 
@@ -62,9 +74,11 @@ def as_scanned(cohort: SimulateCohort, scans: Scans, scanner: ScannerSettings) -
     """The cohort's settings with a scanner's probe and physics, and with short sweeps; always the curved array."""
     physics = scanner.model_dump(exclude={"probe"})
     acquisition = {
-        "frames": (scans.frames, scans.frames), "frame_step_mm": scans.frame_step_mm, "sector_share": 0.0,
+        "frames": (scans.frames, scans.frames),
+        "frame_step_mm": scans.frame_step_mm,
+        "sector_share": 0.0,
         "probes": {"convex": scanner.probe},
-    }  # fmt: skip
+    }
     annotator = {"key_frames": scans.stills, "frames_per_class": 1}
     return cohort.model_copy(
         update={

@@ -16,14 +16,36 @@ from uscl_med3d.simulate.shapes import Vector, Waves, curve, ellipsoid, tube
 Fields = list[tuple[str, np.ndarray]]  # painted in order where the field is positive
 
 AMOS = (
-    "spleen", "right_kidney", "left_kidney", "gallbladder", "liver", "stomach", "aorta", "postcava",
-    "pancreas", "duodenum",
-)  # fmt: skip
+    "spleen",
+    "right_kidney",
+    "left_kidney",
+    "gallbladder",
+    "liver",
+    "stomach",
+    "aorta",
+    "postcava",
+    "pancreas",
+    "duodenum",
+)
 TOTALSEGMENTATOR = (
-    "spleen", "kidney_right", "kidney_left", "liver", "stomach", "aorta", "inferior_vena_cava", "heart",
-    "lung_right", "lung_left", "trachea", "esophagus", "vertebrae", "ribs_right", "ribs_left",
-    "autochthon_right", "autochthon_left",
-)  # fmt: skip
+    "spleen",
+    "kidney_right",
+    "kidney_left",
+    "liver",
+    "stomach",
+    "aorta",
+    "inferior_vena_cava",
+    "heart",
+    "lung_right",
+    "lung_left",
+    "trachea",
+    "esophagus",
+    "vertebrae",
+    "ribs_right",
+    "ribs_left",
+    "autochthon_right",
+    "autochthon_left",
+)
 
 
 class Sketch:
@@ -157,5 +179,6 @@ def draw_ribs(sketch: Sketch, lining: np.ndarray) -> Fields:
 
 
 DRAWERS: dict[str, Callable[[np.random.Generator, np.ndarray], Fields]] = {
-    "amos": draw_abdomen, "totalsegmentator": draw_trunk
-}  # fmt: skip
+    "amos": draw_abdomen,
+    "totalsegmentator": draw_trunk,
+}

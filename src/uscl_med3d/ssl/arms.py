@@ -47,10 +47,11 @@ class FrameSweeps(SweepImages):
         self.validation = [sweep for sweep in self.validation if group in (None, groups[sweep])]
         if not self.train:
             raise InputError(
-                file=splits_csv, found=f"no training sweep of the group {group}",
+                file=splits_csv,
+                found=f"no training sweep of the group {group}",
                 expected="sweeps of the group that an arm of ssl.frames names",
                 remedy="name another group there, or leave the arm out",
-            )  # fmt: skip
+            )
         if metadata_csv is not None:
             table = pd.read_csv(metadata_csv, dtype={"patient": str})
             patients = [str(name) for name in table["patient"]]
@@ -62,9 +63,16 @@ class FrameSweeps(SweepImages):
 
 
 def run_arm(
-    job: Any, name: str, volumes: Path, splits_csv: Path, pseudolabels: Path, metadata_csv: Path | None,
-    *, scores_out: Path, curve_out: Path,
-) -> None:  # fmt: skip
+    job: Any,
+    name: str,
+    volumes: Path,
+    splits_csv: Path,
+    pseudolabels: Path,
+    metadata_csv: Path | None,
+    *,
+    scores_out: Path,
+    curve_out: Path,
+) -> None:
     """Train one arm with every training seed, and write the sums of its probes and its learning curves.
 
     Pretraining reads images of training and validation patients; labels are opened for the probes only.
@@ -141,9 +149,13 @@ def train_encoder(
     facts = [name, training_seed, sweeps.splits_sha256, sweeps.describe()]
     resume = engine.ResumeFile(output.with_name(f"{name}_{training_seed}"), engine.fingerprint(job, *facts))
     progress = engine.run(
-        task, schedule, seeds=(seed, "pretrain", arm.task), resume=resume, precision=job.precision,
+        task,
+        schedule,
+        seeds=(seed, "pretrain", arm.task),
+        resume=resume,
+        precision=job.precision,
         title=f"{name}, seed {training_seed}",
-    )  # fmt: skip
+    )
     resume.remove()
     return encoder, pd.DataFrame(progress.curve, columns=["step", "learning_rate", *task.columns])
 
@@ -152,10 +164,11 @@ def _describe(job: Any, schedule: Any) -> SimpleNamespace:
     """What a pretext task reads of a job, for this encoder."""
     settings = job.ssl.frames
     return SimpleNamespace(
-        seed=job.seed, device=job.device,
+        seed=job.seed,
+        device=job.device,
         model=SimpleNamespace(prompt_dim=settings.widths[-1], image_size=settings.size),
         pretrain=SimpleNamespace(schedule=schedule),
-    )  # fmt: skip
+    )
 
 
 @torch.no_grad()

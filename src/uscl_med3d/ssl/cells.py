@@ -52,9 +52,16 @@ class FewSweeps(LabelledSweeps):
 
 
 def run_cells(
-    job: Any, counts: Sequence[int], volumes: Path, splits_csv: Path, pseudolabels: Path, weights: Weights,
-    *, scores_out: Path, watch_out: Path,
-) -> None:  # fmt: skip
+    job: Any,
+    counts: Sequence[int],
+    volumes: Path,
+    splits_csv: Path,
+    pseudolabels: Path,
+    weights: Weights,
+    *,
+    scores_out: Path,
+    watch_out: Path,
+) -> None:
     """Fine-tune from one start on every number of labelled patients per group (0: all), and score test patients.
 
     A run that is not trained is scored as it comes, in place of all numbers. In `scores_out` the column `run` says the
@@ -90,9 +97,14 @@ def _tune(job: Any, sweeps: FewSweeps, weights: Weights, output: Path, count: in
         for key in ("safetensors", "csv", "json", "cost.json")
     }
     finetune(
-        job, sweeps, weights, out_weights=files["safetensors"], curve_csv=files["csv"],
-        info_json=files["json"], cost_json=files["cost.json"],
-    )  # fmt: skip
+        job,
+        sweeps,
+        weights,
+        out_weights=files["safetensors"],
+        curve_csv=files["csv"],
+        info_json=files["json"],
+        cost_json=files["cost.json"],
+    )
     for key in ("csv", "json", "cost.json"):
         files[key].unlink()
     return Weights(weights.base, weights.start, files["safetensors"])

@@ -50,7 +50,12 @@ def list_claims(job: Any, probed: Any) -> list[Claim]:
     abdomen = tuple(name for name in probed.targets if name != "pleural_effusion")
     batches = [(1, "simclr_batch_64"), (-1, "simclr"), (-1, "byol_batch_64"), (1, "byol")]
     return [
-        Claim(CONTROL, "control: taught the labels, the encoder beats random weights", _minus("labels", "random"), 1),
+        Claim(
+            CONTROL,
+            "control: taught the labels, the encoder beats random weights",
+            _minus("labels", "random"),
+            1,
+        ),
         Claim(NEGATIVE, NEGATIVE_TEXT, _minus("labels_shuffled", "random"), 1),
         Claim("C1a", "pretraining on sweeps (BYOL) beats random weights", _minus("byol", "random"), 1),
         Claim("C1b", "pretraining on sweeps (SimCLR) beats random weights", _minus("simclr", "random"), 1),
@@ -58,14 +63,35 @@ def list_claims(job: Any, probed: Any) -> list[Claim]:
         Claim("C3a", "blur hurts", augment.list_effect("blur"), -1),
         Claim("C3b", "jitter of contrast and brightness hurts", augment.list_effect("jitter"), -1),
         Claim("C5a", f"the patient branch helps ({best}, chosen on validation)", _minus(best, "byol"), 1),
-        Claim("C5b", "true patients help more than classes drawn at random", _minus("byol_patient_1", "byol_random_1"), 1),
-        Claim("C5c", "true body walls help more than other patients' walls", _minus("byol_wall", "byol_wall_shuffled"), 1),
+        Claim(
+            "C5b",
+            "true patients help more than classes drawn at random",
+            _minus("byol_patient_1", "byol_random_1"),
+            1,
+        ),
+        Claim(
+            "C5c",
+            "true body walls help more than other patients' walls",
+            _minus("byol_wall", "byol_wall_shuffled"),
+            1,
+        ),
         Claim("C6a", "BYOL beats SimCLR", _minus("byol", "simclr"), 1),
-        Claim("C6b", "SimCLR gains without negatives of the same patient", _minus("simclr_no_same_patient", "simclr"), 1),
+        Claim(
+            "C6b",
+            "SimCLR gains without negatives of the same patient",
+            _minus("simclr_no_same_patient", "simclr"),
+            1,
+        ),
         Claim("C7a", "pretraining on chests helps on abdomens", _minus("byol_chest", "random"), 1, abdomen),
-        Claim("C7b", "control: pretraining on abdomens helps more there", _minus("byol_abdomen", "byol_chest"), 1, abdomen),
+        Claim(
+            "C7b",
+            "control: pretraining on abdomens helps more there",
+            _minus("byol_abdomen", "byol_chest"),
+            1,
+            abdomen,
+        ),
         Claim("C8", "SimCLR gains more from twice the batch than BYOL, at equal images seen", batches, 1),
-    ]  # fmt: skip
+    ]
 
 
 def _minus(first: str, second: str) -> Terms:
@@ -73,12 +99,16 @@ def _minus(first: str, second: str) -> Terms:
 
 
 NOT_RUN = (
-    ("C1c", "pretraining on sweeps beats supervision on natural images", NOT_TESTED,
-     "no encoder of frames was trained on natural images or scenes"),
+    (
+        "C1c",
+        "pretraining on sweeps beats supervision on natural images",
+        NOT_TESTED,
+        "no encoder of frames was trained on natural images or scenes",
+    ),
     ("C2b", "multi-crop helps", NOT_TESTED, "multi-crop is not built"),
     ("C4a", "greyscale is neutral", VOID, "images are grey: greyscale changes nothing"),
     ("C4b", "mixup is neutral", NOT_TESTED, "mixup is not built"),
-)  # fmt: skip
+)
 
 
 def build_claims(job: Any, probed: Any, dice: Mapping[tuple[str, int], Difference]) -> pd.DataFrame:

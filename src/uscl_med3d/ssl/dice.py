@@ -46,11 +46,16 @@ def build_table(job: Any, scores: pd.DataFrame | None, watched: pd.DataFrame) ->
         )
         patients = watched[(watched["name"] == start) & (watched["labelled"] == int(run))]["patients"]
         row = {
-            "start": start, "labelled_per_group": name_labelled(int(run)),
-            "labelled_patients": int(patients.iloc[0]) if len(patients) else 0, "clicks": click,
-            "dice": found.mean, "ci_low": found.low, "ci_high": found.high, "test_patients": found.n_patients,
+            "start": start,
+            "labelled_per_group": name_labelled(int(run)),
+            "labelled_patients": int(patients.iloc[0]) if len(patients) else 0,
+            "clicks": click,
+            "dice": found.mean,
+            "ci_low": found.low,
+            "ci_high": found.high,
+            "test_patients": found.n_patients,
             "seeds": part["training_seed"].nunique(),
-        }  # fmt: skip
+        }
         against = compare_start(job, scores, start, int(run), click)
         if against is not None:
             row |= {"minus_none": against.mean, "minus_none_low": against.low}
@@ -81,10 +86,16 @@ def compare_start(job: Any, scores: pd.DataFrame, start: str, count: int, click:
     classes, report = list(job.classes), job.report
     together = combine([(1.0, average_seeds(pairs[0])), (-1.0, average_seeds(pairs[1]))])
     return judge(
-        [gather(together, classes, "value")], margin=0.0, paired=True, confidence=report.confidence,
-        n_boot=report.n_boot, n_permutations=report.n_permutations, alpha=report.alpha, power=report.power,
+        [gather(together, classes, "value")],
+        margin=0.0,
+        paired=True,
+        confidence=report.confidence,
+        n_boot=report.n_boot,
+        n_permutations=report.n_permutations,
+        alpha=report.alpha,
+        power=report.power,
         rng=rng(job.seed, "ssl", "table8", start, count, click, "difference"),
-    )  # fmt: skip
+    )
 
 
 def _split(scores: pd.DataFrame) -> Any:

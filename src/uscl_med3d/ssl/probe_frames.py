@@ -98,10 +98,11 @@ def load_probe_frames(
         rows += [{k: row[k] for k in ("patient", "sweep", "group")} | {"frame": int(n)} for n in chosen]
     if not rows:
         raise InputError(
-            file=splits_csv, found=f"no labelled sweep of the split {split}",
+            file=splits_csv,
+            found=f"no labelled sweep of the split {split}",
             expected="labelled sweeps of training, validation and test patients",
             remedy="annotate sweeps of this split, or give patients this split in cohort.csv",
-        )  # fmt: skip
+        )
     whole = np.concatenate(answers)
     targets = {name: whole[:, place] for place, name in enumerate(classes)}
     return ProbeFrames(torch.cat(images), pd.DataFrame(rows), targets, frames.grid_step)

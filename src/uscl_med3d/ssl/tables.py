@@ -65,9 +65,15 @@ class Probed:
 
 
 def build_tables(
-    job: Any, splits_csv: Path, cells: Sequence[Path], watch: Sequence[Path], starts: Sequence[Path],
-    arms: Sequence[Path], curves: Sequence[Path], out: Path,
-) -> None:  # fmt: skip
+    job: Any,
+    splits_csv: Path,
+    cells: Sequence[Path],
+    watch: Sequence[Path],
+    starts: Sequence[Path],
+    arms: Sequence[Path],
+    curves: Sequence[Path],
+    out: Path,
+) -> None:
     """Write table8, probe, augment, metadata, collapse and claims (.csv) into the folder `out`.
 
     Raises:
@@ -185,17 +191,21 @@ def build_metadata(arms: Any, probed: Probed, curve: pd.DataFrame) -> pd.DataFra
         plain = name == "byol"
         rows.append(
             {
-                "arm": name, "metadata": arm.options.get("metadata", "none" if plain else "patient"),
+                "arm": name,
+                "metadata": arm.options.get("metadata", "none" if plain else "patient"),
                 "shuffled": bool(arm.options.get("shuffled", False)),
                 "branch_weight": 0.0 if plain else arm.options["branch_weight"],
-                "validation": probed.validation[key], "branch_accuracy": 100 * accuracy,
-                "auroc": found.estimate, "ci_low": found.low, "ci_high": found.high,
+                "validation": probed.validation[key],
+                "branch_accuracy": 100 * accuracy,
+                "auroc": found.estimate,
+                "ci_low": found.low,
+                "ci_high": found.high,
                 "minus_byol": against.estimate if not plain else np.nan,
                 "minus_byol_low": against.low if not plain else np.nan,
                 "minus_byol_high": against.high if not plain else np.nan,
                 "seeds": len(probed.wins[key].won),
             }
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows).round(3)
 
 

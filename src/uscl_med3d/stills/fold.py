@@ -140,9 +140,11 @@ def divide(images: ImageSet, count: int, fold: int, seed: int, folder: Path) -> 
     groups = len({item.group for item in images.items})
     if groups < count:
         raise InputError(
-            file=folder, found=f"{groups} groups ({images.groups})", expected=f"at least {count}, one per fold",
+            file=folder,
+            found=f"{groups} groups ({images.groups})",
+            expected=f"at least {count}, one per fold",
             remedy="lower stills.folds, or give the whole set",
-        )  # fmt: skip
+        )
     of_item = folds(images.items, count, seed)
     inside = [item for item in images.items if of_item[item.name] == fold]
     return inside, [item for item in images.items if of_item[item.name] != fold]

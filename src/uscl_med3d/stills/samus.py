@@ -23,8 +23,12 @@ from uscl_med3d.stills.samus_tables import (
 )
 
 TABLES = {
-    "s1": table_s1, "s2": table_s2, "s3": table_s3, "s4_clicks": table_s4_clicks, "s4_places": table_s4_places,
-}  # fmt: skip
+    "s1": table_s1,
+    "s2": table_s2,
+    "s3": table_s3,
+    "s4_clicks": table_s4_clicks,
+    "s4_places": table_s4_places,
+}
 
 
 def build_samus(job: Any, scores: Sequence[Path], counted: Path, out: Path) -> None:
@@ -41,9 +45,11 @@ def build_samus(job: Any, scores: Sequence[Path], counted: Path, out: Path) -> N
     wrong = check_scores(rows, list(settings.methods))
     if wrong:
         raise InputError(
-            file=str(Path(scores[0]).parent), found="; ".join(wrong), expected="every method once on every image",
+            file=str(Path(scores[0]).parent),
+            found="; ".join(wrong),
+            expected="every method once on every image",
             remedy="delete the scores, so that they are made again",
-        )  # fmt: skip
+        )
     table = Scores(rows, settings, job.seed)
     cost = table_s5(table, pd.read_csv(counted))
     for name, build in TABLES.items():

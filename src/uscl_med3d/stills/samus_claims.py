@@ -78,21 +78,26 @@ def judge_all(scores: Scores, cost: pd.DataFrame) -> pd.DataFrame:
 
 def _best_on_seen(scores: Scores) -> Comparisons:
     return [
-        (f"against {scores.label(rival)}, {part}", _mean(scores, TASK, part, "seen") - _mean(scores, rival, part, "seen"))
+        (
+            f"against {scores.label(rival)}, {part}",
+            _mean(scores, TASK, part, "seen") - _mean(scores, rival, part, "seen"),
+        )
         for part in scores.settings.scans.parts
         for rival in scores.of_role("task")
-    ]  # fmt: skip
+    ]
 
 
 def _best_foundation(scanner: str) -> Callable[[Scores], Comparisons]:
     def compare(scores: Scores) -> Comparisons:
         return [
-            (f"against {scores.label(rival)}, {part}",
-             _mean(scores, "samus", part, scanner) - _mean(scores, rival, part, scanner))
+            (
+                f"against {scores.label(rival)}, {part}",
+                _mean(scores, "samus", part, scanner) - _mean(scores, rival, part, scanner),
+            )
             for part in scores.settings.scans.parts
             for rival in scores.of_role("foundation")
             if rival != "samus"
-        ]  # fmt: skip
+        ]
 
     return compare
 
@@ -110,10 +115,13 @@ def _each_component(scores: Scores) -> Comparisons:
     names = scores.settings.ablations
     part = scores.parts()[-1]
     return [
-        (f"component {number}, {scanner}", _mean(scores, after, part, scanner) - _mean(scores, before, part, scanner))
+        (
+            f"component {number}, {scanner}",
+            _mean(scores, after, part, scanner) - _mean(scores, before, part, scanner),
+        )
         for number, (before, after) in enumerate(pairwise(names), start=1)
         for scanner in ("seen", "unseen")
-    ]  # fmt: skip
+    ]
 
 
 def _attention(scores: Scores) -> Comparisons:
@@ -173,12 +181,18 @@ def judge_memory(scores: Scores, cost: pd.DataFrame) -> list[Any]:
     rank = list(memory.index).index(scores.label("samus")) + 1
     listed = ", ".join(f"{name} {value:.1f}" for name, value in memory.items())
     return [
-        "memory", "SAMUS needs the second least memory in training, at batch 1.", "section 4.2, deployment",
-        "Its rank by bytes of weights, gradients, optimiser and kept activations; 2 confirms.", rank, "", "",
-        "supported" if rank == 2 else "contradicted", f"MB: {listed}. Networks of this project's sizes, not ViT-B.",
+        "memory",
+        "SAMUS needs the second least memory in training, at batch 1.",
+        "section 4.2, deployment",
+        "Its rank by bytes of weights, gradients, optimiser and kept activations; 2 confirms.",
+        rank,
+        "",
+        "",
+        "supported" if rank == 2 else "contradicted",
+        f"MB: {listed}. Networks of this project's sizes, not ViT-B.",
         "the text ranks SAMed first in memory, parameters and computation, and also calls its speed the lowest while "
         "SAMUS's is the second fastest: the two sentences do not agree",
-    ]  # fmt: skip
+    ]
 
 
 def _reported() -> pd.DataFrame:
@@ -211,51 +225,83 @@ def says_foundation() -> str:
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
-        "task", "SAMUS, trained on a set as its rivals are, is the best on every seen set.", "Table 7, section 4.1",
-        "Paired differences to every task-specific method here on every set, one click; all above 0 confirm.", 
+        "task",
+        "SAMUS, trained on a set as its rivals are, is the best on every seen set.",
+        "Table 7, section 4.1",
+        "Paired differences to every task-specific method here on every set, one click; all above 0 confirm.",
         _best_on_seen,
         says_task(),
     ),
     Claim(
-        "foundation", "SAMUS, trained on all sets, is the best foundation model on every seen set.", "Table 8, section 4.2",
-        "Paired differences to SAM, MedSAM, SAMed and MSA on every set, one click.", _best_foundation("seen"),
+        "foundation",
+        "SAMUS, trained on all sets, is the best foundation model on every seen set.",
+        "Table 8, section 4.2",
+        "Paired differences to SAM, MedSAM, SAMed and MSA on every set, one click.",
+        _best_foundation("seen"),
         says_foundation(),
     ),
     Claim(
-        "unseen", "SAMUS is the best foundation model on every unseen set.", "Figure 6, section 4.2",
-        "The same on the unseen scanner.", _best_foundation("unseen"),
+        "unseen",
+        "SAMUS is the best foundation model on every unseen set.",
+        "Figure 6, section 4.2",
+        "The same on the unseen scanner.",
+        _best_foundation("unseen"),
         "66.78, 78.06 and 56.77; the others are in a figure only",
     ),
     Claim(
-        "drop", "SAMUS loses least between seen and unseen sets.", "section 4.1",
-        "Drops of MedSAM, SAMed and MSA minus SAMUS's, on the same patients.", _smallest_drop,
+        "drop",
+        "SAMUS loses least between seen and unseen sets.",
+        "section 4.1",
+        "Drops of MedSAM, SAMed and MSA minus SAMUS's, on the same patients.",
+        _smallest_drop,
         "cannot be checked: the drops are in a figure only",
     ),
     Claim(
-        "components", "Each of the four components helps, on seen and unseen sets.", "Table 9, section 4.3",
-        "Paired gains over the row above, in the article's order.", _each_component,
+        "components",
+        "Each of the four components helps, on seen and unseen sets.",
+        "Table 9, section 4.3",
+        "Paired gains over the row above, in the article's order.",
+        _each_component,
         "given for the position adapter alone: 50.6, 38.1, 26.77, 30.54 points over SAM",
     ),
     Claim(
-        "attention", "Cross-branch attention is better than adding the two branches.", "Table 9, section 4.3",
-        "Paired gain of the attention over the CNN branch alone.", _attention, "1.48 and 2.11 points",
+        "attention",
+        "Cross-branch attention is better than adding the two branches.",
+        "Table 9, section 4.3",
+        "Paired gain of the attention over the CNN branch alone.",
+        _attention,
+        "1.48 and 2.11 points",
     ),
     Claim(
-        "place", "The place of one click changes mean Dice by at most one point.", "section 4.3",
-        "One point minus the range of the means over places, on every seen set.", _place_matters_little,
+        "place",
+        "The place of one click changes mean Dice by at most one point.",
+        "section 4.3",
+        "One point minus the range of the means over places, on every seen set.",
+        _place_matters_little,
         "within 1 point, and 0.3 for lesions of the breast and the left atrium",
     ),
     Claim(
-        "place_rivals", "SAMUS depends less on the place of a click than the other clicked models.", "section 4.3",
-        "Spread over places within a structure: the others' minus SAMUS's.", _place_less_than_others, "no number is given",
+        "place_rivals",
+        "SAMUS depends less on the place of a click than the other clicked models.",
+        "section 4.3",
+        "Spread over places within a structure: the others' minus SAMUS's.",
+        _place_less_than_others,
+        "no number is given",
     ),
     Claim(
-        "clicks", "More clicks make SAMUS much better.", "section 4.3",
-        "Paired gain from each number of clicks to the next.", _more_clicks,
+        "clicks",
+        "More clicks make SAMUS much better.",
+        "section 4.3",
+        "Paired gain from each number of clicks to the next.",
+        _more_clicks,
         "the text says so for some structures and that it need not hold for others",
     ),
     Claim(
-        CONTROL, "SAMUS looks at the image (control, not of the article).", "this project",
-        "Own image minus another patient's with the same click, on every set.", _looks, "–",
+        CONTROL,
+        "SAMUS looks at the image (control, not of the article).",
+        "this project",
+        "Own image minus another patient's with the same click, on every set.",
+        _looks,
+        "–",
     ),
-)  # fmt: skip
+)

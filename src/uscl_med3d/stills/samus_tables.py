@@ -19,9 +19,18 @@ from uscl_med3d.stills.resample import Estimate, estimate
 from uscl_med3d.stills.sets import ALL, IN_A_ROW
 
 NOT_HERE = (
-    "CPFNet", "CA-Net", "CE-Net", "AAU-Net", "Swin-Unet", "SETR", "MISSFormer", "TransUNet", "TransFuse", "FAT-Net",
+    "CPFNet",
+    "CA-Net",
+    "CE-Net",
+    "AAU-Net",
+    "Swin-Unet",
+    "SETR",
+    "MISSFormer",
+    "TransUNet",
+    "TransFuse",
+    "FAT-Net",
     "H2Former",
-)  # fmt: skip
+)
 """Task-specific methods of the article that its repository does not have."""
 WHY_NOT = "not in the article's repository, and not written here"
 CLICK_SCORES = ["dice", "ci_low", "ci_high", "dice_other", "own_minus_other", "own_low", "own_high"]
@@ -108,10 +117,19 @@ def table_s1(scores: Scores) -> pd.DataFrame:
             at = scores.pick(name, part, "seen")
             trained = "one part" if scores.settings.methods[name].role == "task" else "all parts"
             rows.append(
-                [scores.label(name), trained, part, int(at["points"].iloc[0]), *scores.summary(at),
-                 _round(at["hd95_px"].mean()), int(at["hd95_px"].isna().sum()), at["image"].nunique(),
-                 at["group"].nunique(), ""]
-            )  # fmt: skip
+                [
+                    scores.label(name),
+                    trained,
+                    part,
+                    int(at["points"].iloc[0]),
+                    *scores.summary(at),
+                    _round(at["hd95_px"].mean()),
+                    int(at["hd95_px"].isna().sum()),
+                    at["image"].nunique(),
+                    at["group"].nunique(),
+                    "",
+                ]
+            )
     blank = ["–"] * (len(columns) - 3)
     rows += [[name, "–", *blank, WHY_NOT] for name in NOT_HERE]
     return pd.DataFrame(rows, columns=columns)
@@ -126,9 +144,15 @@ def table_s2(scores: Scores) -> pd.DataFrame:
         for name in scores.of_role("foundation", "control"):
             seen, unseen = scores.pick(name, part, "seen"), scores.pick(name, part, "unseen")
             rows.append(
-                [scores.label(name), part, int(seen["points"].iloc[0]), *scores.summary(seen),
-                 *scores.summary(unseen), *scores.cells(drop(scores, name, part))]
-            )  # fmt: skip
+                [
+                    scores.label(name),
+                    part,
+                    int(seen["points"].iloc[0]),
+                    *scores.summary(seen),
+                    *scores.summary(unseen),
+                    *scores.cells(drop(scores, name, part)),
+                ]
+            )
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -161,13 +185,12 @@ def table_s3(scores: Scores) -> pd.DataFrame:
 def table_s4_clicks(scores: Scores) -> pd.DataFrame:
     """S4, number of clicks: Dice after each of `points`, with the same clicks on another patient's image beside it."""
     rows = [
-        [scores.label(name), part, scanner, points,
-         *scores.summary(scores.pick(name, part, scanner, points))]
+        [scores.label(name), part, scanner, points, *scores.summary(scores.pick(name, part, scanner, points))]
         for part in scores.parts()
         for scanner in ("seen", "unseen")
         for name in clicked(scores)
         for points in scores.settings.points
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows, columns=["method", "set", "scanner", "points", *CLICK_SCORES])
 
 
@@ -185,9 +208,16 @@ def table_s4_places(scores: Scores) -> pd.DataFrame:
             for name in clicked(scores):
                 at = places(scores, name, part, scanner)
                 rows.append(
-                    [scores.label(name), part, scanner, scores.settings.places, _round(scores.estimate(at).value),
-                     *scores.cells(spread(scores, at)), *scores.cells(range_of_means(scores, at))]
-                )  # fmt: skip
+                    [
+                        scores.label(name),
+                        part,
+                        scanner,
+                        scores.settings.places,
+                        _round(scores.estimate(at).value),
+                        *scores.cells(spread(scores, at)),
+                        *scores.cells(range_of_means(scores, at)),
+                    ]
+                )
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -25,11 +25,21 @@ from uscl_med3d.stills.fold import train
 from uscl_med3d.stills.score import answer, as_tensor, dice, find_other, score_item
 
 ALL = "all"
-SCHEMA = pa.schema([
-    ("method", pa.string()), ("trained_on", pa.string()), ("set", pa.string()), ("image", pa.string()),
-    ("group", pa.string()), ("class", pa.string()), ("points", pa.int32()), ("place", pa.int32()),
-    ("dice", pa.float64()), ("hd95_px", pa.float64()), ("dice_other", pa.float64()),
-])  # fmt: skip
+SCHEMA = pa.schema(
+    [
+        ("method", pa.string()),
+        ("trained_on", pa.string()),
+        ("set", pa.string()),
+        ("image", pa.string()),
+        ("group", pa.string()),
+        ("class", pa.string()),
+        ("points", pa.int32()),
+        ("place", pa.int32()),
+        ("dice", pa.float64()),
+        ("hd95_px", pa.float64()),
+        ("dice_other", pa.float64()),
+    ]
+)
 """`place`: -1 for clicks in a row, else the number of a first click that was drawn anew."""
 COLUMNS = SCHEMA.names
 IN_A_ROW = -1

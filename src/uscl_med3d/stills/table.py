@@ -62,9 +62,11 @@ def check(rows: pd.DataFrame, methods: Sequence[str], scores: Sequence[Path]) ->
         found += [f"{int(twice.sum())} scores twice"] if twice.any() else []
         found += [f"other images for {', '.join(differing)}"] if differing else []
         raise InputError(
-            file=where, found="; ".join(found), expected="every method once on every image",
+            file=where,
+            found="; ".join(found),
+            expected="every method once on every image",
             remedy="delete the scores, so that the folds are run again",
-        )  # fmt: skip
+        )
 
 
 def _rows(rows: pd.DataFrame, name: str, label: str, job: Any) -> list[tuple[Any, ...]]:
@@ -86,8 +88,18 @@ def _row(at: pd.DataFrame, label: str, structure: str, points: int, job: Any) ->
     compared = at.assign(dice=at["dice"] - at["dice_other"])
     own = interval(compared, settings.n_boot, settings.confidence, job.seed)
     return (
-        label, structure, points, round(macro_mean(at), 2), round(low, 2), round(high, 2),
-        round(float(at["hd95_px"].mean()), 2), int(at["hd95_px"].isna().sum()), at["image"].nunique(),
-        at["group"].nunique(), round(macro_mean(at.assign(dice=at["dice_other"])), 2), round(macro_mean(compared), 2),
-        round(own[0], 2), round(own[1], 2),
-    )  # fmt: skip
+        label,
+        structure,
+        points,
+        round(macro_mean(at), 2),
+        round(low, 2),
+        round(high, 2),
+        round(float(at["hd95_px"].mean()), 2),
+        int(at["hd95_px"].isna().sum()),
+        at["image"].nunique(),
+        at["group"].nunique(),
+        round(macro_mean(at.assign(dice=at["dice_other"])), 2),
+        round(macro_mean(compared), 2),
+        round(own[0], 2),
+        round(own[1], 2),
+    )

@@ -153,8 +153,12 @@ def _describe_results(choice: Choice, results: Path) -> list[str]:
     rows = list(find_rows(choice, results))
     if not rows:
         return [*lines, f"The tables of {results} have no row of this run."]
-    lines += ["Dice in percent with its interval over test patients (bootstrap; `confidence` of the parameters).", "",
-              "| table | what | Dice | interval | patients | cases |", "|---|---|---|---|---|---|"]  # fmt: skip
+    lines += [
+        "Dice in percent with its interval over test patients (bootstrap; `confidence` of the parameters).",
+        "",
+        "| table | what | Dice | interval | patients | cases |",
+        "|---|---|---|---|---|---|",
+    ]
     for table, row in rows:
         what = ", ".join(
             f"{key} {value}" for key, value in row.items() if key not in (*_RESULT_KEYS, "reported", "reason")
@@ -167,8 +171,10 @@ def _describe_results(choice: Choice, results: Path) -> list[str]:
 
 
 def _count(sidecars: list[dict[str, Any]]) -> list[str]:
-    lines = ["| group | split | patients | sweeps | key frames that prompt | held-out key frames | full references |",
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| group | split | patients | sweeps | key frames that prompt | held-out key frames | full references |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for group, split in sorted({(each["group"], each["split"]) for each in sidecars}):
         these = [each for each in sidecars if (each["group"], each["split"]) == (group, split)]
         roles = Counter(frame["role"] for each in these for frame in each["key_frames"])

@@ -35,9 +35,15 @@ def write_page(folder: Path, demo: Demo) -> Path:
     )
     heads = "".join(f'<th class="number">{n} click{"s" if n > 1 else ""}</th>' for n in range(1, CLICKS + 1))
     page = _PAGE.format(
-        style=STYLE, model=escape(demo.model), heads=heads, rows=rows, clicks=CLICKS, count=len(demo.scores),
-        picture=_embed(folder / "picture.png"), film=_embed(folder / "sweep.gif"),
-    )  # fmt: skip
+        style=STYLE,
+        model=escape(demo.model),
+        heads=heads,
+        rows=rows,
+        clicks=CLICKS,
+        count=len(demo.scores),
+        picture=_embed(folder / "picture.png"),
+        film=_embed(folder / "sweep.gif"),
+    )
     write_text(folder / "demo.html", page)
     return folder / "demo.html"
 

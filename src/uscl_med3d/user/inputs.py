@@ -76,10 +76,11 @@ def check_exists(path: Path) -> None:
     """Raises `InputError` for a path without file or folder: before any model is loaded."""
     if not path.exists():
         raise InputError(
-            file=path, found="no such file or folder",
+            file=path,
+            found="no such file or folder",
             expected="a video, picture, DICOM file or folder, NIfTI, NRRD or MHA",
             remedy="correct the path",
-        )  # fmt: skip
+        )
 
 
 def read_source(path: str | Path, spacing_mm: tuple[float, float] | None = None) -> Source:
@@ -123,9 +124,16 @@ def read_source(path: str | Path, spacing_mm: tuple[float, float] | None = None)
         if word in irregular:
             notes.append(Note(f"{irregular[word]} {word.replace('_', ' ')}"))
     return Source(
-        frames, spacing, clip.affine, "ras" if kind == "nifti" else world, header, kind,  # type: ignore[arg-type]
-        origin, info.pixel_aspect, tuple(notes),
-    )  # fmt: skip
+        frames,
+        spacing,
+        clip.affine,
+        "ras" if kind == "nifti" else world,  # type: ignore[arg-type]
+        header,
+        kind,
+        origin,
+        info.pixel_aspect,
+        tuple(notes),
+    )
 
 
 def _read_still(path: Path) -> Source:
@@ -147,14 +155,26 @@ def _read_still(path: Path) -> Source:
                 else None
             )
     except Exception as error:  # Pillow's decoders raise many kinds
-        raise InputError(file=path, found=f"not readable as a picture ({type(error).__name__})",
-                         expected="a PNG, JPEG, BMP or TIFF file", remedy="export the picture again") from error  # fmt: skip
+        raise InputError(
+            file=path,
+            found=f"not readable as a picture ({type(error).__name__})",
+            expected="a PNG, JPEG, BMP or TIFF file",
+            remedy="export the picture again",
+        ) from error
     if pages > 1:
-        raise InputError(file=path, found=f"{pages} pictures in one file", expected="one picture",
-                         remedy="export each picture, or a video, as a file of its own")  # fmt: skip
+        raise InputError(
+            file=path,
+            found=f"{pages} pictures in one file",
+            expected="one picture",
+            remedy="export each picture, or a video, as a file of its own",
+        )
     if wide and not np.isfinite(grey).all():
-        raise InputError(file=path, found="NaN or infinite values", expected="a finite grey value in every pixel",
-                         remedy="export the picture again, with 8 or 16 bits")  # fmt: skip
+        raise InputError(
+            file=path,
+            found="NaN or infinite values",
+            expected="a finite grey value in every pixel",
+            remedy="export the picture again, with 8 or 16 bits",
+        )
     if colours is not None and (colours == colours[..., :1]).all():
         colours = None
     frame = grey if grey.dtype == np.uint8 else _scale(grey)

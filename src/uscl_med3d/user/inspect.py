@@ -81,8 +81,12 @@ def inspect_files(
         InputError: for `labels` beside several files, and for a table that cannot be read at all.
     """
     if labels is not None and (len(files) != 1 or files[0].suffix.lower() in TABLES):
-        raise InputError(file="--labels", found=f"labels beside {len(files)} file(s)", expected="one clip and its labels",
-                         remedy="name one clip, or a cohort table that says which labels belong to which")  # fmt: skip
+        raise InputError(
+            file="--labels",
+            found=f"labels beside {len(files)} file(s)",
+            expected="one clip and its labels",
+            remedy="name one clip, or a cohort table that says which labels belong to which",
+        )
     found: list[Understood] = []
     taken: set[Path] = set()
     for file in files:

@@ -78,9 +78,11 @@ def choose_best(scale: str) -> Choice:
                 scored.append((choice.validation_dice, choice))
     if not scored:
         raise InputError(
-            file=results, found="no run with weights and validation scores",
-            expected="the results of a finished run of this scale", remedy=HOW_TO_GET_ONE,
-        )  # fmt: skip
+            file=results,
+            found="no run with weights and validation scores",
+            expected="the results of a finished run of this scale",
+            remedy=HOW_TO_GET_ONE,
+        )
     return max(scored, key=lambda pair: pair[0])[1]
 
 
@@ -95,10 +97,11 @@ def choose_run(run: str, scale: str, must_exist: bool = True) -> Choice | None:
     if not job_file.is_file():
         known = sorted(path.stem for path in job_file.parent.glob("*.json"))
         raise InputError(
-            file=job_file, found=f"no run {run!r} in {results}, and no file of this name",
+            file=job_file,
+            found=f"no run {run!r} in {results}, and no file of this name",
             expected=f"one of {', '.join(known)}" if known else "the results of a finished run",
             remedy="correct --weights or --scale" if known else HOW_TO_GET_ONE,
-        )  # fmt: skip
+        )
     job = load_job("evaluate", job_file)
     if (job.method.takes, job.method.works_on) != ("clicks", "crop") or job.method.weights_of is not None:
         found = f"{run}, which takes {job.method.takes} and works on a {job.method.works_on}"
@@ -132,21 +135,31 @@ def choose_file(weights: Path, base: Path | None, start: Path | None, scale: str
     belongs = _read_belongs(weights)
     method = belongs.get("method", "sam_med3d")
     if method not in _PARTS_OF_NAME:
-        raise InputError(file=weights, found=f"weights of {method}", expected=f"one of {', '.join(_PARTS_OF_NAME)}",
-                         remedy="give weights of a method of clicks in the volume")  # fmt: skip
+        raise InputError(
+            file=weights,
+            found=f"weights of {method}",
+            expected=f"one of {', '.join(_PARTS_OF_NAME)}",
+            remedy="give weights of a method of clicks in the volume",
+        )
     job = _job_of_file(belongs, method, scale)
     ingest = load_job("ingest", Path("results", scale, "params/ingest.json")).ingest
     if method == "sam_med3d":
         return Choice(weights.stem, job, ingest, weights, None, None, None, None)
     if base is None or not base.is_file():
-        raise InputError(file=weights, found=f"what {method} changed, and {f'no {base}' if base else 'no base model'}",
-                         expected="the base model it was trained on, by --base",
-                         remedy="give --base (results/<scale>/checkpoints/foundation/sam_med3d.safetensors)")  # fmt: skip
+        raise InputError(
+            file=weights,
+            found=f"what {method} changed, and {f'no {base}' if base else 'no base model'}",
+            expected="the base model it was trained on, by --base",
+            remedy="give --base (results/<scale>/checkpoints/foundation/sam_med3d.safetensors)",
+        )
     needs_start = job.run.pretraining is not None and job.run.modules == "decoder"
     if needs_start and start is None:
-        raise InputError(file=weights, found="adapters of the decoder on top of a pretrained encoder, no --start",
-                         expected="the pretrained adapter of the encoder",
-                         remedy="give --start results/<scale>/checkpoints/pretrain/<task>_r<rank>.safetensors")  # fmt: skip
+        raise InputError(
+            file=weights,
+            found="adapters of the decoder on top of a pretrained encoder, no --start",
+            expected="the pretrained adapter of the encoder",
+            remedy="give --start results/<scale>/checkpoints/pretrain/<task>_r<rank>.safetensors",
+        )
     return Choice(weights.stem, job, ingest, base, weights, start, None, None)
 
 
@@ -179,8 +192,12 @@ def choose(
         path = find_exported(path)
     if path.is_file():
         if path.suffix not in WEIGHTS:
-            raise InputError(file=path, found=f"suffix {path.suffix!r}", expected=f"one of {', '.join(WEIGHTS)}",
-                             remedy="name a weights file by --weights")  # fmt: skip
+            raise InputError(
+                file=path,
+                found=f"suffix {path.suffix!r}",
+                expected=f"one of {', '.join(WEIGHTS)}",
+                remedy="name a weights file by --weights",
+            )
         preprocessing = read_preprocessing(path)
         if preprocessing == "official" or (preprocessing is None and not _is_known_scale(path, scale)):
             return load_official(path, base, model)
@@ -207,18 +224,22 @@ def find_still(model: str, scale: str) -> Path:
     there = [file for file in found if file.is_file()]
     if not there:
         raise InputError(
-            file=found[0], found=f"no weights of {model}", expected="a checkpoint, by --weights or from a run",
+            file=found[0],
+            found=f"no weights of {model}",
+            expected="a checkpoint, by --weights or from a run",
             remedy="name official weights by --weights, or train it (docs/samus.md)",
-        )  # fmt: skip
+        )
     return there[0]
 
 
 def _refuse_model(weights: Path, model: str | None) -> None:
     if model is not None:
         raise InputError(
-            file=weights, found=f"--model {model}, and weights of this pipeline",
-            expected="--model with official weights, or without --weights", remedy="leave out --model",
-        )  # fmt: skip
+            file=weights,
+            found=f"--model {model}, and weights of this pipeline",
+            expected="--model with official weights, or without --weights",
+            remedy="leave out --model",
+        )
 
 
 def find_exported(folder: Path) -> Path:
@@ -229,9 +250,11 @@ def find_exported(folder: Path) -> Path:
     known = {"adapter_config.json": "a peft adapter", "encoder.onnx": "an ONNX model"}
     found = next((text for name, text in known.items() if (folder / name).is_file()), "no exported model")
     raise InputError(
-        file=folder, found=found, expected="an export of the format official or monai-bundle",
+        file=folder,
+        found=found,
+        expected="an export of the format official or monai-bundle",
         remedy="export the model in one of these formats (uscl-med3d export), or name a weights file",
-    )  # fmt: skip
+    )
 
 
 def load_method(choice: Choice) -> Any:
@@ -299,8 +322,12 @@ def _job_of_file(belongs: dict[str, str], method: str, scale: str) -> Any:
             return job.model_copy(
                 update={"run": run, "method": job.method.model_copy(update={"tuning": tuning})}
             )
-    raise InputError(file=folder, found=f"no job file of {method}", expected="the parameters the weights were made with",
-                     remedy="name the scale whose results they are from by --scale")  # fmt: skip
+    raise InputError(
+        file=folder,
+        found=f"no job file of {method}",
+        expected="the parameters the weights were made with",
+        remedy="name the scale whose results they are from by --scale",
+    )
 
 
 def _refuse(must_exist: bool, file: str | Path, found: str, expected: str) -> None:

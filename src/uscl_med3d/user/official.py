@@ -72,20 +72,30 @@ def load_official(weights: Path, base: Path | None, model: str | None = None) ->
     )
     kind = recognise.recognise(state)
     if kind is None:
-        raise InputError(file=weights, found=recognise.describe_state(state), expected=KNOWN,
-                         remedy="name the weights of one of these networks by --weights")  # fmt: skip
+        raise InputError(
+            file=weights,
+            found=recognise.describe_state(state),
+            expected=KNOWN,
+            remedy="name the weights of one of these networks by --weights",
+        )
     if model is not None:
         card = card | {"model": model}
     try:
         found, network, architecture = _build(kind, state, card, weights, base)
     except (ValueError, TypeError) as error:
         raise InputError(
-            file=weights, found=f"looks like {kind}, but: {error}", expected=KNOWN,
+            file=weights,
+            found=f"looks like {kind}, but: {error}",
+            expected=KNOWN,
             remedy="correct the card beside the file, or use the unmodified checkpoint",
-        ) from None  # fmt: skip
+        ) from None
     if model not in (None, found):
-        raise InputError(file=weights, found=f"weights of {found}", expected=f"weights of {model}",
-                         remedy="correct --model or --weights")  # fmt: skip
+        raise InputError(
+            file=weights,
+            found=f"weights of {found}",
+            expected=f"weights of {model}",
+            remedy="correct --model or --weights",
+        )
     return OfficialChoice(weights.stem, found, network.eval(), architecture, assumed)
 
 
@@ -119,13 +129,19 @@ def _join_student(state: Mapping[str, Tensor], weights: Path, base: Path | None)
     """The released encoder with prompt encoder and decoder of a SAM-Med3D."""
     if base is None:
         raise InputError(
-            file=weights, found="FastSAM3D's image encoder alone", expected="a prompt encoder and a mask decoder, too",
+            file=weights,
+            found="FastSAM3D's image encoder alone",
+            expected="a prompt encoder and a mask decoder, too",
             remedy="name the SAM-Med3D checkpoint they come from by --base sam_med3d_turbo.pth",
-        )  # fmt: skip
+        )
     whole = read_state(base)
     if recognise.recognise(whole) != "sam_med3d":
-        raise InputError(file=base, found=recognise.describe_state(whole), expected="a SAM-Med3D checkpoint",
-                         remedy="correct --base")  # fmt: skip
+        raise InputError(
+            file=base,
+            found=recognise.describe_state(whole),
+            expected="a SAM-Med3D checkpoint",
+            remedy="correct --base",
+        )
     network = build_fastsam3d(recognise.student_config(state, ""), recognise.sam_med3d_config(whole))
     parts = {name: value for name, value in whole.items() if not name.startswith("image_encoder.")}
     return _fill(network, parts | {f"image_encoder.{name}": value for name, value in state.items()}, weights)
@@ -158,10 +174,12 @@ def _plane_architecture(
     model = said if said in ("mobile_sam", "tinysam") else named[0] if len(named) == 1 else None
     if model is None:
         raise InputError(
-            file=weights, found="tensors that MobileSAM and TinySAM have in common", expected="which of the two it is",
+            file=weights,
+            found="tensors that MobileSAM and TinySAM have in common",
+            expected="which of the two it is",
             remedy=f'write {{"model": "mobile_sam", "preprocessing": "official"}} into {weights.stem}.json beside it '
             "(or tinysam), or give the file its official name",
-        )  # fmt: skip
+        )
     return str(model), given or OFFICIAL
 
 

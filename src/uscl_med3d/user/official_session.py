@@ -76,18 +76,27 @@ def _read_series(folder: Path) -> tuple[Source, Volume, list[str]] | None:
     if clip.affine is None or len(clip.files) < 2:
         return None
     if clip.info.frame_spacing_mm is None:
-        raise InputError(file=folder, found="slices at uneven distances", expected="one distance between all slices",
-                         remedy="put the whole series there, or resample it")  # fmt: skip
+        raise InputError(
+            file=folder,
+            found="slices at uneven distances",
+            expected="one distance between all slices",
+            remedy="put the whole series there, or resample it",
+        )
     reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames([str(file) for file in clip.files])
     try:
         array = SimpleITK.GetArrayFromImage(reader.Execute())
     except RuntimeError as error:
-        raise InputError(file=folder, found="pixel data not readable", expected="a series of grey slices",
-                         remedy="export the series again") from error  # fmt: skip
+        raise InputError(
+            file=folder,
+            found="pixel data not readable",
+            expected="a series of grey slices",
+            remedy="export the series again",
+        ) from error
     if array.ndim != 3:
-        raise InputError(file=folder, found="colour slices", expected="one value per pixel",
-                         remedy="export grey slices")  # fmt: skip
+        raise InputError(
+            file=folder, found="colour slices", expected="one value per pixel", remedy="export grey slices"
+        )
     found = check_finite(Volume(array.transpose(2, 1, 0), _FLIP @ clip.affine), folder)
     source = Source(array, clip.info.pixel_spacing_mm, found.affine, "lps", None, clip.info.format)
     return source, found, []

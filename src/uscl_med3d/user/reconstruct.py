@@ -71,8 +71,12 @@ def reconstruct_file(
         InputError: for files that are not usable, and for a volume that is too large.
     """
     if not out.name.lower().endswith(SUFFIXES):
-        raise InputError(file=out, found=f"suffix {out.suffix!r}", expected=f"one of {', '.join(SUFFIXES)}",
-                         remedy="give the volume another name")  # fmt: skip
+        raise InputError(
+            file=out,
+            found=f"suffix {out.suffix!r}",
+            expected=f"one of {', '.join(SUFFIXES)}",
+            remedy="give the volume another name",
+        )
     if video is None and is_tracked(sweep):
         columns, rows, *_ = read_fields(sweep)[1]
         check_images((rows, columns), sweep)

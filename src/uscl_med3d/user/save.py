@@ -36,8 +36,12 @@ def name_mask(path: Path) -> Path:
 def check_suffix(path: Path) -> None:
     """Raises `InputError` for a file that no writer is known for: before any work, not after it."""
     if not path.name.lower().endswith(SUFFIXES):
-        raise InputError(file=path, found=f"suffix {path.suffix!r}", expected=f"one of {', '.join(SUFFIXES)}",
-                         remedy="give the mask another name")  # fmt: skip
+        raise InputError(
+            file=path,
+            found=f"suffix {path.suffix!r}",
+            expected=f"one of {', '.join(SUFFIXES)}",
+            remedy="give the mask another name",
+        )
 
 
 def save_mask(path: Path, mask: np.ndarray, source: Source) -> None:

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from uscl_med3d.core.errors import InputError
 from uscl_med3d.data.official_grid import GridRule
 from uscl_med3d.predict.interactive import MASK_LOGIT, GivenMask, Predictor
 from uscl_med3d.user import models
@@ -283,8 +282,10 @@ class Segmenter:
         source = self._open.source
         notes = [note.text for note in source.notes if note.changes_results]
         if source.pixel_spacing_mm is None:
-            notes.append("the input does not say its pixel size; the whole image region is scaled to the model's size "
-                         "(give --spacing-mm if you know it)")  # fmt: skip
+            notes.append(
+                "the input does not say its pixel size; the whole image region is scaled to the model's size "
+                "(give --spacing-mm if you know it)"
+            )
         return notes
 
     @property
@@ -387,14 +388,4 @@ def read_input(volume: str | Path | np.ndarray, spacing_mm: tuple[float, float] 
         raise ValueError(f"spacing_mm is (row, column) in millimetres, got {tuple(spacing_mm)}")
     return (
         wrap_array(volume, spacing_mm) if isinstance(volume, np.ndarray) else read_source(volume, spacing_mm)
-    )
-
-
-def refuse(error: ValueError, given: str) -> InputError:
-    """A bad prompt or option as the message of the command line."""
-    return InputError(
-        file=given,
-        found=str(error),
-        expected="prompts on the image, in coordinates of the input",
-        remedy="correct the prompt (x,y,z = column,row,frame from 0, or millimetres with --mm) or the option",
     )

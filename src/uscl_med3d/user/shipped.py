@@ -47,15 +47,22 @@ def choose_shipped(name: str | None) -> Choice:
     if name is None:
         name = max(cards, key=lambda each: cards[each].get("validation_dice") or 0.0, default=None)
     if name not in cards:
-        raise InputError(file=FOLDER, found=f"no model {name!r}" if name else "no model",
-                         expected=f"one of {', '.join(cards)}" if cards else "models that come with the package",
-                         remedy="see what is there: uscl-med3d models" if cards else HOW_TO_GET_ONE)  # fmt: skip
+        raise InputError(
+            file=FOLDER,
+            found=f"no model {name!r}" if name else "no model",
+            expected=f"one of {', '.join(cards)}" if cards else "models that come with the package",
+            remedy="see what is there: uscl-med3d models" if cards else HOW_TO_GET_ONE,
+        )
     card, weights = cards[name], FOLDER / f"{name}.safetensors"
     job = job_model("evaluate").model_validate(card["job"])
     base = weights if card.get("base") is None else FOLDER / f"{card['base']}.safetensors"
     if not base.is_file():
-        raise InputError(file=base, found="no such file", expected=f"the base model of {name}",
-                         remedy="install the package again")  # fmt: skip
+        raise InputError(
+            file=base,
+            found="no such file",
+            expected=f"the base model of {name}",
+            remedy="install the package again",
+        )
     checkpoint = None if base == weights else weights
     ingest = Ingest.model_validate(card["ingest"])
     return Choice(name, job, ingest, base, checkpoint, None, card.get("validation_dice"), None)
@@ -80,13 +87,19 @@ def ship(choice: Choice, name: str, domain: str, folder: Path) -> list[Path]:
             (file.stem for file in sorted(folder.glob("*.safetensors")) if sha256(file) == same), None
         )
         if base is None:
-            raise InputError(file=choice.base, found="a base model that is not shipped",
-                             expected=f"a copy of it in {folder}",
-                             remedy="ship the base model first: uscl-med3d ship NAME --weights sam_med3d")  # fmt: skip
+            raise InputError(
+                file=choice.base,
+                found="a base model that is not shipped",
+                expected=f"a copy of it in {folder}",
+                remedy="ship the base model first: uscl-med3d ship NAME --weights sam_med3d",
+            )
         if choice.job.run.pretraining is not None and choice.job.run.modules == "decoder":
-            raise InputError(file=weights, found="adapters of the decoder alone, on top of a pretrained encoder",
-                             expected="a model in one file beside its base",
-                             remedy="ship a run of both modules")  # fmt: skip
+            raise InputError(
+                file=weights,
+                found="adapters of the decoder alone, on top of a pretrained encoder",
+                expected="a model in one file beside its base",
+                remedy="ship a run of both modules",
+            )
     folder.mkdir(parents=True, exist_ok=True)
     made = folder / f"{name}.safetensors"
     with atomic(made) as temporary:

@@ -78,6 +78,10 @@ def write_key_frame(
         with atomic(path) as temporary:
             image.save(temporary, format="PNG")
     except OSError as error:
-        raise InputError(file=path, found=str(error), expected="a folder that can be written",
-                         remedy="name another folder by --key-frames") from error  # fmt: skip
+        raise InputError(
+            file=path,
+            found=str(error),
+            expected="a folder that can be written",
+            remedy="name another folder by --key-frames",
+        ) from error
     return path

@@ -43,8 +43,12 @@ def show(
     try:
         from ipyniivue import NiiVue, SliceType, Volume
     except ModuleNotFoundError:
-        raise InputError(file="ipyniivue", found="not installed", expected="the packages of the extra `notebook`",
-                         remedy='pip install "uscl-med3d[notebook]"') from None  # fmt: skip
+        raise InputError(
+            file="ipyniivue",
+            found="not installed",
+            expected="the packages of the extra `notebook`",
+            remedy='pip install "uscl-med3d[notebook]"',
+        ) from None
     if layout not in _LAYOUTS:
         raise ValueError(f"layout {layout!r}: one of {', '.join(_LAYOUTS)}")
     source = wrap_array(volume, None) if isinstance(volume, np.ndarray) else read_source(volume)
@@ -70,9 +74,13 @@ def label_colours(labels: np.ndarray) -> dict[str, Any]:
     colours = [(0, 0, 0), *(COLOURS[(value - 1) % len(COLOURS)] for value in values)]
     red, green, blue = (list(part) for part in zip(*colours, strict=True))
     return {
-        "R": red, "G": green, "B": blue, "A": [0, *[255] * len(values)], "I": [0, *values],
+        "R": red,
+        "G": green,
+        "B": blue,
+        "A": [0, *[255] * len(values)],
+        "I": [0, *values],
         "labels": ["", *map(str, values)],
-    }  # fmt: skip
+    }
 
 
 def _read_labels(mask: str | Path | np.ndarray, source: Source) -> np.ndarray:
@@ -87,8 +95,12 @@ def _read_labels(mask: str | Path | np.ndarray, source: Source) -> np.ndarray:
         try:
             labels = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(mask)))
         except RuntimeError as error:
-            raise InputError(file=mask, found=str(error).strip().splitlines()[-1], expected="a mask that segment wrote",
-                             remedy="correct the path") from None  # fmt: skip
+            raise InputError(
+                file=mask,
+                found=str(error).strip().splitlines()[-1],
+                expected="a mask that segment wrote",
+                remedy="correct the path",
+            ) from None
     if labels.shape != source.frames.shape:
         raise ValueError(
             f"the mask is {labels.shape}, the volume {source.frames.shape} (frames, rows, columns)"

@@ -40,9 +40,19 @@ Meta = Annotated[str | None, Header(alias="X-Meta")]
 Body = Annotated[bytes, Depends(_read_body)]
 Model = TypeVar("Model", bound=BaseModel)
 _POSTS = (
-    "claim", "heartbeat", "release", "set_image", "set_target_buffer", "set_do_autozoom", "add_point_interaction",
-    "add_bbox_interaction", "add_initial_seg_interaction", "predict", "undo", "reset_interactions",
-)  # fmt: skip
+    "claim",
+    "heartbeat",
+    "release",
+    "set_image",
+    "set_target_buffer",
+    "set_do_autozoom",
+    "add_point_interaction",
+    "add_bbox_interaction",
+    "add_initial_seg_interaction",
+    "predict",
+    "undo",
+    "reset_interactions",
+)
 
 
 class Point(BaseModel):
@@ -84,7 +94,11 @@ def describe_capabilities(size: int) -> dict[str, Any]:
     """What clients may offer their users; tools that we lack are greyed out."""
     return {
         "supported_interactions": {
-            "points": True, "bbox2d": True, "bbox3d": True, "scribble": False, "lasso": False,
+            "points": True,
+            "bbox2d": True,
+            "bbox3d": True,
+            "scribble": False,
+            "lasso": False,
         },
         "channel_mapping": {},
         "num_interaction_channels": 0,
@@ -97,7 +111,7 @@ def describe_capabilities(size: int) -> dict[str, Any]:
         "do_autozoom": False,
         "patch_size": [size] * 3,
         "license": "Apache-2.0; research only, not a medical device",
-    }  # fmt: skip
+    }
 
 
 class Protocol:
@@ -139,8 +153,12 @@ class Protocol:
     async def claim(self) -> dict[str, Any]:
         """A new session."""
         lease = self.leases.claim()
-        return {"lease_token": lease.token, "idle_timeout_seconds": leases.IDLE_S,
-                "liveness_timeout_seconds": leases.LIVENESS_S, "max_sessions": self.leases.most}  # fmt: skip
+        return {
+            "lease_token": lease.token,
+            "idle_timeout_seconds": leases.IDLE_S,
+            "liveness_timeout_seconds": leases.LIVENESS_S,
+            "max_sessions": self.leases.most,
+        }
 
     async def heartbeat(self, token: Token = None) -> dict[str, float]:
         """The client lives."""

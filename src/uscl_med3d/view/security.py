@@ -51,11 +51,12 @@ def check_host(host: str, key: str | None) -> None:
     """Raises `InputError` for a server that other computers reach without a good key of the user's own."""
     if host not in ("127.0.0.1", "localhost", "::1") and (key is None or len(key) < LEAST_KEY):
         raise InputError(
-            file=f"--host {host}", found="no key" if key is None else f"a key of {len(key)} characters",
+            file=f"--host {host}",
+            found="no key" if key is None else f"a key of {len(key)} characters",
             expected=f"a key of at least {LEAST_KEY} characters of your own: other computers reach this address, and "
             "what they send is not encrypted",
             remedy="give --key, or leave --host away and reach this computer through an SSH tunnel",
-        )  # fmt: skip
+        )
 
 
 class Bucket:

@@ -86,8 +86,12 @@ class Store:
                 remedy="name another file by --session, or remove it",
             ) from None
         if found.input_sha256 != self.input_sha256:
-            raise InputError(file=self.path, found="a session of another input", expected="the input that it was made with",
-                             remedy="open that input, or name another file by --session")  # fmt: skip
+            raise InputError(
+                file=self.path,
+                found="a session of another input",
+                expected="the input that it was made with",
+                remedy="open that input, or name another file by --session",
+            )
         return found
 
     def _pack(self, step: Step) -> str | None:

@@ -13,15 +13,23 @@ from uscl_med3d.nets.fastsam3d import FastSam3DEncoder
 
 def row(workload: str, side: str, seconds: float) -> dict:
     return {
-        "workload": workload, "side": side, "cpu_s": 2 * seconds, "wall_s": seconds, "peak_mb": 100.0, "gflop": 9.0
-    }  # fmt: skip
+        "workload": workload,
+        "side": side,
+        "cpu_s": 2 * seconds,
+        "wall_s": seconds,
+        "peak_mb": 100.0,
+        "gflop": 9.0,
+    }
 
 
 def test_encoders_are_compared_with_both_sam_med3d():
     rows = [
-        row("forward", "reference", 8.0), row("forward", "ours", 2.0), row("forward", "fastsam3d", 1.0),
-        row("forward", "fastsam3d_segments", 0.5), row("further_click", "ours", 1.0),
-    ]  # fmt: skip
+        row("forward", "reference", 8.0),
+        row("forward", "ours", 2.0),
+        row("forward", "fastsam3d", 1.0),
+        row("forward", "fastsam3d_segments", 0.5),
+        row("further_click", "ours", 1.0),
+    ]
     text = bench.describe_encoders(rows, SimpleNamespace(threads=2, repeats=3), 0.0)
     assert (
         "| FastSAM3D student | float32 | 9.0 | 2.000 | 1.000 | 100 | 8.00 | 8.00 | 2.00 | 2.00 | 4.50 | 1.50 |"

@@ -19,9 +19,23 @@ ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Imports of the packages that only extras bring; PyYAML's like have another name for the module than for the package.
 BLOCKED = (
-    "blosc2", "dvc", "einops", "fastapi", "fire", "ipyniivue", "matplotlib", "monai", "onnx", "onnxruntime", "onnxscript",
-    "pyarrow", "pycocotools", "slicerio", "snakemake", "uvicorn",
-)  # fmt: skip
+    "blosc2",
+    "dvc",
+    "einops",
+    "fastapi",
+    "fire",
+    "ipyniivue",
+    "matplotlib",
+    "monai",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "pyarrow",
+    "pycocotools",
+    "slicerio",
+    "snakemake",
+    "uvicorn",
+)
 PROGRAM = """
 import json, sys
 from importlib import machinery, metadata

@@ -10,8 +10,12 @@ from uscl_med3d.core.closure import SOURCE, list_sources
 
 def test_closure_holds_what_is_imported_and_nothing_else():
     files = list_sources("uscl_med3d.core.io")
-    assert files == ["src/uscl_med3d/__init__.py", "src/uscl_med3d/core/__init__.py",
-                     "src/uscl_med3d/core/errors.py", "src/uscl_med3d/core/io.py"]  # fmt: skip
+    assert files == [
+        "src/uscl_med3d/__init__.py",
+        "src/uscl_med3d/core/__init__.py",
+        "src/uscl_med3d/core/errors.py",
+        "src/uscl_med3d/core/io.py",
+    ]
 
 
 def test_parameter_classes_are_left_out():

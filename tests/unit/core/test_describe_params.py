@@ -17,8 +17,14 @@ from uscl_med3d.core.params.files import read_defaults
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs/parameters.md"
 
-OWN_NAMES = ("general.", "classes.", "search.candidates.", "figures.colours.", "ingest.split_fractions.",
-             "evaluate.nsd_tolerance.")  # fmt: skip
+OWN_NAMES = (
+    "general.",
+    "classes.",
+    "search.candidates.",
+    "figures.colours.",
+    "ingest.split_fractions.",
+    "evaluate.nsd_tolerance.",
+)
 """Sections whose comment explains all of their values, which are named by a user, a split or a unit."""
 NOT_YET = {
     "finetune.validation_clicks",
@@ -99,16 +105,28 @@ g: 4
 """
     found = {".".join(one.path): (one.value, one.comment) for one in read_entries(text)}
     assert found == {
-        "a": ("", "Of both. first, then more"), "a.b": ('"#12"', "a colour"), "a.c": ("[1, 2]", "Of what follows."),
-        "a.d": ("{e: 1}", "in one line"), "a.f": ("3", ""), "g": ("4", ""),
-    }  # fmt: skip
+        "a": ("", "Of both. first, then more"),
+        "a.b": ('"#12"', "a colour"),
+        "a.c": ("[1, 2]", "Of what follows."),
+        "a.d": ("{e: 1}", "in one line"),
+        "a.f": ("3", ""),
+        "g": ("4", ""),
+    }
 
 
-@pytest.mark.parametrize(("annotation", "words"), [
-    (int, "integer"), (bool, "true | false"), (Literal["a", "b"], "a | b"), (tuple[int, ...], "list of integer"),
-    (tuple[float, float], "2 × number"), (dict[str, int], "name: integer"), (str | None, "text | null"),
-    (Annotated[float, Field(gt=0, lt=100)], "number > 0, < 100"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        (int, "integer"),
+        (bool, "true | false"),
+        (Literal["a", "b"], "a | b"),
+        (tuple[int, ...], "list of integer"),
+        (tuple[float, float], "2 × number"),
+        (dict[str, int], "name: integer"),
+        (str | None, "text | null"),
+        (Annotated[float, Field(gt=0, lt=100)], "number > 0, < 100"),
+    ],
+)
 def test_types_in_words(annotation, words):
     from pydantic.fields import FieldInfo
 

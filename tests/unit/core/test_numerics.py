@@ -16,8 +16,12 @@ from uscl_med3d.core.receipts import describe_code, hash_modules
 
 WIDE: dict[str, str | None] = dict.fromkeys(numerics.PORTABLE)
 """The processor's own choice."""
-NARROW = WIDE | {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
-                 "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR"}  # fmt: skip
+NARROW = WIDE | {
+    "ATEN_CPU_CAPABILITY": "default",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+}
 """As a processor that has next to no vector instructions."""
 
 

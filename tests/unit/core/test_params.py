@@ -16,8 +16,10 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def merge(base: dict, overlay: dict) -> dict:
     """Overlay of nested dictionaries, as Snakemake merges config files."""
-    return base | {k: merge(base[k], v) if isinstance(v, dict) and isinstance(base.get(k), dict) else v
-                   for k, v in overlay.items()}  # fmt: skip
+    return base | {
+        k: merge(base[k], v) if isinstance(v, dict) and isinstance(base.get(k), dict) else v
+        for k, v in overlay.items()
+    }
 
 
 @pytest.fixture

@@ -170,8 +170,10 @@ def test_a_plot_setting_touches_its_own_figures_only(config, tmp_path, monkeypat
 def test_search_trains_main_runs_without_vcl_and_only_what_is_there(config):
     plan = Plan(config)
     assert {plan.candidate_run(name) for name in plan.candidates} == {
-        "uscl_med3d_r32_both_none", "full_tuning", "adaptformer",
-    }  # fmt: skip
+        "uscl_med3d_r32_both_none",
+        "full_tuning",
+        "adaptformer",
+    }
     config["methods"]["adaptformer"] = None
     config["methods"]["uscl_med3d"]["grid"]["without_pretraining"] = False
     assert {name.partition("-")[0] for name in Plan(config).candidates} == {"full_tuning"}

@@ -55,9 +55,10 @@ def test_training_seeds_multiply_trained_runs(seeds):
 
 def test_a_method_with_the_weights_of_another_runs_as_its_main_cell():
     (run,) = [
-        r for r in list_runs({"lora": entry(GRID), "off": entry(trained=False, weights_of="lora")}, [0, 1])
+        r
+        for r in list_runs({"lora": entry(GRID), "off": entry(trained=False, weights_of="lora")}, [0, 1])
         if r.method == "off"
-    ]  # fmt: skip
+    ]
     assert (run.id, run.rank, run.modules, run.pretraining, run.datasets) == (
         "off",
         32,

@@ -56,7 +56,9 @@ def test_the_jobs_of_a_run_in_one_table(tmp_path):
         write_json(find_spent(receipt), {"wall_seconds": number, "cpu_seconds": 2.5, "peak_memory_mb": 100.0})
     build_run_cost(receipts, tmp_path / "run.csv")
     assert (tmp_path / "run.csv").read_text().splitlines() == [
-        ",".join(COLUMNS), "ingest,ingest,2,2.50,100.00", "report,figures/fig1,1,2.50,100.00",
-    ]  # fmt: skip
+        ",".join(COLUMNS),
+        "ingest,ingest,2,2.50,100.00",
+        "report,figures/fig1,1,2.50,100.00",
+    ]
     with pytest.raises(InputError, match="has cost"):
         build_run_cost([*receipts, tmp_path / "receipts/a/b.json"], tmp_path / "run.csv")

@@ -110,9 +110,13 @@ def test_dvc_watches_every_source_file_of_every_job(plan):
 
 
 def test_a_room_of_one_module_is_watched_by_its_files():
-    assert list_rooms(["src/u/core/a.py", "src/u/core/b.py", "src/u/data/__init__.py", "src/u/data/c.py"]) == [
-        "src/u/core", "src/u/data/__init__.py", "src/u/data/c.py",
-    ]  # fmt: skip
+    assert list_rooms(
+        ["src/u/core/a.py", "src/u/core/b.py", "src/u/data/__init__.py", "src/u/data/c.py"]
+    ) == [
+        "src/u/core",
+        "src/u/data/__init__.py",
+        "src/u/data/c.py",
+    ]
 
 
 def test_what_a_stage_reads_is_made_by_another_one():

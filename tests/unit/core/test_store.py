@@ -52,14 +52,17 @@ def test_results_are_copies(tmp_path, make):
     assert (tmp_path / "third/image.bin").read_bytes() == b"image"
 
 
-@pytest.mark.parametrize("damage", [
-    lambda entry: (entry / "image.bin").write_bytes(b"imagE"),
-    lambda entry: (entry / "image.bin").unlink(),
-    lambda entry: (entry / "more.bin").write_bytes(b""),
-    lambda entry: (entry / LIST).unlink(),
-    lambda entry: (entry / LIST).write_text("[]"),
-    lambda entry: (entry / LIST).write_text("{"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda entry: (entry / "image.bin").write_bytes(b"imagE"),
+        lambda entry: (entry / "image.bin").unlink(),
+        lambda entry: (entry / "more.bin").write_bytes(b""),
+        lambda entry: (entry / LIST).unlink(),
+        lambda entry: (entry / LIST).write_text("[]"),
+        lambda entry: (entry / LIST).write_text("{"),
+    ],
+)
 def test_a_damaged_entry_is_made_again(tmp_path, make, damage):
     store = Store(tmp_path / "store")
     store.fill(tmp_path / "first", "a", make)

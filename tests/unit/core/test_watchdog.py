@@ -28,9 +28,15 @@ def test_lock_of_a_living_scheduler_stays(lock):
     assert lock.exists()
 
 
-@pytest.mark.parametrize(("node", "number", "dropped"), [
-    (platform.node(), "999999999", True), (platform.node(), str(os.getpid()), True), ("elsewhere", "999999999", False),
-], ids=["gone", "another of that number", "another machine"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("node", "number", "dropped"),
+    [
+        (platform.node(), "999999999", True),
+        (platform.node(), str(os.getpid()), True),
+        ("elsewhere", "999999999", False),
+    ],
+    ids=["gone", "another of that number", "another machine"],
+)
 def test_lock_goes_only_if_its_process_on_this_machine_is_gone(lock, node, number, dropped):
     """A process with the same number but another start time is another process."""
     (lock.parents[1] / "scheduler").write_text(f"{node} {number} 1\n")

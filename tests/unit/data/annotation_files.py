@@ -50,8 +50,15 @@ def of(image: int, segmentation: Any, category: int = 7) -> dict[str, Any]:
 def labelme(path: Path, drawn: Sequence[dict[str, Any]], **changes: Any) -> Path:
     """One LabelMe file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"version": "5.5.0", "flags": {}, "shapes": list(drawn), "imagePath": "x.png", "imageData": None,
-               "imageHeight": 5, "imageWidth": 6}  # fmt: skip
+    content = {
+        "version": "5.5.0",
+        "flags": {},
+        "shapes": list(drawn),
+        "imagePath": "x.png",
+        "imageData": None,
+        "imageHeight": 5,
+        "imageWidth": 6,
+    }
     path.write_text(json.dumps(content | changes))
     return path
 
@@ -68,8 +75,12 @@ def stamp(label: str, corner: tuple[int, int], pixels: np.ndarray) -> dict[str, 
     Image.fromarray((pixels * 255).astype(np.uint8)).save(packed, "PNG")
     x, y = corner
     far = [x + pixels.shape[1] - 1, y + pixels.shape[0] - 1]
-    return {"label": label, "points": [[x, y], far], "shape_type": "mask",
-            "mask": base64.b64encode(packed.getvalue()).decode()}  # fmt: skip
+    return {
+        "label": label,
+        "points": [[x, y], far],
+        "shape_type": "mask",
+        "mask": base64.b64encode(packed.getvalue()).decode(),
+    }
 
 
 def cvat_images(path: Path, images: Mapping[str, str], size: str = 'width="6" height="5"') -> Path:
@@ -125,13 +136,18 @@ def seg_nrrd(path: Path, array: np.ndarray, facts: Mapping[str, Any], encoding: 
     sizes = [*array.shape[3:], array.shape[2], array.shape[1], array.shape[0]]
     listed = array.ndim == 4
     header = [
-        "NRRD0004", "# a comment", "type: unsigned char", f"dimension: {array.ndim}", "space: left-posterior-superior",
+        "NRRD0004",
+        "# a comment",
+        "type: unsigned char",
+        f"dimension: {array.ndim}",
+        "space: left-posterior-superior",
         f"sizes: {' '.join(map(str, sizes))}",
         "space directions: " + "none " * listed + "(0.5,0,0) (0,0.5,0) (0,0,1)",
         "kinds: " + "list " * listed + "domain domain domain",
-        f"encoding: {encoding}", "space origin: (0,0,0)",
+        f"encoding: {encoding}",
+        "space origin: (0,0,0)",
         *(f"{key}:={value}" for key, value in facts.items()),
-    ]  # fmt: skip
+    ]
     data = np.ascontiguousarray(array, np.uint8).tobytes()
     packed = gzip.compress(data, mtime=0) if encoding == "gzip" else data
     path.write_bytes("\n".join(header).encode() + b"\n\n" + packed)

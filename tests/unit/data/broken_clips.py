@@ -163,8 +163,10 @@ def itk(name: str, image: SimpleITK.Image) -> Make:
 def mha(
     size: str, kind: str = "MET_UCHAR", data: str = "LOCAL", packing: str = "True", name: str = "clip.mha"
 ) -> Make:
-    head = (f"ObjectType = Image\nNDims = 3\nBinaryData = True\nCompressedData = {packing}\nCompressedDataSize = 20\n"
-            f"DimSize = {size}\nElementType = {kind}\nElementSpacing = 1 1 1\nElementDataFile = {data}\n")  # fmt: skip
+    head = (
+        f"ObjectType = Image\nNDims = 3\nBinaryData = True\nCompressedData = {packing}\nCompressedDataSize = 20\n"
+        f"DimSize = {size}\nElementType = {kind}\nElementSpacing = 1 1 1\nElementDataFile = {data}\n"
+    )
     return raw(name, head.encode() + zlib.compress(b"\0" * 64))
 
 
@@ -213,37 +215,57 @@ CLIPS: dict[str, tuple[Make, str]] = {
     "NIfTI called mp4": (renamed(nifti(), "clip.mp4"), "not readable as a video"),
     "DICOM of zero bytes": (raw("clip.dcm", b""), "0 bytes"),
     "DICOM of words": (raw("clip.dcm", b"hello " * 500), "not readable as DICOM"),
-    "DICOM cut in its header": (cut(dicom(), 0.006), "not readable as DICOM|pixel data not decodable|declares"),
+    "DICOM cut in its header": (
+        cut(dicom(), 0.006),
+        "not readable as DICOM|pixel data not decodable|declares",
+    ),
     "DICOM cut in its pixels": (cut(dicom(), 0.5), "pixel data not decodable"),
     "DICOM without pixels": (dicom(drop("PixelData")), "pixel data not decodable"),
     "DICOM without a size": (dicom(drop("Rows", "Columns")), "pixel data not decodable"),
     "DICOM without a colour kind": (dicom(drop("PhotometricInterpretation")), "decodable|photometric"),
     "DICOM of an unknown colour kind": (dicom(put(PhotometricInterpretation="HSV")), "decodable|'HSV'"),
-    "DICOM of an unknown syntax": (
-        dicom(packed("1.2.3.4.5", b"x" * 20)), "pixel data not decodable"),
+    "DICOM of an unknown syntax": (dicom(packed("1.2.3.4.5", b"x" * 20)), "pixel data not decodable"),
     "DICOM with more frames than pixels": (dicom(put(NumberOfFrames=20)), "pixel data not decodable"),
     "DICOM with larger frames than pixels": (dicom(put(Rows=640)), "pixel data not decodable"),
-    "DICOM with a frame count of words": (dicom(lambda d: d.__setitem__(0x00280008, pydicom.DataElement(
-        0x00280008, "LO", "many"))), "not readable as DICOM"),
+    "DICOM with a frame count of words": (
+        dicom(lambda d: d.__setitem__(0x00280008, pydicom.DataElement(0x00280008, "LO", "many"))),
+        "not readable as DICOM",
+    ),
     "DICOM with JPEG that is none": (dicom(packed(JPEG, b"no jpeg at all !")), "pixel data not decodable"),
     "DICOM with RLE that is none": (dicom(packed(RLE, b"no rle at all !!")), "pixel data not decodable"),
-    "DICOM with JPEG 2000 that is none": (dicom(packed(J2K, b"no jpeg 2000 ...")), "pixel data not decodable"),
+    "DICOM with JPEG 2000 that is none": (
+        dicom(packed(J2K, b"no jpeg 2000 ...")),
+        "pixel data not decodable",
+    ),
     "DICOM with lossless JPEG that is none": (
-        dicom(packed(LOSSLESS, b"no jpeg at all !")), "pixel data not decodable"),
+        dicom(packed(LOSSLESS, b"no jpeg at all !")),
+        "pixel data not decodable",
+    ),
     "DICOM with fewer compressed frames": (
-        dicom(packed(JPEG, b"no jpeg at all !", NumberOfFrames=500)), "pixel data not decodable"),
+        dicom(packed(JPEG, b"no jpeg at all !", NumberOfFrames=500)),
+        "pixel data not decodable",
+    ),
     "DICOM bomb, rows and columns": (
-        dicom(packed(RLE, b"x" * 100, Rows=65535, Columns=65535, NumberOfFrames=1)), "65535 x 65535"),
+        dicom(packed(RLE, b"x" * 100, Rows=65535, Columns=65535, NumberOfFrames=1)),
+        "65535 x 65535",
+    ),
     "DICOM bomb, frames": (dicom(put(NumberOfFrames=2_000_000_000)), "2000000000 frames"),
     "DICOM bomb, all three": (
-        dicom(packed(JPEG, b"x" * 100, Rows=8000, Columns=8000, NumberOfFrames=30000)), "30000 frames of 8000"),
+        dicom(packed(JPEG, b"x" * 100, Rows=8000, Columns=8000, NumberOfFrames=30000)),
+        "30000 frames of 8000",
+    ),
     "DICOM with a negative frame count": (dicom(put(NumberOfFrames=-3)), "-3 frames"),
-    "folder without DICOM": (lambda folder: (folder / "series").mkdir() or folder / "series", "without DICOM"),
+    "folder without DICOM": (
+        lambda folder: (folder / "series").mkdir() or folder / "series",
+        "without DICOM",
+    ),
     "folder of two series": (series("a", "b", SeriesInstanceUID=["1.1", "1.2"]), "2 series"),
     "folder of two sizes": (series("a", "b", Rows=[64, 32]), "2 sizes"),
     "folder with a multi-frame file": (series("a", "b", NumberOfFrames=[1, 2]), "multi-frame"),
     "folder with a broken frame": (
-        lambda folder: cut(lambda _: series("a", "b")(folder) / "b", 0.5)(folder).parent, "pixel data not decodable"),
+        lambda folder: cut(lambda _: series("a", "b")(folder) / "b", 0.5)(folder).parent,
+        "pixel data not decodable",
+    ),
     "NIfTI of zero bytes": (raw("clip.nii.gz", b""), "0 bytes"),
     "NIfTI cut": (cut(nifti(), 0.5), "pixel data not|in a file of"),
     "NIfTI cut, packed": (cut(nifti(name="clip.nii.gz"), 0.5), "pixel data not|not readable"),
@@ -253,11 +275,16 @@ CLIPS: dict[str, tuple[Make, str]] = {
     "NIfTI with NaN": (nifti(NAN), "NaN"),
     "NIfTI with infinite values": (nifti(INF), "infinite"),
     "NIfTI whose scale overflows": (
-        nifti(CLIP.astype(np.int16), lambda b: struct.pack_into("<2f", b, 112, 3e38, 0)), "infinite"),
+        nifti(CLIP.astype(np.int16), lambda b: struct.pack_into("<2f", b, 112, 3e38, 0)),
+        "infinite",
+    ),
     "NIfTI of complex numbers": (nifti(CLIP.astype(np.complex64)), "components|not readable"),
     "NIfTI with sizes in another byte order": (nifti(edit=swapped), "declares|not readable|axes"),
     "NIfTI with a negative size": (nifti(edit=dims(3, -80, 64, 10)), "declares|not readable|pixel data not"),
-    "NIfTI with a size of zero": (nifti(edit=dims(3, 80, 0, 10)), "declares|not readable|pixel data not|axes"),
+    "NIfTI with a size of zero": (
+        nifti(edit=dims(3, 80, 0, 10)),
+        "declares|not readable|pixel data not|axes",
+    ),
     "NIfTI bomb": (nifti(edit=dims(3, 32000, 32000, 32000)), "32000 frames of 32000|declares"),
     "NIfTI bomb, packed": (nifti(edit=dims(3, 8000, 8000, 100), name="clip.nii.gz"), "in a file of"),
     "NRRD bomb": (nrrd("90000 90000 90000"), "90000 frames of 90000"),
@@ -265,16 +292,27 @@ CLIPS: dict[str, tuple[Make, str]] = {
     "NRRD of 4 axes": (nrrd("4 4 4 4", dimension=4), "4 axes"),
     "NRRD with pixels missing": (nrrd("8 8 8"), "pixel data not"),
     "NRRD with pixels of colours": (
-        itk("clip.nrrd", SimpleITK.GetImageFromArray(np.stack([CLIP] * 3, -1), isVector=True)), "3 components"),
+        itk("clip.nrrd", SimpleITK.GetImageFromArray(np.stack([CLIP] * 3, -1), isVector=True)),
+        "3 components",
+    ),
     "NRRD whose pixels lie elsewhere": (
-        outside(nrrd("2 3 4", "../secret.raw", "raw", "clip.nhdr")), "names '../secret.raw'"),
+        outside(nrrd("2 3 4", "../secret.raw", "raw", "clip.nhdr")),
+        "names '../secret.raw'",
+    ),
     "NRRD whose pixels lie at an absolute path": (
-        nrrd("2 3 4", "/etc/hostname", "raw", "clip.nhdr"), "names '/etc/hostname'"),
-    "NRRD whose pixels are gone": (nrrd("2 3 4", "gone.raw", "raw", "clip.nhdr"), "not readable|pixel data not"),
+        nrrd("2 3 4", "/etc/hostname", "raw", "clip.nhdr"),
+        "names '/etc/hostname'",
+    ),
+    "NRRD whose pixels are gone": (
+        nrrd("2 3 4", "gone.raw", "raw", "clip.nhdr"),
+        "not readable|pixel data not",
+    ),
     "MHA bomb": (mha("90000 90000 90000"), "90000 frames of 90000"),
     "MHA bomb, small enough to try": (mha("2000 2000 1500"), "in a file of"),
     "MHA with pixels missing": (mha("8 8 8"), "pixel data not"),
     "MHA whose pixels lie elsewhere": (
-        outside(mha("2 3 4", data="../secret.raw", packing="False", name="clip.mhd")), "names '../secret.raw'"),
+        outside(mha("2 3 4", data="../secret.raw", packing="False", name="clip.mhd")),
+        "names '../secret.raw'",
+    ),
     "MHA of words": (raw("clip.mha", b"hello " * 100), "not readable"),
-}  # fmt: skip
+}

@@ -15,9 +15,19 @@ from PIL import Image
 
 CLASSES = {"pleural_effusion": 1, "ascites": 2, "liver": 3, "spleen": 4, "kidney": 5}
 COLUMNS = (
-    "patient", "sweep", "group", "view", "split", "video", "key_frames", "probe", "spacing_mm",
-    "frame_spacing_mm", "reference", "corrections",
-)  # fmt: skip
+    "patient",
+    "sweep",
+    "group",
+    "view",
+    "split",
+    "video",
+    "key_frames",
+    "probe",
+    "spacing_mm",
+    "frame_spacing_mm",
+    "reference",
+    "corrections",
+)
 SETTINGS: dict[str, Any] = {
     "spacing_mm": 2.0,
     "max_side": 40,

@@ -344,8 +344,12 @@ def test_fuzzed_coco(
         "categories": [{"id": 7, "name": category}],
         "annotations": [{"image_id": 1, "category_id": 7, "segmentation": segmentation}, size],
     }
-    for change in ({}, {"images": [{"id": 1, "file_name": "1.png", "height": 5, "width": 6}]},
-                   {"annotations": area}, {"categories": area}):  # fmt: skip
+    for change in (
+        {},
+        {"images": [{"id": 1, "file_name": "1.png", "height": 5, "width": 6}]},
+        {"annotations": area},
+        {"categories": area},
+    ):
         (tmp_path / "keys.json").write_text(json.dumps(content | change))
         attempt(tmp_path / "keys.json")
 

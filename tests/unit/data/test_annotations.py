@@ -100,11 +100,16 @@ def test_cvat_tracks_give_what_a_person_drew(tmp_path: Path) -> None:
     path = cvat_video(
         tmp_path / "annotations.xml",
         [
-            ("liver", tracked(0, RECTANGLE) + tracked(1, RECTANGLE, keyframe=0) + tracked(2, RECTANGLE)
-             + tracked(3, RECTANGLE, outside=1)),
+            (
+                "liver",
+                tracked(0, RECTANGLE)
+                + tracked(1, RECTANGLE, keyframe=0)
+                + tracked(2, RECTANGLE)
+                + tracked(3, RECTANGLE, outside=1),
+            ),
             ("kidney", tracked(1, far) + tracked(2, far, keyframe=0)),
         ],
-    )  # fmt: skip
+    )
     not_drawn_liver = draw("....kk .###kk .###.. ...... ......")
     not_drawn_kidney = draw("....## .lll## .lll.. ...... ......")
     check(path, {0: BOX, 1: not_drawn_liver, 2: not_drawn_kidney})

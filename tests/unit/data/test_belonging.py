@@ -168,8 +168,16 @@ def test_label_images_with_a_prefix(tmp_path: Path) -> None:
 
 
 def task(number: int, name: str, size: int, source: str = "", **facts: Any) -> str:
-    facts = {"id": number, "name": name, "size": size, "mode": "interpolation", "start_frame": 0, "stop_frame": size - 1,
-             "frame_filter": "", "source": source} | facts  # fmt: skip
+    facts = {
+        "id": number,
+        "name": name,
+        "size": size,
+        "mode": "interpolation",
+        "start_frame": 0,
+        "stop_frame": size - 1,
+        "frame_filter": "",
+        "source": source,
+    } | facts
     fields = "".join(f"<{key}>{value}</{key}>" for key, value in facts.items())
     return f"<task>{fields}<original_size><width>6</width><height>5</height></original_size></task>"
 
@@ -223,10 +231,15 @@ def test_cvat_project_of_several_tasks(tmp_path: Path) -> None:
         ({"start_frame": 2, "size": 6, "stop_frame": 7}, 1, 8, "refused"),  # before the task's start
         ({"frame_filter": "step=3", "size": 3, "stop_frame": 8}, 6, 9, {6: [3]}),
         ({"frame_filter": "step=3", "size": 3, "stop_frame": 8}, 2, 9, "refused"),  # not a frame of the task
-        ({"frame_filter": "step=3", "size": 3, "stop_frame": 8}, 0, 3, "refused"),  # a clip of the task's frames alone
+        (
+            {"frame_filter": "step=3", "size": 3, "stop_frame": 8},
+            0,
+            3,
+            "refused",
+        ),  # a clip of the task's frames alone
         ({"frame_filter": "every third"}, 2, 4, "refused"),
     ],
-)  # fmt: skip
+)
 def test_cvat_task_with_offset_and_step(
     tmp_path: Path, facts: dict, frame: int, frames: int, expected: Any
 ) -> None:

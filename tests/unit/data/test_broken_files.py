@@ -41,9 +41,21 @@ def ingest_by_command(cohort: Cohort, out: Path, capsys: pytest.CaptureFixture[s
     """Run the stage as the workflow does; exit status and what it says."""
     settings = SETTINGS | {"bad_sweeps": "stop"}
     write_json(out.parent / "job.json", {"seed": 7, "classes": CLASSES, "ingest": settings})
-    code = cli.main(["ingest", "--params", str(out.parent / "job.json"), "--cohort", str(cohort.save()),
-                     "--volumes", str(out / "volumes"), "--splits", str(out / "splits.csv"),
-                     "--failures", str(out / "failures.csv")])  # fmt: skip
+    code = cli.main(
+        [
+            "ingest",
+            "--params",
+            str(out.parent / "job.json"),
+            "--cohort",
+            str(cohort.save()),
+            "--volumes",
+            str(out / "volumes"),
+            "--splits",
+            str(out / "splits.csv"),
+            "--failures",
+            str(out / "failures.csv"),
+        ]
+    )
     return code, capsys.readouterr().err
 
 
@@ -107,8 +119,12 @@ def png_bomb(path: Path, side: int) -> Path:
 
     header = struct.pack(">2I5B", side, side, 8, 0, 0, 0, 0)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000)))
-                     + chunk(b"IEND", b""))  # fmt: skip
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
     return path
 
 
@@ -155,16 +171,36 @@ TURNED = np.ascontiguousarray(LABELS.transpose(0, 2, 1))
 
 ANNOTATIONS: dict[str, tuple[Callable[[Path], Path], str]] = {
     # what is broken: (annotations, found)
-    "PNG of another video": (lambda keys: write_mask(keys / "k", 400, draw_mask(3)).parent, "a mask of frame 400"),
-    "PNG of another size": (lambda keys: write_mask(keys / "k", 4, draw_mask(3, 100, 90)).parent, "90 x 100 pixels"),
-    "PNG of an unknown label": (lambda keys: write_mask(keys / "k", 4, draw_mask(77)).parent, "label value.s. 77"),
-    "PNG bomb": (lambda keys: png_bomb(keys / "k/frame_0004.png", 60_000).parent, "60000 x 60000|not readable as PNG"),
-    "PNG bomb, small enough to try": (lambda keys: png_bomb(keys / "k/frame_0004.png", 12_000).parent,
-                                      "12000 x 12000|not readable as PNG"),
+    "PNG of another video": (
+        lambda keys: write_mask(keys / "k", 400, draw_mask(3)).parent,
+        "a mask of frame 400",
+    ),
+    "PNG of another size": (
+        lambda keys: write_mask(keys / "k", 4, draw_mask(3, 100, 90)).parent,
+        "90 x 100 pixels",
+    ),
+    "PNG of an unknown label": (
+        lambda keys: write_mask(keys / "k", 4, draw_mask(77)).parent,
+        "label value.s. 77",
+    ),
+    "PNG bomb": (
+        lambda keys: png_bomb(keys / "k/frame_0004.png", 60_000).parent,
+        "60000 x 60000|not readable as PNG",
+    ),
+    "PNG bomb, small enough to try": (
+        lambda keys: png_bomb(keys / "k/frame_0004.png", 12_000).parent,
+        "12000 x 12000|not readable as PNG",
+    ),
     "PNG cut": (of_png(b"\x89PNG\r\n"), "not readable as PNG"),
     "PNG of zero bytes": (of_png(b""), "not readable as PNG"),
-    "JPEG called PNG": (lambda keys: (keys / "k").mkdir() or Image.fromarray(draw_mask(3)).save(
-        keys / "k/frame_0004.png", "JPEG") or keys / "k", "not readable as PNG"),
+    "JPEG called PNG": (
+        lambda keys: (
+            (keys / "k").mkdir()
+            or Image.fromarray(draw_mask(3)).save(keys / "k/frame_0004.png", "JPEG")
+            or keys / "k"
+        ),
+        "not readable as PNG",
+    ),
     "COCO of another video": (of_frame("frame_0400.png"), "frame 400"),
     "COCO of another size": (of_frame(height=480, width=640), "640 x 480"),
     "COCO of a huge size": (of_frame(height=10**9, width=10**9), "1000000000 x"),
@@ -174,13 +210,28 @@ ANNOTATIONS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "COCO with an absolute path": (of_frame("/etc/frame_0004.png"), "leaves its folder"),
     "COCO with a drive": (of_frame("C:\\frame_0004.png"), "leaves its folder"),
     "COCO that leaves its folder, other slashes": (of_frame("..\\frame_0004.png"), "leaves its folder"),
-    "LabelMe of another size": (lambda keys: labelme(keys / "frame_0004.json", [outline("liver", RECTANGLE)]), "6 x 5"),
-    "LabelMe polygon outside": (lambda keys: labelme(keys / "frame_0004.json", [outline("liver", [1, 1, 999, 1, 9, 9])],
-                                                     imageHeight=64, imageWidth=80), "999"),
-    "LabelMe of an unknown class": (lambda keys: labelme(keys / "frame_0004.json", [outline("gut", RECTANGLE)],
-                                                         imageHeight=64, imageWidth=80), "'gut'"),
-    "LabelMe of another video": (lambda keys: labelme(keys / "frame_0400.json", [outline("liver", RECTANGLE)],
-                                                      imageHeight=64, imageWidth=80), "frame 400"),
+    "LabelMe of another size": (
+        lambda keys: labelme(keys / "frame_0004.json", [outline("liver", RECTANGLE)]),
+        "6 x 5",
+    ),
+    "LabelMe polygon outside": (
+        lambda keys: labelme(
+            keys / "frame_0004.json", [outline("liver", [1, 1, 999, 1, 9, 9])], imageHeight=64, imageWidth=80
+        ),
+        "999",
+    ),
+    "LabelMe of an unknown class": (
+        lambda keys: labelme(
+            keys / "frame_0004.json", [outline("gut", RECTANGLE)], imageHeight=64, imageWidth=80
+        ),
+        "'gut'",
+    ),
+    "LabelMe of another video": (
+        lambda keys: labelme(
+            keys / "frame_0400.json", [outline("liver", RECTANGLE)], imageHeight=64, imageWidth=80
+        ),
+        "frame 400",
+    ),
     "CVAT of another size": (of_cvat(size='width="6" height="5"'), "6 x 5"),
     "CVAT that leaves its folder": (of_cvat("../frame_000004.png"), "leaves its folder"),
     "CVAT of an unknown class": (of_cvat(label="gut"), "'gut'"),
@@ -191,25 +242,39 @@ ANNOTATIONS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "NIfTI labels with NaN": (volume(np.full(LABELS.shape, np.nan, np.float32)), "no labels"),
     "NIfTI label bomb": (bomb, "30000 x 30000 x 30000"),
     "Slicer of another video": (
-        lambda keys: seg_nrrd(keys / "k.seg.nrrd", LABELS[:7], segment(0, "liver", 3)), "80 x 64 x 7"),
-    "Slicer of an unknown segment": (lambda keys: seg_nrrd(keys / "k.seg.nrrd", LABELS, segment(0, "gut", 3)), "'gut'"),
-}  # fmt: skip
+        lambda keys: seg_nrrd(keys / "k.seg.nrrd", LABELS[:7], segment(0, "liver", 3)),
+        "80 x 64 x 7",
+    ),
+    "Slicer of an unknown segment": (
+        lambda keys: seg_nrrd(keys / "k.seg.nrrd", LABELS, segment(0, "gut", 3)),
+        "'gut'",
+    ),
+}
 
 REFERENCES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "reference of another video": (volume(LABELS[:7]), "80 x 64 x 7"),
-    "reference of 4 axes": (lambda keys: nibabel.save(nibabel.Nifti1Image(np.stack([LABELS, LABELS]).T, np.eye(4)),
-                                                      keys / "k.nii") or keys / "k.nii", "80 x 64 x 10 x 2"),
+    "reference of 4 axes": (
+        lambda keys: (
+            nibabel.save(nibabel.Nifti1Image(np.stack([LABELS, LABELS]).T, np.eye(4)), keys / "k.nii")
+            or keys / "k.nii"
+        ),
+        "80 x 64 x 10 x 2",
+    ),
     "reference with NaN": (volume(np.full(LABELS.shape, np.nan, np.float32)), "no labels"),
     "reference of an unknown label": (volume(LABELS * 25), "label value.s. 75"),
     "reference of fractions": (volume(LABELS * np.float32(0.5)), "no labels"),
     "reference bomb": (bomb, "30000 x 30000 x 30000"),
     "reference of words": (
-        lambda keys: (keys / "k.nii.gz").write_bytes(b"hello " * 99) and keys / "k.nii.gz", "not readable"),
-}  # fmt: skip
+        lambda keys: (keys / "k.nii.gz").write_bytes(b"hello " * 99) and keys / "k.nii.gz",
+        "not readable",
+    ),
+}
 
 
-@pytest.mark.parametrize(("kind", "case"), [("key_frames", case) for case in ANNOTATIONS]
-                         + [("reference", case) for case in REFERENCES])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "case"),
+    [("key_frames", case) for case in ANNOTATIONS] + [("reference", case) for case in REFERENCES],
+)
 def test_broken_annotations_stop_ingest(
     cohort: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, case: str
 ) -> None:
@@ -251,8 +316,18 @@ def test_a_checkpoint_never_executes_anything(
         with pytest.raises(InputError) as caught:
             read(path)
         assert caught.value.file == str(path) and caught.value.remedy
-    code = cli.main(["segment", str(tmp_path / "none.mp4"), "--point", "1,1,1", "-o", str(tmp_path / "m.nii.gz"),
-                     "--weights", str(path)])  # fmt: skip
+    code = cli.main(
+        [
+            "segment",
+            str(tmp_path / "none.mp4"),
+            "--point",
+            "1,1,1",
+            "-o",
+            str(tmp_path / "m.nii.gz"),
+            "--weights",
+            str(path),
+        ]
+    )
     message = capsys.readouterr().err
     assert (
         code == 2
@@ -281,8 +356,13 @@ def test_no_memory_is_spent_on_what_a_header_declares(tmp_path: Path) -> None:
         "    assert grown < 100_000, (case, grown)\n"
     )
     here = Path(__file__).parent
-    done = subprocess.run([sys.executable, "-c", code, str(here), str(here.parents[2] / "src")], cwd=tmp_path,
-                          capture_output=True, text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(here), str(here.parents[2] / "src")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(bombs) >= 8
 

@@ -11,10 +11,19 @@ from uscl_med3d.core.errors import InputError, InputErrors
 from uscl_med3d.data.cohort import raise_all, read_cohort
 
 GOOD = {
-    "patient": "p1", "sweep": "s1", "group": "chest", "view": "chest", "split": "train", "video": "a.mp4",
-    "key_frames": "masks", "probe": "convex", "spacing_mm": "0.3", "frame_spacing_mm": "", "reference": "",
+    "patient": "p1",
+    "sweep": "s1",
+    "group": "chest",
+    "view": "chest",
+    "split": "train",
+    "video": "a.mp4",
+    "key_frames": "masks",
+    "probe": "convex",
+    "spacing_mm": "0.3",
+    "frame_spacing_mm": "",
+    "reference": "",
     "corrections": "",
-}  # fmt: skip
+}
 
 
 def write(path: Path, *rows: dict[str, str]) -> Path:

@@ -87,11 +87,14 @@ def test_a_held_out_frame_cannot_be_corrected_in_any_voxel_it_shares(corrected, 
         (corrected.folder / f"redrawn/frame_{frame:04d}.png").unlink()
 
 
-@pytest.mark.parametrize(("cells", "found"), [
-    ({"split": "test", "patient": "p_x"}, "corrections of the test sweep a"),
-    ({"key_frames": ""}, "corrections is 'redrawn'"),
-    ({"corrections": "nowhere"}, "no such folder"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        ({"split": "test", "patient": "p_x"}, "corrections of the test sweep a"),
+        ({"key_frames": ""}, "corrections is 'redrawn'"),
+        ({"corrections": "nowhere"}, "no such folder"),
+    ],
+)
 def test_corrections_that_make_no_sense_are_refused(corrected, make_job, tmp_path, cells, found) -> None:
     redraw(corrected, 2)
     corrected.rows[0] |= cells

@@ -161,9 +161,14 @@ def test_a_folder_of_frames_in_the_order_of_their_numbers(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("steps", "spacing"), [([0, 2, 4, 6, 8, 10], 2.0), ([0, 1, 5, 6, 9, 20], None)])
 def test_positions_come_before_numbers(tmp_path: Path, steps: list[int], spacing: float | None) -> None:
     places = [[0.0, 0.0, float(step)] for step in steps]
-    folder = write_series(tmp_path / "series", ramp(), ImagePositionPatient=places, PixelSpacing=[[0.4, 0.4]] * 6,
-                          ImageOrientationPatient=[[1, 0, 0, 0, 1, 0]] * 6,
-                          InstanceNumber=[6, 5, 4, 3, 2, 1])  # fmt: skip
+    folder = write_series(
+        tmp_path / "series",
+        ramp(),
+        ImagePositionPatient=places,
+        PixelSpacing=[[0.4, 0.4]] * 6,
+        ImageOrientationPatient=[[1, 0, 0, 0, 1, 0]] * 6,
+        InstanceNumber=[6, 5, 4, 3, 2, 1],
+    )
     frames, info = read_clip(folder)
     np.testing.assert_array_equal(frames, ramp())
     assert info.frame_spacing_mm == spacing
@@ -189,9 +194,12 @@ WRONG = {
     "two series": ({"SeriesInstanceUID": ["1.1", "1.2"] * 3}, "2 series"),
     "two sizes": ({"Rows": [48, 24] * 3}, "frames of 2 sizes"),
     "two pixel sizes": ({"PixelSpacing": [[0.1, 0.1], [0.2, 0.2]] * 3}, "2 pixel sizes"),
-    "an image twice": ({"SOPInstanceUID": ["1.5", "1.5", "1.6", "1.7", "1.8", "1.9"]}, "1 image(s) more than once"),
+    "an image twice": (
+        {"SOPInstanceUID": ["1.5", "1.5", "1.6", "1.7", "1.8", "1.9"]},
+        "1 image(s) more than once",
+    ),
     "multi-frame files": ({"NumberOfFrames": ["2"] * 6}, "6 multi-frame file(s)"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", WRONG)

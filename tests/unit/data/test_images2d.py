@@ -15,10 +15,18 @@ from uscl_med3d.data.images2d import LAYOUTS, describe, folds, open_set, read_it
 from uscl_med3d.data.images2d.tables import read_sheet
 
 MAKERS = {
-    "busi": trees.make_busi, "camus": trees.make_camus, "ddti": trees.make_ddti, "hmc_qu": trees.make_hmc_qu,
-    "tg3k": trees.make_tg3k, "tn3k": trees.make_tn3k, "udiat": trees.make_udiat, "us30k": trees.make_us30k,
-    "usgra": trees.make_usgra, "cohort": trees.make_cohort, "scans": trees.make_scans,
-}  # fmt: skip
+    "busi": trees.make_busi,
+    "camus": trees.make_camus,
+    "ddti": trees.make_ddti,
+    "hmc_qu": trees.make_hmc_qu,
+    "tg3k": trees.make_tg3k,
+    "tn3k": trees.make_tn3k,
+    "udiat": trees.make_udiat,
+    "us30k": trees.make_us30k,
+    "usgra": trees.make_usgra,
+    "cohort": trees.make_cohort,
+    "scans": trees.make_scans,
+}
 COUNTS = {
     "busi": 5,
     "camus": 10,
@@ -138,17 +146,23 @@ def test_frames_of_camus_follow_the_file_and_its_axes(tmp_path):
     ("change", "message"),
     [
         (lambda root: (root / "ThyroidNodule-TN3K/img/b.png").unlink(), "b.png"),
-        (lambda root: (root / "MainPatient/class.json").write_text('{"ThyroidNodule-TN3K": 2}'), "class.json does not"),
+        (
+            lambda root: (root / "MainPatient/class.json").write_text('{"ThyroidNodule-TN3K": 2}'),
+            "class.json does not",
+        ),
         (lambda root: (root / "MainPatient/val.txt").write_text("7/ThyroidNodule-TN3K/b\n"), "class 7"),
         (lambda root: (root / "MainPatient/val.txt").write_text("b\n"), "line 1"),
-        (lambda root: (root / "MainPatient/val.txt").write_text("1/ThyroidNodule-TN3K/a\n"), "more than one list"),
+        (
+            lambda root: (root / "MainPatient/val.txt").write_text("1/ThyroidNodule-TN3K/a\n"),
+            "more than one list",
+        ),
         (
             lambda root: (root / "MainPatient/val.txt").write_text("1/Echocardiography-CAMUS/0002_4CH_01\n"),
             "Echocardiography-CAMUS/0002",
         ),
         (lambda root: (root / "MainPatient/class.json").write_text("[]"), "not readable"),
     ],
-)  # fmt: skip
+)
 def test_lists_of_us30k_that_do_not_fit_are_refused(tmp_path, change, message):
     root = trees.make_us30k(tmp_path)
     change(root)

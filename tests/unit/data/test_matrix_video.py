@@ -13,7 +13,10 @@ from uscl_med3d.data.clips import open_clip
 
 FRAMES, ROWS, COLUMNS = 3, 32, 48
 CODECS = {  # codec: (container, pixel formats)
-    "libx264": ("mp4", ("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuv420p10le", "nv12", "gray")),
+    "libx264": (
+        "mp4",
+        ("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuv420p10le", "nv12", "gray"),
+    ),
     "mpeg4": ("mov", ("yuv420p",)),
     "mpeg2video": ("mpg", ("yuv420p", "yuv422p")),
     "mjpeg": ("avi", ("yuvj420p", "yuvj422p", "yuvj444p")),
@@ -33,7 +36,7 @@ CODECS = {  # codec: (container, pixel formats)
     "wmv2": ("wmv", ("yuv420p",)),
     "flv1": ("flv", ("yuv420p",)),
     "msmpeg4v2": ("avi", ("yuv420p",)),
-}  # fmt: skip
+}
 ENCODED = [(codec, suffix, form) for codec, (suffix, forms) in CODECS.items() for form in forms]
 LUMA = ("yuv420p", "yuv422p", "yuv444p", "yuv410p", "yuv411p", "yuva420p", "nv12")
 FULL = ("yuvj420p", "yuvj422p", "yuvj444p", "gray")

@@ -146,9 +146,16 @@ def test_run_lengths_of_pycocotools(tmp_path: Path, seed: int, crowd: str) -> No
     content = {
         "images": [{"id": 1, "file_name": "frame_0002.png", "height": 30, "width": 40}],
         "categories": [{"id": 1, "name": "liver"}],
-        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 1,
-                         "segmentation": {"size": [30, 40], "counts": counts}}],
-    }  # fmt: skip
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 1,
+                "category_id": 1,
+                "iscrowd": 1,
+                "segmentation": {"size": [30, 40], "counts": counts},
+            }
+        ],
+    }
     (tmp_path / "a.json").write_text(json.dumps(content))
     found = read_annotations(tmp_path / "a.json", canvas())
     np.testing.assert_array_equal(found[2] == 3, coco_mask.decode(packed).astype(bool))

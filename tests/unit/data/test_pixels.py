@@ -224,9 +224,12 @@ def test_pixels_that_are_not_square(tmp_path: Path) -> None:
 )
 def test_whatever_ffmpeg_shows_is_a_video(tmp_path: Path, name: str) -> None:
     codec, form, pixels = {
-        "webm": ("libvpx", "webm", "yuv420p"), "wmv": ("wmv2", "asf", "yuv420p"), "gif": ("gif", "gif", "gray"),
-        "flv": ("flv1", "flv", "yuv420p"), "vob": ("mpeg2video", "vob", "yuv420p"),
-    }.get(name.rpartition(".")[2], ("mpeg2video", "mpegts", "yuv420p"))  # fmt: skip
+        "webm": ("libvpx", "webm", "yuv420p"),
+        "wmv": ("wmv2", "asf", "yuv420p"),
+        "gif": ("gif", "gif", "gray"),
+        "flv": ("flv1", "flv", "yuv420p"),
+        "vob": ("mpeg2video", "vob", "yuv420p"),
+    }.get(name.rpartition(".")[2], ("mpeg2video", "mpegts", "yuv420p"))
     clip = ramp() + 20
     with av.open(str(tmp_path / name), "w", format=form) as file:
         stream = file.add_stream(codec, rate=25)
@@ -274,8 +277,12 @@ def test_a_few_damaged_or_missing_frames_are_listed() -> None:
     times = FrameTimes([0.0, 0.1, 0.2, 0.3])
     times.damaged, times.missing, times.unreadable = [2, 3], 1, ["IM0004"]
     assert find_irregular([], times) == {
-        "damaged_frames": 2, "damaged": [2, 3], "dropped_frames": 1, "missing_at_end": 1, "unreadable_files": ["IM0004"],
-    }  # fmt: skip
+        "damaged_frames": 2,
+        "damaged": [2, 3],
+        "dropped_frames": 1,
+        "missing_at_end": 1,
+        "unreadable_files": ["IM0004"],
+    }
 
 
 def test_frames_that_an_edit_list_hides_are_not_missing(tmp_path: Path) -> None:

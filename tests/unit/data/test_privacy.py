@@ -26,11 +26,20 @@ def checkout() -> Path:
 @pytest.mark.parametrize(
     "path",
     [
-        "my_cohort/cohort.csv", "my_cohort/videos/S001.mp4", "my_cohort/key_frames/S001/frame_0012.png", "my_cohort.yaml",
-        "results/mine/report.html", "results/mine/volumes/S001/image.nii.gz", "data/splits/mine.csv",
-        "data/cohorts/mine.csv", "clips/P01.dcm", "P01.MP4", "x/y/scan.nii.gz", "sweep.igs.mha",
+        "my_cohort/cohort.csv",
+        "my_cohort/videos/S001.mp4",
+        "my_cohort/key_frames/S001/frame_0012.png",
+        "my_cohort.yaml",
+        "results/mine/report.html",
+        "results/mine/volumes/S001/image.nii.gz",
+        "data/splits/mine.csv",
+        "data/cohorts/mine.csv",
+        "clips/P01.dcm",
+        "P01.MP4",
+        "x/y/scan.nii.gz",
+        "sweep.igs.mha",
     ],
-)  # fmt: skip
+)
 def test_own_data_are_ignored(path, checkout):
     assert git(checkout, "-c", "core.ignorecase=true", "check-ignore", "-q", path).returncode == 0
 
@@ -69,7 +78,10 @@ def test_the_check_before_a_run_warns(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "list_needed", lambda *_: [])
     monkeypatch.setattr(module, "_check_cohort", lambda *_: [])
     foundation = SimpleNamespace(**{name: SimpleNamespace(weights="shipped") for name in module.BASE_MODELS})
-    module.check(SimpleNamespace(device="cpu", foundation=foundation, methods={}, cohort="cohort.csv", general={},
-                                 scale="mine"))  # fmt: skip
+    module.check(
+        SimpleNamespace(
+            device="cpu", foundation=foundation, methods={}, cohort="cohort.csv", general={}, scale="mine"
+        )
+    )
     told = capsys.readouterr().err
     assert "cohort.csv" in told and "results/mine" in told and "patients' data" in told

@@ -19,9 +19,14 @@ from uscl_med3d.data.public import LAYOUTS, write_cohort
 from uscl_med3d.data.sweeps import load_sweep
 
 CLASSES = {
-    "tumour": 1, "left_ventricle": 2, "myocardium": 3, "left_atrium": 4, "thyroid": 5, "carotid_artery": 6,
+    "tumour": 1,
+    "left_ventricle": 2,
+    "myocardium": 3,
+    "left_atrium": 4,
+    "thyroid": 5,
+    "carotid_artery": 6,
     "jugular_vein": 7,
-}  # fmt: skip
+}
 
 
 def save(path: Path, array: np.ndarray, spacing_xyz: tuple[float, float, float]) -> None:
@@ -71,8 +76,10 @@ def write_segthy(folder: Path) -> Path:
 
 
 WRITERS: dict[str, Callable[[Path], Path]] = {
-    "tdsc_abus": write_abus, "camus": write_camus, "segthy": write_segthy,
-}  # fmt: skip
+    "tdsc_abus": write_abus,
+    "camus": write_camus,
+    "segthy": write_segthy,
+}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -95,8 +102,11 @@ def test_abus_keeps_its_parts_and_oblong_pixels(tmp_path: Path) -> None:
     write_cohort("tdsc_abus", write_abus(tmp_path / "set"), tmp_path / "abus.csv", CLASSES, 5)
     rows, _ = read_cohort(tmp_path / "abus.csv")
     assert [(row.sweep, row.split) for row in rows] == [
-        ("abus_000", "train"), ("abus_001", "train"), ("abus_100", "val"), ("abus_130", "test"),
-    ]  # fmt: skip
+        ("abus_000", "train"),
+        ("abus_001", "train"),
+        ("abus_100", "val"),
+        ("abus_130", "test"),
+    ]
     assert rows[0].spacing_mm == (0.1, 0.2) and rows[0].frame_spacing_mm == 0.5
 
 

@@ -24,9 +24,17 @@ def real(shared: Path) -> Path:
 def inspect(video: Path) -> Inspection:
     empty = dict.fromkeys(("key_frames", "reference", "spacing_mm", "frame_spacing_mm"))
     row = CohortRow(
-        line=2, patient="p", sweep="s", group="chest", view="chest", split="", probe="", source=video.name,
-        video=video, **empty,
-    )  # fmt: skip
+        line=2,
+        patient="p",
+        sweep="s",
+        group="chest",
+        view="chest",
+        split="",
+        probe="",
+        source=video.name,
+        video=video,
+        **empty,
+    )
     found = inspect_sweep(row, Fan(**SETTINGS["fan"]), {})
     assert not found.errors
     return found

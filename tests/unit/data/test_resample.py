@@ -22,9 +22,15 @@ STEPS = st.floats(0.3, 9.0, allow_nan=False)
 
 def grid(**changes) -> Grid:
     values = {
-        "frame_step": 1.0, "frame_size": 1, "h_start_px": 0.0, "h_step_px": 2.0, "h_size": 4,
-        "w_start_px": 0.0, "w_step_px": 2.0, "w_size": 4,
-    }  # fmt: skip
+        "frame_step": 1.0,
+        "frame_size": 1,
+        "h_start_px": 0.0,
+        "h_step_px": 2.0,
+        "h_size": 4,
+        "w_start_px": 0.0,
+        "w_step_px": 2.0,
+        "w_size": 4,
+    }
     return Grid(**(values | changes))
 
 

@@ -28,9 +28,13 @@ def test_patients_are_dealt_by_fraction_within_their_group() -> None:
     found = assign_splits(table(*rows), FRACTIONS, seed=3)
     counts = found.groupby(["group", "split"]).size().to_dict()
     assert counts == {
-        ("chest", "train"): 14, ("chest", "val"): 2, ("chest", "test"): 4,
-        ("abdomen", "train"): 7, ("abdomen", "val"): 1, ("abdomen", "test"): 2,
-    }  # fmt: skip
+        ("chest", "train"): 14,
+        ("chest", "val"): 2,
+        ("chest", "test"): 4,
+        ("abdomen", "train"): 7,
+        ("abdomen", "val"): 1,
+        ("abdomen", "test"): 2,
+    }
     assert not found.equals(assign_splits(table(*rows), FRACTIONS, seed=4))
 
 

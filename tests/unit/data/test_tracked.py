@@ -36,12 +36,14 @@ KNOWN = {("Image", "Probe"): CALIBRATION}
 WHOLE = np.ones(made.SIZE, bool)
 # Of the real sweep's probe. The file does not hold it; found by matching the frames to the reference reconstruction
 # (3 shifts, 3 turns, 2 pixel sizes), so the comparison below tests geometry and compounding, not a calibration.
-SPINE = np.array([
-    [-1.42856188e-03, 7.92385228e-02, -7.53080399e-03, 15.2644639],
-    [-8.33729583e-02, 6.94053407e-05, 1.56179252e-02, 49.9299304],
-    [1.60610371e-02, 7.40828949e-03, 8.04027117e-02, -8.80464576],
-    [0, 0, 0, 1],
-])  # fmt: skip
+SPINE = np.array(
+    [
+        [-1.42856188e-03, 7.92385228e-02, -7.53080399e-03, 15.2644639],
+        [-8.33729583e-02, 6.94053407e-05, 1.56179252e-02, 49.9299304],
+        [1.60610371e-02, 7.40828949e-03, 8.04027117e-02, -8.80464576],
+        [0, 0, 0, 1],
+    ]
+)
 
 
 @pytest.mark.parametrize("suffix", [".igs.mha", ".igs.nrrd"])
@@ -99,8 +101,12 @@ def test_flipped_frames_give_the_same_volume(tmp_path: Path, orientation: str) -
     poses = hand_poses()
     frames = np.stack([made.see(pose) for pose in poses])
     stored = frames[:, :: -1 if orientation[1] == "N" else 1, :: -1 if orientation[0] == "U" else 1]
-    path = write_sweep(tmp_path / "a.igs.mha", poses, np.ascontiguousarray(stored),
-                       {"UltrasoundImageOrientation": orientation})  # fmt: skip
+    path = write_sweep(
+        tmp_path / "a.igs.mha",
+        poses,
+        np.ascontiguousarray(stored),
+        {"UltrasoundImageOrientation": orientation},
+    )
     track = read_track(path, KNOWN, "Image")
     grid = plan_volume(track, WHOLE, 1.0, "world", path)
     values = scene(centres(grid))
@@ -158,13 +164,29 @@ def test_furniture_is_not_reconstructed(tmp_path: Path) -> None:
 
 
 WRONG = {
-    "no pose at all": ({"fields": dict.fromkeys((f"Seq_Frame{n:04d}_{name}Transform" for n in range(15)
-                        for name in ("ProbeToTracker", "ReferenceToTracker")), "")}, "no transform of any frame"),
+    "no pose at all": (
+        {
+            "fields": dict.fromkeys(
+                (
+                    f"Seq_Frame{n:04d}_{name}Transform"
+                    for n in range(15)
+                    for name in ("ProbeToTracker", "ReferenceToTracker")
+                ),
+                "",
+            )
+        },
+        "no transform of any frame",
+    ),
     "not calibrated": ({}, "no way from Image"),
-    "all lost": ({"calibrated": True, "fields": {f"Seq_Frame{n:04d}_ProbeToTrackerTransformStatus": "MISSING"
-                  for n in range(15)}}, "no way from Image"),
+    "all lost": (
+        {
+            "calibrated": True,
+            "fields": {f"Seq_Frame{n:04d}_ProbeToTrackerTransformStatus": "MISSING" for n in range(15)},
+        },
+        "no way from Image",
+    ),
     "turned by 90 degrees": ({"calibrated": True, "fields": {"UltrasoundImageOrientation": "FMA"}}, "'FMA'"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", WRONG)

@@ -44,8 +44,12 @@ def images_alone(path: Path, frames: np.ndarray, times: dict[str, str]) -> None:
 STILL = {f"Seq_Frame{n:04d}_ProbeToTrackerTransform": text(np.eye(4)) for n in range(len(POSES))} | {
     f"Seq_Frame{n:04d}_ReferenceToTrackerTransform": text(np.eye(4)) for n in range(len(POSES))
 }
-UNNAMED = {f"Seq_Frame{n:04d}_{name}Transform{end}": "" for n in (5, 6) for name in ("ProbeToTracker", "ReferenceToTracker")
-           for end in ("", "Status")}  # fmt: skip
+UNNAMED = {
+    f"Seq_Frame{n:04d}_{name}Transform{end}": ""
+    for n in (5, 6)
+    for name in ("ProbeToTracker", "ReferenceToTracker")
+    for end in ("", "Status")
+}
 BEYOND = {"Seq_Frame0020_ProbeToTrackerTransform": text(POSES[0])}
 
 

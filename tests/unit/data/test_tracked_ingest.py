@@ -95,11 +95,24 @@ def test_reconstructed_sweeps_have_millimetres_along_all_axes(tracked: Cohort, m
 def test_labels_far_from_their_slice_count_as_not_annotated(tracked: Cohort, make_job) -> None:
     wide, narrow = (
         load_sweep(
-            run(tracked, make_job(tracked="reconstruct", spacing_mm=1.0, reconstruction={
-                "spacing_mm": 1.0, "interpolation": "nearest", "fill_mm": 2.0, "max_off_plane_mm": limit}),
-                str(limit)), "a").key_frames
+            run(
+                tracked,
+                make_job(
+                    tracked="reconstruct",
+                    spacing_mm=1.0,
+                    reconstruction={
+                        "spacing_mm": 1.0,
+                        "interpolation": "nearest",
+                        "fill_mm": 2.0,
+                        "max_off_plane_mm": limit,
+                    },
+                ),
+                str(limit),
+            ),
+            "a",
+        ).key_frames
         for limit in (3.0, 0.4)
-    )  # fmt: skip
+    )
     used = wide[(wide != 255).any(axis=(1, 2))]
     strict = narrow[(narrow != 255).any(axis=(1, 2))]
     assert (strict == 255).sum() > (used == 255).sum() and (strict == 3).any()
@@ -114,8 +127,11 @@ def test_untracked_sweeps_do_not_change_with_the_mode(cohort: Cohort, make_job) 
 
 @pytest.mark.parametrize("problem", ["not calibrated", "reference", "no key frame with a pose"])
 def test_what_cannot_be_reconstructed_is_one_error(tracked: Cohort, make_job, problem: str) -> None:
-    found = {"not calibrated": "no way from Image", "reference": "a reference label map on the frames",
-             "no key frame with a pose": "no labelled pixel of a key frame"}[problem]  # fmt: skip
+    found = {
+        "not calibrated": "no way from Image",
+        "reference": "a reference label map on the frames",
+        "no key frame with a pose": "no labelled pixel of a key frame",
+    }[problem]
     if problem == "not calibrated":
         (tracked.folder / "sweeps/a.calibration.xml").unlink()
     elif problem == "reference":
@@ -180,8 +196,17 @@ def test_the_command_refuses_with_one_message(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tracked.folder)
-    command = ["reconstruct", "sweeps/a.igs.mha", "-o", "v.mha", "--spacing-mm", "0.5",
-               "--params-file", str(ROOT / "params.yaml"), *change]  # fmt: skip
+    command = [
+        "reconstruct",
+        "sweeps/a.igs.mha",
+        "-o",
+        "v.mha",
+        "--spacing-mm",
+        "0.5",
+        "--params-file",
+        str(ROOT / "params.yaml"),
+        *change,
+    ]
     assert cli.main(command) == 2
     message = capsys.readouterr().err
     assert said in message and message.count("remedy:") == 1
@@ -189,8 +214,11 @@ def test_the_command_refuses_with_one_message(
 
 
 def test_sidecars_do_not_repeat_the_header(tracked: Cohort, make_job) -> None:
-    fields = {"PatientName": "Mustermann", "Seq_Frame0001_MustermannToTrackerTransform": "1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1",
-              "Seq_Frame0001_ProbeToTrackerTransformStatus": "Mustermann"}  # fmt: skip
+    fields = {
+        "PatientName": "Mustermann",
+        "Seq_Frame0001_MustermannToTrackerTransform": "1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1",
+        "Seq_Frame0001_ProbeToTrackerTransformStatus": "Mustermann",
+    }
     write_sweep(tracked.folder / "sweeps/a.igs.mha", hand_poses(), fields=fields)
     for mode in ("stack", "reconstruct"):
         sidecar = load_sweep(run(tracked, make_job(tracked=mode), mode), "a").sidecar

@@ -19,9 +19,18 @@ def make_item(patient: str, name: str = "liver", case: str | None = None) -> Ite
     image = np.zeros(SHAPES[patient], np.uint8)
     image[1 + "abc".index(patient) :, 1:4] = 1
     return Item(
-        dataset="us", split="val", patient=patient, case=case or f"s_{patient}", name=name, image=image, truth=image > 0,
-        known=None, reference="true_mask", held_out=None, distance=Distance("voxel", (1.0, 1.0, 1.0)),
-    )  # fmt: skip
+        dataset="us",
+        split="val",
+        patient=patient,
+        case=case or f"s_{patient}",
+        name=name,
+        image=image,
+        truth=image > 0,
+        known=None,
+        reference="true_mask",
+        held_out=None,
+        distance=Distance("voxel", (1.0, 1.0, 1.0)),
+    )
 
 
 def predict_what_is_seen(items, setting):
@@ -43,9 +52,12 @@ def predict_blindly(items, setting):
 def measure(predict, items):
     """Mean Dice with the own image, and with another."""
     settings = SimpleNamespace(
-        image_use=SimpleNamespace(classes_per_case=1, points=(1, 3)), surface_at=(), nsd_tolerance=None,
-        empty_masks="undefined", model_copy=lambda update: settings,
-    )  # fmt: skip
+        image_use=SimpleNamespace(classes_per_case=1, points=(1, 3)),
+        surface_at=(),
+        nsd_tolerance=None,
+        empty_masks="undefined",
+        model_copy=lambda update: settings,
+    )
     run = SimpleNamespace(id="run", method="m", rank=None, modules=None, pretraining=None, training_seed=0)
     job = SimpleNamespace(seed=1, run=run, evaluate=settings, model_copy=lambda update: job)
     looked = module.ImageUse(job, SETTING)

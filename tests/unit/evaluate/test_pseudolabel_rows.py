@@ -54,11 +54,19 @@ def make_validation_item(**changes):
     wrong = np.zeros((3, 8, 8), bool)
     wrong[:, 2:6, 4:8] = True
     values = {
-        "dataset": "us", "split": "val", "patient": "p", "case": "s", "name": "liver",
-        "image": np.ones((6, 8, 8), np.uint8), "truth": truth, "known": None, "reference": "true_mask",
-        "held_out": None, "distance": choose_distance((None, 1.0, 1.0), "voxel"),
+        "dataset": "us",
+        "split": "val",
+        "patient": "p",
+        "case": "s",
+        "name": "liver",
+        "image": np.ones((6, 8, 8), np.uint8),
+        "truth": truth,
+        "known": None,
+        "reference": "true_mask",
+        "held_out": None,
+        "distance": choose_distance((None, 1.0, 1.0), "voxel"),
         "pseudo_label": FrameMasks(np.array([0, 2, 5]), wrong),
-    }  # fmt: skip
+    }
     return Item(**(values | changes))
 
 

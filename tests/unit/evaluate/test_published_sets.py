@@ -82,10 +82,14 @@ def sets(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
 
 def test_published_layouts_are_scored_at_the_models_spacing(sets, cohort, make_job, tmp_path):
     job = make_job(
-        "evaluate", "sam_med3d", general_reading__spacing_mm=SPACING_MM, evaluate__max_classes_per_case=2,
-        evaluate__surface_at=[3], evaluate__general_validation_patients=0,
+        "evaluate",
+        "sam_med3d",
+        general_reading__spacing_mm=SPACING_MM,
+        evaluate__max_classes_per_case=2,
+        evaluate__surface_at=[3],
+        evaluate__general_validation_patients=0,
         methods__sam_med3d__datasets=list(sets),
-    )  # fmt: skip
+    )
     evaluate(
         job,
         Sources(cohort.volumes, cohort.splits, cohort.pseudolabels, sets),
@@ -102,8 +106,10 @@ def test_published_layouts_are_scored_at_the_models_spacing(sets, cohort, make_j
     assert len(cases["brats"]) == 4 and len(set(scores.loc[scores["dataset"] == "brats", "patient"])) == 1
     assert set(scores.loc[scores["dataset"] == "amos", "class"]) == {"tumour"}
     assert set(scores.loc[scores["dataset"] == "brats", "class"]) <= {
-        "whole_tumour", "enhancing_tumour", "tumour_core",
-    }  # fmt: skip
+        "whole_tumour",
+        "enhancing_tumour",
+        "tumour_core",
+    }
     last = scores[scores["click"] == scores["click"].max()]
     assert last["dice"].between(0, 100).all() and len(last) >= 8
 

@@ -17,11 +17,24 @@ from uscl_med3d.nets.sam import build_sam
 from uscl_med3d.nets.sam.checkpoint import save_weights
 
 TINY_SAM = {
-    "image_size": 16, "patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2, "global_blocks": [0],
-    "window_size": 2, "mlp_ratio": 2.0, "prompt_dim": 16, "mask_channels": 4, "decoder_mlp_dim": 16,
-    "decoder_heads": 2, "decoder_depth": 1, "iou_head_depth": 2, "iou_head_dim": 8, "num_multimask_outputs": 3,
+    "image_size": 16,
+    "patch_size": 4,
+    "embed_dim": 16,
+    "depth": 1,
+    "num_heads": 2,
+    "global_blocks": [0],
+    "window_size": 2,
+    "mlp_ratio": 2.0,
+    "prompt_dim": 16,
+    "mask_channels": 4,
+    "decoder_mlp_dim": 16,
+    "decoder_heads": 2,
+    "decoder_depth": 1,
+    "iou_head_depth": 2,
+    "iou_head_dim": 8,
+    "num_multimask_outputs": 3,
     "adapter_ratio": None,
-}  # fmt: skip
+}
 
 
 def test_clicks_in_slices_replay_to_the_same_masks(cohort, make_job, tmp_path):

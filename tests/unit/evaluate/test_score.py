@@ -83,9 +83,12 @@ def test_masks_are_on_the_volumes_grid_and_agree_with_the_scores(scored, cohort)
     assert mask.shape == truth.shape and spacing == (1.0, 1.0, 1.0)
     dice = 200 * (mask.astype(bool) & (truth == 3)).sum() / (mask.sum() + (truth == 3).sum())
     chosen = scores[
-        (scores["case"] == "s_e1") & (scores["class"] == "liver") & (scores["reference"] == "true_mask")
-        & (scores["click"] == 3) & (scores["click_seed"] == 0)
-    ]  # fmt: skip
+        (scores["case"] == "s_e1")
+        & (scores["class"] == "liver")
+        & (scores["reference"] == "true_mask")
+        & (scores["click"] == 3)
+        & (scores["click_seed"] == 0)
+    ]
     assert chosen["dice"].item() == pytest.approx(dice, rel=1e-5)
     assert nibabel.load(masks[0]).shape == truth.T.shape
 
@@ -148,8 +151,19 @@ def test_held_out_frames_are_scored_alone(make_job):
     truth = np.zeros((6, 8, 8), bool)
     truth[:, 2:6, 2:6] = True
     frames = np.array([1, 4])
-    item = Item("us", "test", "p", "s", "liver", np.ones((6, 8, 8), np.uint8), truth, None, "true_mask",
-                FrameMasks(frames, truth[frames]), choose_distance((None, 1.0, 1.0), "voxel"))  # fmt: skip
+    item = Item(
+        "us",
+        "test",
+        "p",
+        "s",
+        "liver",
+        np.ones((6, 8, 8), np.uint8),
+        truth,
+        None,
+        "true_mask",
+        FrameMasks(frames, truth[frames]),
+        choose_distance((None, 1.0, 1.0), "voxel"),
+    )
     mask = np.zeros((4, 8, 8), bool)
     mask[1] = truth[2]  # frame 2 of the volume: right, but not held out
     mask[0, 2:6, 2:4] = True  # frame 1: half of the object; frame 4 gets nothing
@@ -200,15 +214,29 @@ def test_cases_never_share_a_batch():
 
 def test_a_case_is_scored_the_same_whatever_else_is_scored(scored, cohort, make_job, tmp_path):
     _, together = scored
-    job = make_job("evaluate", "sam_med3d", evaluate__splits=["val"], methods__sam_med3d__datasets=["us"],
-                   evaluate__surface_at=[3], evaluate__click_seeds=[0, 1], evaluate__batch_size=5)  # fmt: skip
+    job = make_job(
+        "evaluate",
+        "sam_med3d",
+        evaluate__splits=["val"],
+        methods__sam_med3d__datasets=["us"],
+        evaluate__surface_at=[3],
+        evaluate__click_seeds=[0, 1],
+        evaluate__batch_size=5,
+    )
     alone = run_evaluation(job, cohort, tmp_path)
     # Five classes are one batch here, and two there.
     chosen = together[(together["split"] == "val") & (together["dataset"] == "us")].reset_index(drop=True)
     assert len(alone) == len(chosen)
     np.testing.assert_allclose(alone["dice"], chosen["dice"], atol=0.5)
-    test = make_job("evaluate", "sam_med3d", evaluate__splits=["test"], methods__sam_med3d__datasets=["us"],
-                    evaluate__surface_at=[3], evaluate__click_seeds=[0, 1], evaluate__batch_size=7)  # fmt: skip
+    test = make_job(
+        "evaluate",
+        "sam_med3d",
+        evaluate__splits=["test"],
+        methods__sam_med3d__datasets=["us"],
+        evaluate__surface_at=[3],
+        evaluate__click_seeds=[0, 1],
+        evaluate__batch_size=7,
+    )
     chosen = together[(together["split"] == "test") & (together["dataset"] == "us")].reset_index(drop=True)
     pd.testing.assert_frame_equal(run_evaluation(test, cohort, tmp_path, "test"), chosen)
 

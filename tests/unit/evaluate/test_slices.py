@@ -52,9 +52,18 @@ class Painter:
 def make_item(truth, name="liver", known=None):
     image = np.broadcast_to(np.arange(truth.shape[0], dtype=np.float32)[:, None, None], truth.shape).copy()
     return Item(
-        dataset="us", split="test", patient="p", case="c", name=name, image=image, truth=truth, known=known,
-        reference="true_mask", held_out=None, distance=Distance("voxel", (1.0, 1.0, 1.0)),
-    )  # fmt: skip
+        dataset="us",
+        split="test",
+        patient="p",
+        case="c",
+        name=name,
+        image=image,
+        truth=truth,
+        known=known,
+        reference="true_mask",
+        held_out=None,
+        distance=Distance("voxel", (1.0, 1.0, 1.0)),
+    )
 
 
 def make_truth(seed=0):

@@ -41,11 +41,19 @@ def make_item(case: str, name: str, keys=KEYS, reference="true_mask", dataset="u
     key_frames[list(keys), 0] = CLASSES[name]
     frames = np.array(keys, int)
     values = {
-        "dataset": dataset, "split": "test", "patient": "p", "case": case, "name": name,
-        "image": np.ones(SHAPE, np.uint8), "truth": key_frames == CLASSES[name], "known": None,
-        "reference": reference, "held_out": FrameMasks(frames, key_frames[frames] == CLASSES[name]),
-        "distance": Distance("voxel", (1.0, 1.0, 1.0)), "key_frames": key_frames,
-    }  # fmt: skip
+        "dataset": dataset,
+        "split": "test",
+        "patient": "p",
+        "case": case,
+        "name": name,
+        "image": np.ones(SHAPE, np.uint8),
+        "truth": key_frames == CLASSES[name],
+        "known": None,
+        "reference": reference,
+        "held_out": FrameMasks(frames, key_frames[frames] == CLASSES[name]),
+        "distance": Distance("voxel", (1.0, 1.0, 1.0)),
+        "key_frames": key_frames,
+    }
     return Item(**(values | changes))
 
 

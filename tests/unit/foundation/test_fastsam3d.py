@@ -52,9 +52,13 @@ def test_prompt_encoder_and_decoder_are_the_teachers(cohort, make_job, tmp_path)
 def test_student_comes_nearer_to_its_teacher(form, cohort, make_job, tmp_path):
     def unexplained(steps):
         changes = {
-            "form": form, "steps": steps, "start": "random", "learning_rate": 0.01, "layer_steps": 5,
+            "form": form,
+            "steps": steps,
+            "start": "random",
+            "learning_rate": 0.01,
+            "layer_steps": 5,
             "evaluate_every": 100,
-        }  # fmt: skip
+        }
         job = make_job(STAGE, **{f"foundation__fastsam3d__training__{key}": x for key, x in changes.items()})
         weights, _ = run(job, cohort, tmp_path, f"{form}{steps}")
         return read_json(weights.with_suffix(".json"))["validation"]["unexplained_features"]
@@ -65,8 +69,16 @@ def test_student_comes_nearer_to_its_teacher(form, cohort, make_job, tmp_path):
 def test_progressive_learns_layer_after_layer():
     pairs, settings = [(1, 2), (2, 4), (-1, -1)], SimpleNamespace(form="progressive", layer_steps=3)
     assert [module.pair_at(step, pairs, settings) for step in range(9)] == [
-        (1, 2), (1, 2), (1, 2), (2, 4), (2, 4), (2, 4), (-1, -1), (-1, -1), (-1, -1),
-    ]  # fmt: skip
+        (1, 2),
+        (1, 2),
+        (1, 2),
+        (2, 4),
+        (2, 4),
+        (2, 4),
+        (-1, -1),
+        (-1, -1),
+        (-1, -1),
+    ]
     assert module.pair_at(0, pairs, SimpleNamespace(form="output", layer_steps=3)) == (-1, -1)
 
 

@@ -23,10 +23,23 @@ from uscl_med3d.nets.sam.frame import PIXEL_MEAN, SquareFrame
 __all__ = ["cohort", "make_job"]
 
 SMALL = {
-    "image_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "global_blocks": [1],
-    "window_size": 2, "mlp_ratio": 2.0, "prompt_dim": 16, "mask_channels": 4, "decoder_mlp_dim": 16,
-    "decoder_heads": 2, "decoder_depth": 1, "iou_head_depth": 2, "iou_head_dim": 8, "num_multimask_outputs": 3,
-}  # fmt: skip
+    "image_size": 32,
+    "patch_size": 8,
+    "embed_dim": 16,
+    "depth": 2,
+    "num_heads": 2,
+    "global_blocks": [1],
+    "window_size": 2,
+    "mlp_ratio": 2.0,
+    "prompt_dim": 16,
+    "mask_channels": 4,
+    "decoder_mlp_dim": 16,
+    "decoder_heads": 2,
+    "decoder_depth": 1,
+    "iou_head_depth": 2,
+    "iou_head_dim": 8,
+    "num_multimask_outputs": 3,
+}
 SCHEDULE = {
     "steps": 4,
     "batch_size": 2,

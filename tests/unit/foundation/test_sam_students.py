@@ -22,55 +22,135 @@ from uscl_med3d.nets.sam import OFFICIAL_DECODER, build_sam
 from uscl_med3d.nets.sam.checkpoint import read_weights, save_weights
 
 TEACHER = {
-    "image_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2, "global_blocks": [0],
-    "window_size": 2, "mlp_ratio": 2.0, "adapter_ratio": None, "prompt_dim": 16, "mask_channels": 4,
-    "decoder_mlp_dim": 16, "decoder_heads": 2, "decoder_depth": 1, "iou_head_depth": 2, "iou_head_dim": 8,
+    "image_size": 32,
+    "patch_size": 8,
+    "embed_dim": 16,
+    "depth": 1,
+    "num_heads": 2,
+    "global_blocks": [0],
+    "window_size": 2,
+    "mlp_ratio": 2.0,
+    "adapter_ratio": None,
+    "prompt_dim": 16,
+    "mask_channels": 4,
+    "decoder_mlp_dim": 16,
+    "decoder_heads": 2,
+    "decoder_depth": 1,
+    "iou_head_depth": 2,
+    "iou_head_dim": 8,
     "num_multimask_outputs": 3,
-}  # fmt: skip
+}
 SCENES = {
-    "objects": 3, "pace": [0.5, 2.0], "radius": [0.3, 0.9], "irregularity": 0.3, "lifetime": [1.0, 3.0],
-    "edge_width": [0.01, 0.1], "object_motion": 0.1, "object_turn": 0.2, "camera_motion": 0.1, "warp": 0.1,
-    "warp_motion": 0.05, "texture": 0.3, "grain": 0.3, "light": 0.2, "shadow_fraction": 0.5,
-    "opening_fraction": 0.5, "colour_fraction": 0.5, "area": [0.02, 0.5],
-}  # fmt: skip
+    "objects": 3,
+    "pace": [0.5, 2.0],
+    "radius": [0.3, 0.9],
+    "irregularity": 0.3,
+    "lifetime": [1.0, 3.0],
+    "edge_width": [0.01, 0.1],
+    "object_motion": 0.1,
+    "object_turn": 0.2,
+    "camera_motion": 0.1,
+    "warp": 0.1,
+    "warp_motion": 0.05,
+    "texture": 0.3,
+    "grain": 0.3,
+    "light": 0.2,
+    "shadow_fraction": 0.5,
+    "opening_fraction": 0.5,
+    "colour_fraction": 0.5,
+    "area": [0.02, 0.5],
+}
 SHORT = {
-    "steps": 2, "batch_size": 4, "learning_rate": 0.001, "warmup_steps": 1, "final_learning_rate": 0.1,
-    "weight_decay": 0.0, "gradient_norm": 1.0, "evaluate_every": 2, "resume_every": 2,
-}  # fmt: skip
+    "steps": 2,
+    "batch_size": 4,
+    "learning_rate": 0.001,
+    "warmup_steps": 1,
+    "final_learning_rate": 0.1,
+    "weight_decay": 0.0,
+    "gradient_norm": 1.0,
+    "evaluate_every": 2,
+    "resume_every": 2,
+}
 SAM = {
-    "weights": "train", "sha256": None, "source": "the test", "architecture": TEACHER, "scenes": SCENES,
+    "weights": "train",
+    "sha256": None,
+    "source": "the test",
+    "architecture": TEACHER,
+    "scenes": SCENES,
     "training": {
         "images": {
-            "sides": [20, 32], "aspect": [0.7, 1.0], "largest_target": 0.8, "min_target_pixels": 10,
-            "click_simulator": "random_error", "held_out_images": 4, "held_out_clicks": 2,
+            "sides": [20, 32],
+            "aspect": [0.7, 1.0],
+            "largest_target": 0.8,
+            "min_target_pixels": 10,
+            "click_simulator": "random_error",
+            "held_out_images": 4,
+            "held_out_clicks": 2,
         },
-        "dense": SHORT | {
-            "objects_per_image": 2, "points_per_object": 1, "channels": 4, "colour_weight": 1.0,
-            "fast_share": 3.0, "neck_share": 0.1, "neck_start": 0.2,
+        "dense": SHORT
+        | {
+            "objects_per_image": 2,
+            "points_per_object": 1,
+            "channels": 4,
+            "colour_weight": 1.0,
+            "fast_share": 3.0,
+            "neck_share": 0.1,
+            "neck_start": 0.2,
         },
-        "clicks": SHORT | {
-            "objects_per_image": 2, "first_click_steps": 1, "clicks": 2, "focal_weight": 1.0, "focal_gamma": 2.0,
-            "dice_weight": 1.0, "iou_weight": 1.0, "position_scale": 0.5, "query_scale": 2.0,
+        "clicks": SHORT
+        | {
+            "objects_per_image": 2,
+            "first_click_steps": 1,
+            "clicks": 2,
+            "focal_weight": 1.0,
+            "focal_gamma": 2.0,
+            "dice_weight": 1.0,
+            "iou_weight": 1.0,
+            "position_scale": 0.5,
+            "query_scale": 2.0,
         },
     },
-}  # fmt: skip
+}
 STUDENT = {
-    "weights": "train", "sha256": None, "source": "the test",
+    "weights": "train",
+    "sha256": None,
+    "source": "the test",
     "architecture": {
-        "widths": [8, 12, 16, 16], "depths": [1, 1, 1, 1], "num_heads": [2, 2, 2, 2],
-        "window_sizes": [2, 2, 3, 2], "merge_strides": [2, 1, 1], "mlp_ratio": 2.0, "expand_ratio": 2.0,
-        "local_conv_size": 3, "num_classes": 0,
+        "widths": [8, 12, 16, 16],
+        "depths": [1, 1, 1, 1],
+        "num_heads": [2, 2, 2, 2],
+        "window_sizes": [2, 2, 3, 2],
+        "merge_strides": [2, 1, 1],
+        "mlp_ratio": 2.0,
+        "expand_ratio": 2.0,
+        "local_conv_size": 3,
+        "num_classes": 0,
     },
     "training": {
-        "scenes": 12, "steps": 6, "batch_size": 4, "learning_rate": 0.003, "warmup_steps": 1,
-        "final_learning_rate": 0.1, "weight_decay": 0.01, "gradient_norm": 1.0, "evaluate_every": 3, "resume_every": 3,
+        "scenes": 12,
+        "steps": 6,
+        "batch_size": 4,
+        "learning_rate": 0.003,
+        "warmup_steps": 1,
+        "final_learning_rate": 0.1,
+        "weight_decay": 0.01,
+        "gradient_norm": 1.0,
+        "evaluate_every": 3,
+        "resume_every": 3,
     },
-}  # fmt: skip
+}
 STAGES = {
-    "encoder_steps": 2, "decoder_learning_rate": 0.0003, "masks_per_image": 1, "clicks": 3, "learned_clicks": 3,
-    "embedding_weight": 1.0, "token_weight": 1.0, "mask_weight": 1.0, "iou_weight": 1.0,
+    "encoder_steps": 2,
+    "decoder_learning_rate": 0.0003,
+    "masks_per_image": 1,
+    "clicks": 3,
+    "learned_clicks": 3,
+    "embedding_weight": 1.0,
+    "token_weight": 1.0,
+    "mask_weight": 1.0,
+    "iou_weight": 1.0,
     "hard_mask_limit": 2.0,
-}  # fmt: skip
+}
 
 
 class Job(Section):

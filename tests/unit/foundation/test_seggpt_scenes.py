@@ -7,12 +7,25 @@ from uscl_med3d.core.params.scenes import SceneSettings
 from uscl_med3d.foundation.scenes import draw_batch, draw_scenes
 
 SETTINGS = SceneSettings(
-    objects=5, pace=(1.0, 1.0),
-    radius=(0.2, 0.9), irregularity=0.4, lifetime=(0.7, 4.0), edge_width=(0.01, 0.1),
-    object_motion=0.1, object_turn=0.3,
-    camera_motion=0.1, warp=0.1, warp_motion=0.05, texture=0.4, grain=0.4, light=0.3,
-    shadow_fraction=0.5, opening_fraction=0.5, colour_fraction=0.5, area=(0.02, 0.5),
-)  # fmt: skip
+    objects=5,
+    pace=(1.0, 1.0),
+    radius=(0.2, 0.9),
+    irregularity=0.4,
+    lifetime=(0.7, 4.0),
+    edge_width=(0.01, 0.1),
+    object_motion=0.1,
+    object_turn=0.3,
+    camera_motion=0.1,
+    warp=0.1,
+    warp_motion=0.05,
+    texture=0.4,
+    grain=0.4,
+    light=0.3,
+    shadow_fraction=0.5,
+    opening_fraction=0.5,
+    colour_fraction=0.5,
+    area=(0.02, 0.5),
+)
 
 
 def views(seed: int, times: list[float], scenes: int = 12):

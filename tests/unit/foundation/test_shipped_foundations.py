@@ -25,9 +25,18 @@ __all__ = ["make_job"]
 FILES = sorted((ROOT / "src/uscl_med3d/shipped").glob("*_curve.csv"))
 MODELS = [file.stem.removesuffix("_curve") for file in FILES]
 TINY = {
-    "image_size": 16, "embed_dim": 16, "depth": 1, "num_heads": 2, "global_blocks": [0], "window_size": 2,
-    "prompt_dim": 16, "mask_channels": 4, "decoder_mlp_dim": 16, "decoder_depth": 1, "iou_head_dim": 8,
-}  # fmt: skip
+    "image_size": 16,
+    "embed_dim": 16,
+    "depth": 1,
+    "num_heads": 2,
+    "global_blocks": [0],
+    "window_size": 2,
+    "prompt_dim": 16,
+    "mask_channels": 4,
+    "decoder_mlp_dim": 16,
+    "decoder_depth": 1,
+    "iou_head_dim": 8,
+}
 
 
 def tiny(**changes: object) -> object:
@@ -94,10 +103,15 @@ def test_another_architecture_is_refused_by_name(folder, tmp_path):
 
 
 def test_image_use_is_the_last_row_of_the_curve():
-    curve = pd.DataFrame({
-        "stage": ["dense", "clicks"], "first_click_dice": [None, 60.0], "first_click_other_image": [None, 40.0],
-        "last_click_dice": [None, 80.0], "last_click_other_image": [None, 65.0],
-    })  # fmt: skip
+    curve = pd.DataFrame(
+        {
+            "stage": ["dense", "clicks"],
+            "first_click_dice": [None, 60.0],
+            "first_click_other_image": [None, 40.0],
+            "last_click_dice": [None, 80.0],
+            "last_click_other_image": [None, 65.0],
+        }
+    )
     found = ship.image_use(curve)
     assert found["first_click"]["difference"] == 20.0 and found["last_click"]["difference"] == 15.0
     assert not found["passes"]

@@ -19,9 +19,12 @@ ATLAS = {"grid": [8, 20, 24], "thresholds": [0.2, 0.5, 0.8]}
 
 def job(name: str, options: dict) -> SimpleNamespace:
     return SimpleNamespace(
-        device="cpu", classes=CLASSES, model=SimpleNamespace(image_size=24),
-        run=SimpleNamespace(method=name), method=SimpleNamespace(options=options),
-    )  # fmt: skip
+        device="cpu",
+        classes=CLASSES,
+        model=SimpleNamespace(image_size=24),
+        run=SimpleNamespace(method=name),
+        method=SimpleNamespace(options=options),
+    )
 
 
 def sweep(number: int, centre: tuple[int, int, int], radius: float, value: int = 3) -> Example:

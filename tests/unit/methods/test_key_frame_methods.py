@@ -18,11 +18,19 @@ from uscl_med3d.nets.seggpt import build_seggpt, save_seggpt
 CLASSES = {"liver": 3, "spleen": 4}
 OPTIONS = {"prompts": 2, "prompt_weights": "inverse_distance", "score_threshold": 0.44, "batch_frames": 4}
 TINY = {
-    "image_size": [32, 16], "pretrain_image_size": 16, "patch_size": 8, "hidden_size": 32,
-    "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_dim": 32, "merge_index": 0,
+    "image_size": [32, 16],
+    "pretrain_image_size": 16,
+    "patch_size": 8,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "mlp_dim": 32,
+    "merge_index": 0,
     "intermediate_hidden_state_indices": [0, 1],
-    "decoder_hidden_size": 4, "initializer_range": 0.2, "drop_path_rate": 0.0,
-}  # fmt: skip
+    "decoder_hidden_size": 4,
+    "initializer_range": 0.2,
+    "drop_path_rate": 0.0,
+}
 
 
 def job(name: str, options: dict) -> SimpleNamespace:

@@ -11,10 +11,23 @@ from uscl_med3d.methods.sam_med2d import SamMed2DMethod
 from uscl_med3d.methods.slicewise import grey_to_rgb
 
 ARCHITECTURE = {
-    "image_size": 16, "patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2, "global_blocks": [0],
-    "window_size": 2, "mlp_ratio": 2.0, "prompt_dim": 16, "mask_channels": 4, "decoder_mlp_dim": 16,
-    "decoder_heads": 2, "decoder_depth": 1, "iou_head_depth": 2, "iou_head_dim": 8, "num_multimask_outputs": 3,
-}  # fmt: skip
+    "image_size": 16,
+    "patch_size": 4,
+    "embed_dim": 16,
+    "depth": 1,
+    "num_heads": 2,
+    "global_blocks": [0],
+    "window_size": 2,
+    "mlp_ratio": 2.0,
+    "prompt_dim": 16,
+    "mask_channels": 4,
+    "decoder_mlp_dim": 16,
+    "decoder_heads": 2,
+    "decoder_depth": 1,
+    "iou_head_depth": 2,
+    "iou_head_dim": 8,
+    "num_multimask_outputs": 3,
+}
 SIZE = (12, 20)
 
 

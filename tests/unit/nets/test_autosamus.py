@@ -32,15 +32,25 @@ def fixture(shared: Path) -> official.Official:
 def build(fixture: official.Official, dtype: torch.dtype, softmax: str = "official") -> AutoSamus:
     config = fixture.config
     sam = SamConfig(
-        image_size=8 * config["grid"], grid=config["grid"], prompt_dim=config["out_chans"], mask_channels=16,
-        decoder_mlp_dim=config["mlp_dim_decoder"], decoder_heads=8, decoder_depth=2, iou_head_depth=3,
+        image_size=8 * config["grid"],
+        grid=config["grid"],
+        prompt_dim=config["out_chans"],
+        mask_channels=16,
+        decoder_mlp_dim=config["mlp_dim_decoder"],
+        decoder_heads=8,
+        decoder_depth=2,
+        iou_head_depth=3,
         iou_head_dim=fixture.tensors["state/mask_decoder.iou_prediction_head.layers.0.weight"].shape[0],
         num_multimask_outputs=3,
-    )  # fmt: skip
+    )
     generator = GeneratorConfig(
-        object_tokens=config["object_tokens"], heads=config["heads"], head_dim=config["dim_head"],
-        mlp_dim=config["mlp_dim"], depth=2, softmax=softmax,
-    )  # fmt: skip
+        object_tokens=config["object_tokens"],
+        heads=config["heads"],
+        head_dim=config["dim_head"],
+        mlp_dim=config["mlp_dim"],
+        depth=2,
+        softmax=softmax,
+    )
     network = AutoSamus(sam, nn.Identity(), generator)
     narrow = fixture.tensors["state/feature_adapter.0.weight"].shape[0]
     assert narrow == feature_adapter(config["out_chans"])[0].weight.shape[0]

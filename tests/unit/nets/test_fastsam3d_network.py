@@ -30,9 +30,16 @@ TEACHER = replace(
 )
 # The public class with sparse attention lists no tokens between the first and the embedding.
 SPARSE = replace(
-    STUDENT, patch_size=4, embed_dim=24, depth=3, num_heads=2, prompt_dim=24, window_size=14, output_every=4,
+    STUDENT,
+    patch_size=4,
+    embed_dim=24,
+    depth=3,
+    num_heads=2,
+    prompt_dim=24,
+    window_size=14,
+    output_every=4,
     sparse_attention="segments",
-)  # fmt: skip
+)
 CONFIGS = {"student": STUDENT, "teacher": TEACHER, "dilated": SPARSE}
 PRECISIONS = {"ref32": (torch.float32, 1e-5), "ref64": (torch.float64, 1e-9)}
 
@@ -136,13 +143,28 @@ def test_plain_residual_without_quirks_is_sam_med3d(randomise) -> None:
     config = PRESETS["smoke"]
     base = randomise(build_sam_med3d(config)).image_encoder
     same = FastSam3DConfig(
-        **{name: getattr(config, name) for name in (
-            "image_size", "patch_size", "embed_dim", "depth", "num_heads", "mlp_ratio", "prompt_dim",
-            "window_size", "global_blocks", "relative_position",
-        )},
-        blocks_without_attention=0, output_every=1, residual="plain", sparse_attention="none", segments=1,
+        **{
+            name: getattr(config, name)
+            for name in (
+                "image_size",
+                "patch_size",
+                "embed_dim",
+                "depth",
+                "num_heads",
+                "mlp_ratio",
+                "prompt_dim",
+                "window_size",
+                "global_blocks",
+                "relative_position",
+            )
+        },
+        blocks_without_attention=0,
+        output_every=1,
+        residual="plain",
+        sparse_attention="none",
+        segments=1,
         token_order="restored",
-    )  # fmt: skip
+    )
     encoder = FastSam3DEncoder(same)
     encoder.load_state_dict(base.state_dict(), strict=True)
     image = torch.randn(1, 1, *[config.image_size] * 3, generator=torch.Generator().manual_seed(1))

@@ -25,14 +25,20 @@ def fixture(shared: Path) -> official.Official:
 def build(fixture: official.Official, dtype: torch.dtype) -> Sam:
     config = fixture.config
     sam = OFFICIAL["sam"] | {
-        "image_size": config["img_size"], "grid": config["grid"], "prompt_dim": config["out_chans"],
-        "decoder_mlp_dim": config["mlp_dim_decoder"], "iou_head_dim": config["iou_head_hidden_dim"],
-    }  # fmt: skip
+        "image_size": config["img_size"],
+        "grid": config["grid"],
+        "prompt_dim": config["out_chans"],
+        "decoder_mlp_dim": config["mlp_dim_decoder"],
+        "iou_head_dim": config["iou_head_hidden_dim"],
+    }
     encoder = OFFICIAL["encoder"] | {
-        "image_size": config["img_size"], "widths": config["embed_dims"], "depths": config["depths"],
-        "num_heads": config["num_heads"], "window_sizes": config["window_sizes"],
+        "image_size": config["img_size"],
+        "widths": config["embed_dims"],
+        "depths": config["depths"],
+        "num_heads": config["num_heads"],
+        "window_sizes": config["window_sizes"],
         "out_channels": config["out_chans"],
-    }  # fmt: skip
+    }
     network = build_litemedsam({"sam": sam, "encoder": encoder})
     fixture.load(network, dtype)
     return network

@@ -20,10 +20,16 @@ CASES = ["points", "points_padlabel", "boxes", "points_boxes", "points_mask", "m
 SMALL = describe(
     replace(OFFICIAL_DECODER, image_size=128, grid=8, prompt_dim=32, decoder_mlp_dim=64, iou_head_dim=32),
     replace(
-        TINY_VIT_5M, image_size=128, widths=(16, 24, 32, 40), depths=(1, 1, 2, 1), num_heads=(2, 2, 4, 5),
-        window_sizes=(3, 3, 5, 3), out_channels=32, num_classes=0,
+        TINY_VIT_5M,
+        image_size=128,
+        widths=(16, 24, 32, 40),
+        depths=(1, 1, 2, 1),
+        num_heads=(2, 2, 4, 5),
+        window_sizes=(3, 3, 5, 3),
+        out_channels=32,
+        num_classes=0,
     ),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

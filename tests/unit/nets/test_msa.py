@@ -50,12 +50,17 @@ def flat(shared: Path) -> official.Official:
 
 def describe(config: dict) -> dict:
     return MSA | {
-        "image_size": config["img_size"], "embed_dim": config["embed_dim"], "depth": config["depth"],
-        "num_heads": config["num_heads"], "global_blocks": tuple(config["global_attn_indexes"]),
-        "window_size": config["window_size"], "prompt_dim": config["out_chans"],
-        "decoder_mlp_dim": config["mlp_dim_decoder"], "iou_head_dim": config["iou_head_hidden_dim"],
+        "image_size": config["img_size"],
+        "embed_dim": config["embed_dim"],
+        "depth": config["depth"],
+        "num_heads": config["num_heads"],
+        "global_blocks": tuple(config["global_attn_indexes"]),
+        "window_size": config["window_size"],
+        "prompt_dim": config["out_chans"],
+        "decoder_mlp_dim": config["mlp_dim_decoder"],
+        "iou_head_dim": config["iou_head_hidden_dim"],
         "slices": config["chunk"] if config["thd"] else None,
-    }  # fmt: skip
+    }
 
 
 def build(fixture: official.Official, dtype: torch.dtype, **switches: str) -> Msa:

@@ -10,11 +10,24 @@ from uscl_med3d.nets.sam import build_sam
 from uscl_med3d.nets.sam.checkpoint import load_official, read_weights, save_weights
 
 SMALL = {
-    "image_size": 16, "patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2, "global_blocks": [0],
-    "window_size": 2, "mlp_ratio": 2.0, "adapter_ratio": None, "prompt_dim": 16, "mask_channels": 4,
-    "decoder_mlp_dim": 16, "decoder_heads": 2, "decoder_depth": 1, "iou_head_depth": 2, "iou_head_dim": 8,
+    "image_size": 16,
+    "patch_size": 4,
+    "embed_dim": 16,
+    "depth": 1,
+    "num_heads": 2,
+    "global_blocks": [0],
+    "window_size": 2,
+    "mlp_ratio": 2.0,
+    "adapter_ratio": None,
+    "prompt_dim": 16,
+    "mask_channels": 4,
+    "decoder_mlp_dim": 16,
+    "decoder_heads": 2,
+    "decoder_depth": 1,
+    "iou_head_depth": 2,
+    "iou_head_dim": 8,
     "num_multimask_outputs": 3,
-}  # fmt: skip
+}
 
 
 def equal(first: dict, second: dict) -> bool:

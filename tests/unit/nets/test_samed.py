@@ -24,13 +24,19 @@ def fixture(request: pytest.FixtureRequest, shared: Path) -> official.Official:
 
 def describe(config: dict, name: str) -> dict:
     return SAMED | {
-        "image_size": config["img_size"], "embed_dim": config["embed_dim"], "depth": config["depth"],
-        "num_heads": config["num_heads"], "global_blocks": tuple(config["global_attn_indexes"]),
-        "window_size": config["window_size"], "prompt_dim": config["out_chans"],
-        "decoder_mlp_dim": config["mlp_dim_decoder"], "iou_head_dim": config["iou_head_hidden_dim"],
-        "num_multimask_outputs": config["num_classes"], "rank": config["rank"],
+        "image_size": config["img_size"],
+        "embed_dim": config["embed_dim"],
+        "depth": config["depth"],
+        "num_heads": config["num_heads"],
+        "global_blocks": tuple(config["global_attn_indexes"]),
+        "window_size": config["window_size"],
+        "prompt_dim": config["out_chans"],
+        "decoder_mlp_dim": config["mlp_dim_decoder"],
+        "iou_head_dim": config["iou_head_hidden_dim"],
+        "num_multimask_outputs": config["num_classes"],
+        "rank": config["rank"],
         "adapts_decoder": name == "samed_s",
-    }  # fmt: skip
+    }
 
 
 def build(fixture: official.Official, dtype: torch.dtype) -> Samed:
@@ -95,9 +101,16 @@ def test_names_and_shapes_of_the_full_network_are_official(shared, name):
 @pytest.mark.parametrize("adapts_decoder", [False, True])
 def test_starting_from_sam_leaves_what_is_per_class_and_lora_changes_nothing(adapts_decoder):
     small = {
-        "image_size": 64, "embed_dim": 16, "depth": 2, "num_heads": 2, "global_blocks": (1,), "window_size": 3,
-        "prompt_dim": 16, "decoder_mlp_dim": 16, "iou_head_dim": 8,
-    }  # fmt: skip
+        "image_size": 64,
+        "embed_dim": 16,
+        "depth": 2,
+        "num_heads": 2,
+        "global_blocks": (1,),
+        "window_size": 3,
+        "prompt_dim": 16,
+        "decoder_mlp_dim": 16,
+        "iou_head_dim": 8,
+    }
     sam = build_sam(PRESETS["sam_vit_b"] | small | {"image_size": 128})
     for parameter in sam.parameters():
         torch.nn.init.normal_(parameter)

@@ -125,9 +125,18 @@ def test_names_and_shapes_of_the_full_network_are_official(shared):
 
 
 SMALL = SAMUS | {
-    "image_size": 64, "position_grid": 16, "embed_dim": 16, "depth": 2, "num_heads": 2, "global_blocks": (1,),
-    "window_size": 4, "cnn_widths": (4, 4, 8), "prompt_dim": 16, "decoder_mlp_dim": 16, "iou_head_dim": 8,
-}  # fmt: skip
+    "image_size": 64,
+    "position_grid": 16,
+    "embed_dim": 16,
+    "depth": 2,
+    "num_heads": 2,
+    "global_blocks": (1,),
+    "window_size": 4,
+    "cnn_widths": (4, 4, 8),
+    "prompt_dim": 16,
+    "decoder_mlp_dim": 16,
+    "iou_head_dim": 8,
+}
 
 
 def test_starting_from_sam_keeps_its_tensors_and_lists_the_new_ones():

@@ -36,13 +36,14 @@ def measured(shared) -> dict[str, float]:
                 depth, test_msa.run(depth, test_msa.build(depth, F64, depth_groups="sane"), F64)[0], "low_res"
             ),
             "softmax": _share(
-                auto, test_autosamus.build(auto, F64, "sane").segment(auto.given("image_embedding", F64)),
+                auto,
+                test_autosamus.build(auto, F64, "sane").segment(auto.given("image_embedding", F64)),
                 "low_res_logits",
             ),
             "position_layers": _positions(samus),
             "MedSAM click": _missed(scores.tensors["in/mask256_uint8"].numpy()),
             "SAMUS distance": _distance(),
-        }  # fmt: skip
+        }
 
 
 def _share(fixture: official.Official, found: torch.Tensor, name: str) -> float:

@@ -51,9 +51,17 @@ def tiny_vit_architecture():
 
     return describe(
         replace(OFFICIAL_DECODER, image_size=128, grid=8, prompt_dim=32, decoder_mlp_dim=64, iou_head_dim=32),
-        replace(TINY_VIT_5M, image_size=128, widths=(16, 24, 32, 40), depths=(1, 1, 2, 1), num_heads=(2, 2, 4, 5),
-                window_sizes=(3, 3, 5, 3), out_channels=32, num_classes=0),
-    )  # fmt: skip
+        replace(
+            TINY_VIT_5M,
+            image_size=128,
+            widths=(16, 24, 32, 40),
+            depths=(1, 1, 2, 1),
+            num_heads=(2, 2, 4, 5),
+            window_sizes=(3, 3, 5, 3),
+            out_channels=32,
+            num_classes=0,
+        ),
+    )
 
 
 @pytest.fixture
@@ -112,8 +120,18 @@ def test_a_picture_gives_the_mask_of_the_facts(model, size, folder, picture, tmp
     Image.fromarray(picture).save(tmp_path / "picture.png")
     points = [argument for x, y, label in CLICKS for argument in ("--point", f"{x},{y},0,{label}")]
     weights = folder / f"{model}.safetensors"
-    code = cli.main(["segment", str(tmp_path / "picture.png"), "--weights", str(weights), *points,
-                     "--allow-empty", "-o", str(tmp_path / "m.nii.gz")])  # fmt: skip
+    code = cli.main(
+        [
+            "segment",
+            str(tmp_path / "picture.png"),
+            "--weights",
+            str(weights),
+            *points,
+            "--allow-empty",
+            "-o",
+            str(tmp_path / "m.nii.gz"),
+        ]
+    )
     told = capsys.readouterr().err
     assert code == 0 and f"{model}, fed as" in told and "single slices" in told, told
     found = np.asarray(nibabel.load(tmp_path / "m.nii.gz").dataobj)[..., 0].T > 0

@@ -20,24 +20,55 @@ from uscl_med3d.pretext.vcl import Vcl
 from uscl_med3d.selfsupervised.sweeps import SweepImages
 
 MODEL = {
-    "image_size": 16, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "global_blocks": (1,),
-    "window_size": 4, "mlp_ratio": 2.0, "prompt_dim": 48, "mask_channels": 4, "decoder_mlp_dim": 16,
-    "decoder_heads": 2, "decoder_depth": 1, "iou_head_depth": 2, "iou_head_dim": 8,
-    "num_multimask_outputs": 3, "relative_position": "upstream",
-}  # fmt: skip
+    "image_size": 16,
+    "patch_size": 8,
+    "embed_dim": 24,
+    "depth": 2,
+    "num_heads": 2,
+    "global_blocks": (1,),
+    "window_size": 4,
+    "mlp_ratio": 2.0,
+    "prompt_dim": 48,
+    "mask_channels": 4,
+    "decoder_mlp_dim": 16,
+    "decoder_heads": 2,
+    "decoder_depth": 1,
+    "iou_head_depth": 2,
+    "iou_head_dim": 8,
+    "num_multimask_outputs": 3,
+    "relative_position": "upstream",
+}
 PRETRAIN = {
-    "form": "paper", "log_margin": 0.05, "base_grid": (1, 2, 2), "random_crops": 3, "momentum": 0.9,
-    "head": "linear", "head_hidden_dim": 16, "head_dim": 16, "head_components": 8, "whitening_sweeps": 3,
-    "learning_rate": 1e-3, "head_learning_rate": 1e-3,
+    "form": "paper",
+    "log_margin": 0.05,
+    "base_grid": (1, 2, 2),
+    "random_crops": 3,
+    "momentum": 0.9,
+    "head": "linear",
+    "head_hidden_dim": 16,
+    "head_dim": 16,
+    "head_components": 8,
+    "whitening_sweeps": 3,
+    "learning_rate": 1e-3,
+    "head_learning_rate": 1e-3,
     "augmentation": {
-        "flip_probability": 0.1, "rotate_probability": 0.1, "shift_probability": 0.1, "shift": 0.1,
+        "flip_probability": 0.1,
+        "rotate_probability": 0.1,
+        "shift_probability": 0.1,
+        "shift": 0.1,
     },
     "validation_crops": 4,
-}  # fmt: skip
+}
 SCHEDULE = {
-    "steps": 6, "batch_size": 2, "warmup_steps": 2, "final_learning_rate": 0.0, "weight_decay": 0.01, "gradient_norm": 1.0,
-    "evaluate_every": 4, "resume_every": 3,
-}  # fmt: skip
+    "steps": 6,
+    "batch_size": 2,
+    "warmup_steps": 2,
+    "final_learning_rate": 0.0,
+    "weight_decay": 0.01,
+    "gradient_norm": 1.0,
+    "evaluate_every": 4,
+    "resume_every": 3,
+}
 SHARED = {"alpha_rule": "equal_rank", "dropout": 0.0}
 SPLITS = {"a": "train", "b": "train", "c": "train", "d": "val", "e": "test"}
 

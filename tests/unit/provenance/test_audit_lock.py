@@ -34,14 +34,23 @@ def test_the_same_values_are_no_problem():
     assert problems() == []
 
 
-@pytest.mark.parametrize(("name", "file"), [
-    ("annotation/annotation", "annotation"), ("annotation/k2/pseudolabel", "annotation/k2"),
-    ("annotation/k2/finetune/uscl_med3d_r8", "finetune/uscl_med3d_r8"),
-    ("annotation/k2/evaluate/uscl_med3d_r8", "evaluate/uscl_med3d_r8"),
-    ("search/search", "search"), ("search/full_tuning-2", "search/full_tuning-2"),
-    ("evaluate/gate-check", "gate"), ("pretrain/vcl_r8", "pretrain/vcl"), ("report/figures/fig1", "figure/fig1"),
-    ("report/tables", "report"), ("ingest/ingest", "ingest"), ("simulate/cohort", "simulate_cohort"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("annotation/annotation", "annotation"),
+        ("annotation/k2/pseudolabel", "annotation/k2"),
+        ("annotation/k2/finetune/uscl_med3d_r8", "finetune/uscl_med3d_r8"),
+        ("annotation/k2/evaluate/uscl_med3d_r8", "evaluate/uscl_med3d_r8"),
+        ("search/search", "search"),
+        ("search/full_tuning-2", "search/full_tuning-2"),
+        ("evaluate/gate-check", "gate"),
+        ("pretrain/vcl_r8", "pretrain/vcl"),
+        ("report/figures/fig1", "figure/fig1"),
+        ("report/tables", "report"),
+        ("ingest/ingest", "ingest"),
+        ("simulate/cohort", "simulate_cohort"),
+    ],
+)
 def test_the_job_file_of_a_receipt(name, file):
     assert job_file(Path("results/a"), name) == Path(f"results/a/params/{file}.json")
     assert slice_name(name) in SLICES

@@ -21,16 +21,27 @@ def first(tmp_path):
     return write(tmp_path / "a", "SAM,3dus,50.1,49,51,4,8,10,46,", "SAM,AMOS,,,,0,0,,74,not scored")
 
 
-@pytest.mark.parametrize(("rows", "tolerance", "expected"), [
-    (["SAM,3dus,50.1,49,51,4,8,10,46,", "SAM,AMOS,,,,0,0,,74,not scored"], 0, []),
-    (["SAM,3dus,50.4,49,51,4,8,10,46,", "SAM,AMOS,,,,0,0,,74,not scored"], 0.5, []),
-    (["SAM,3dus,50.4,49,51,4,8,10,46,", "SAM,AMOS,,,,0,0,,74,not scored"], 0.2, ["dice: 50.1 | 50.4, difference 0.3"]),
-    (["SAM,AMOS,,,,0,0,,74,not scored", "SAM,3dus,50.1,49,51,4,8,10,46,"], 0, []),
-    (["SAM,3dus,50.1,49,51,4,8,10,46,", "SAM,AMOS,0,,,0,0,,74,not scored"], 9, ["dice: empty | 0"]),
-    (["SAM,3dus,50.1,49,51,4,8,10,46,", "SAM,AMOS,,,,0,0,,74,no run"], 9, ["reason: not scored | no run"]),
-    (["SAM,3dus,50.1,49,51,4,8,10,46,"], 9, ["only in"]),
-    (["SAM,3dus,nan,49,51,4,8,10,46,", "SAM,AMOS,,,,0,0,,74,not scored"], 9, ["dice: 50.1 | nan"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rows", "tolerance", "expected"),
+    [
+        (["SAM,3dus,50.1,49,51,4,8,10,46,", "SAM,AMOS,,,,0,0,,74,not scored"], 0, []),
+        (["SAM,3dus,50.4,49,51,4,8,10,46,", "SAM,AMOS,,,,0,0,,74,not scored"], 0.5, []),
+        (
+            ["SAM,3dus,50.4,49,51,4,8,10,46,", "SAM,AMOS,,,,0,0,,74,not scored"],
+            0.2,
+            ["dice: 50.1 | 50.4, difference 0.3"],
+        ),
+        (["SAM,AMOS,,,,0,0,,74,not scored", "SAM,3dus,50.1,49,51,4,8,10,46,"], 0, []),
+        (["SAM,3dus,50.1,49,51,4,8,10,46,", "SAM,AMOS,0,,,0,0,,74,not scored"], 9, ["dice: empty | 0"]),
+        (
+            ["SAM,3dus,50.1,49,51,4,8,10,46,", "SAM,AMOS,,,,0,0,,74,no run"],
+            9,
+            ["reason: not scored | no run"],
+        ),
+        (["SAM,3dus,50.1,49,51,4,8,10,46,"], 9, ["only in"]),
+        (["SAM,3dus,nan,49,51,4,8,10,46,", "SAM,AMOS,,,,0,0,,74,not scored"], 9, ["dice: 50.1 | nan"]),
+    ],
+)
 def test_cells_that_differ_are_listed(first, tmp_path, rows, tolerance, expected):
     lines = compare(first, write(tmp_path / "b", *rows), tolerance)
     assert len(lines) == len(expected)

@@ -14,9 +14,15 @@ KERNELS = {"mode": "native", "torch": "AVX512"}
 
 def receipt(**changes):
     return {
-        "verb": "finetune", "params": {"seed": 1}, "inputs": {}, "outputs": {}, "code": describe_code(),
-        "numerics": KERNELS, "python": "3.11.7", "libraries": {"torch": "2.13.0"},
-    } | changes  # fmt: skip
+        "verb": "finetune",
+        "params": {"seed": 1},
+        "inputs": {},
+        "outputs": {},
+        "code": describe_code(),
+        "numerics": KERNELS,
+        "python": "3.11.7",
+        "libraries": {"torch": "2.13.0"},
+    } | changes
 
 
 @pytest.fixture

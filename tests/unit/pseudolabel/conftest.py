@@ -16,28 +16,40 @@ from uscl_med3d.nets.seggpt import build_seggpt, save_seggpt
 
 SHAPE = (9, 24, 28)
 TINY = {
-    "image_size": [32, 16], "pretrain_image_size": 16, "patch_size": 8, "hidden_size": 32,
-    "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_dim": 32, "merge_index": 0,
+    "image_size": [32, 16],
+    "pretrain_image_size": 16,
+    "patch_size": 8,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "mlp_dim": 32,
+    "merge_index": 0,
     "intermediate_hidden_state_indices": [0, 1],
-    "decoder_hidden_size": 4, "initializer_range": 0.2, "drop_path_rate": 0.0,
-}  # fmt: skip
+    "decoder_hidden_size": 4,
+    "initializer_range": 0.2,
+    "drop_path_rate": 0.0,
+}
 
 
 @pytest.fixture
 def settings() -> Pseudolabel:
     return Pseudolabel(
-        method="seggpt", key_frames=None, prompts=2, prompt_weights="inverse_distance", score_threshold=0.5,
+        method="seggpt",
+        key_frames=None,
+        prompts=2,
+        prompt_weights="inverse_distance",
+        score_threshold=0.5,
         batch_frames=4,
         gate=Gate(min_confidence=0.0, min_consistency=0.3, max_frames_outside=1, min_accepted_fraction=0.2),
         review=Review(frames=4, frame_width=64),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
 def job(settings: Pseudolabel) -> SimpleNamespace:
     return SimpleNamespace(
         seed=1, threads=1, device="cpu", classes={"liver": 3, "spleen": 4}, pseudolabel=settings
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -80,10 +92,15 @@ def write_sweep(volumes: Path, name: str, split: str, prompts: list[int], held_o
     roles = [(frame, "prompt") for frame in prompts] + [(frame, "held_out") for frame in held_out]
     write_json(
         volumes / name / "sidecar.json",
-        {"patient": f"p_{name}", "sweep": name, "split": split, "spacing_mm": {"d": None, "h": 2.0, "w": 2.0},
-         "has_reference": True,
-         "key_frames": [{"frame": frame, "index": frame, "role": role} for frame, role in sorted(roles)]},
-    )  # fmt: skip
+        {
+            "patient": f"p_{name}",
+            "sweep": name,
+            "split": split,
+            "spacing_mm": {"d": None, "h": 2.0, "w": 2.0},
+            "has_reference": True,
+            "key_frames": [{"frame": frame, "index": frame, "role": role} for frame, role in sorted(roles)],
+        },
+    )
 
 
 @pytest.fixture

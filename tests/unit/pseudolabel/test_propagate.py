@@ -64,8 +64,9 @@ def test_quality_has_both_references_and_all_methods(out: Path) -> None:
     assert (counts == 3).all()
     summary = json.loads((out / "summary.json").read_text())
     assert set(summary["quality"]["true_mask"]["seggpt_beats_alternatives"]) == {
-        "nearest_key_frame", "shape_interpolation"
-    }  # fmt: skip
+        "nearest_key_frame",
+        "shape_interpolation",
+    }
     assert summary["sweeps"] == 3 and summary["sweeps_without_key_frames"] == 1
 
 

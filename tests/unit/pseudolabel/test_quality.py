@@ -34,9 +34,11 @@ def test_a_missed_class_scores_zero_and_a_false_one_too() -> None:
     )
     dice = {(row["class"], row["method"]): row["dice"] for row in rows}
     assert dice == {
-        ("spleen", "seggpt"): 0.0, ("spleen", "other"): 0.0,
-        ("liver", "seggpt"): 0.0, ("liver", "other"): 100.0
-    }  # fmt: skip
+        ("spleen", "seggpt"): 0.0,
+        ("spleen", "other"): 0.0,
+        ("liver", "seggpt"): 0.0,
+        ("liver", "other"): 100.0,
+    }
 
 
 def test_comparison_is_paired() -> None:
@@ -54,6 +56,8 @@ def test_comparison_is_paired() -> None:
     ]
     entry = compare_methods(pd.DataFrame(rows))["true_mask"]
     assert entry["seggpt_beats_alternatives"]["nearest_key_frame"] == {
-        "beats": True, "mean_difference": 10.0, "share_of_cases_won": 1.0
-    }  # fmt: skip
+        "beats": True,
+        "mean_difference": 10.0,
+        "share_of_cases_won": 1.0,
+    }
     assert entry["seggpt_beats_alternatives"]["shape_interpolation"]["mean_difference"] == -5.5

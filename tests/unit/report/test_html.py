@@ -25,11 +25,14 @@ def receipt_of(run: str) -> dict:
     """A receipt as the stage `evaluate` writes it."""
     weights = hashlib.sha256(run.encode()).hexdigest()
     return {
-        "verb": "evaluate", "params": {"run": run}, "python": "3", "libraries": {},
+        "verb": "evaluate",
+        "params": {"run": run},
+        "python": "3",
+        "libraries": {},
         "inputs": {"volumes": "0" * 64, f"checkpoints/finetune/{run}.safetensors": weights},
         "outputs": {"predictions": "1" * 64, f"scores/{run}.parquet": "2" * 64},
         "code": {"modules": 3, "sha256": "3" * 64},
-    }  # fmt: skip
+    }
 
 
 VOID = {"meta", "img", "br", "link"}
@@ -76,9 +79,16 @@ def write(run, built, tmp_path):
         (tmp_path / "gate.json").write_text(json.dumps(result))
         page = tmp_path / "report.html"
         inputs = ReportInputs(
-            built / "tables", tmp_path / "figures", built / "claims.csv", run.inputs.pseudolabels_dir,
-            tmp_path / "gate.json", run.made.splits_csv, params.parent, tmp_path / "receipts", info_files=run.info,
-        )  # fmt: skip
+            built / "tables",
+            tmp_path / "figures",
+            built / "claims.csv",
+            run.inputs.pseudolabels_dir,
+            tmp_path / "gate.json",
+            run.made.splits_csv,
+            params.parent,
+            tmp_path / "receipts",
+            info_files=run.info,
+        )
         build_report(run.job, inputs, page)
         return page.read_text(encoding="utf-8")
 

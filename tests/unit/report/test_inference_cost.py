@@ -19,12 +19,26 @@ CLAIM = next(claim for claim in MEASURED_CLAIMS if claim.id == "cost-fastsam3d")
 
 def measured(run: str, **changes) -> dict:
     values = {
-        "run": run, "method": run, "prompt": "clicks", "case": "s1", "class": "liver", "shape_dhw": [8, 9, 10],
-        "clicks_per_volume": 1, "total_parameters": 1_234_567, "trainable_parameters": 1000,
-        "encoder_gflop": 4.0, "first_click_seconds": 0.5, "further_click_seconds": 0.1234567, "passes": 3,
-        "peak_memory_mb": 512.0, "before_loading_mb": 256.0, "peak_gpu_memory_mb": None, "device": "cpu",
-        "threads": 1, "torch": "2",
-    }  # fmt: skip
+        "run": run,
+        "method": run,
+        "prompt": "clicks",
+        "case": "s1",
+        "class": "liver",
+        "shape_dhw": [8, 9, 10],
+        "clicks_per_volume": 1,
+        "total_parameters": 1_234_567,
+        "trainable_parameters": 1000,
+        "encoder_gflop": 4.0,
+        "first_click_seconds": 0.5,
+        "further_click_seconds": 0.1234567,
+        "passes": 3,
+        "peak_memory_mb": 512.0,
+        "before_loading_mb": 256.0,
+        "peak_gpu_memory_mb": None,
+        "device": "cpu",
+        "threads": 1,
+        "torch": "2",
+    }
     return values | changes
 
 

@@ -43,9 +43,16 @@ def values(rows: pd.DataFrame, last: int = 4) -> dict[str, float]:
 def test_a_curve_by_hand():
     made = values(rows_of([40, 80, 70, 85], nsd=66.0, hd95=3.5))
     assert made == {
-        "dice": 85.0, "area": 68.75, "noc_80": 2.0, "reached_80": 100.0, "noc_90": 5.0, "reached_90": 0.0,
-        "failures": 0.0, "nsd_voxel": 66.0, "hd95_voxel": 3.5,
-    }  # fmt: skip
+        "dice": 85.0,
+        "area": 68.75,
+        "noc_80": 2.0,
+        "reached_80": 100.0,
+        "noc_90": 5.0,
+        "reached_90": 0.0,
+        "failures": 0.0,
+        "nsd_voxel": 66.0,
+        "hd95_voxel": 3.5,
+    }
 
 
 def test_a_case_that_never_reaches_counts_one_click_more_than_it_was_given():
@@ -112,9 +119,11 @@ def test_dice_is_the_number_of_the_other_tables(context, table):
 
 def test_failures_are_the_share_of_cases_by_class(context, table):
     rows = context.scores[
-        (context.scores["run"] == "sam_med3d") & (context.scores["dataset"] == "us")
-        & (context.scores["click"] == 10) & (context.scores["reference"] == "true_mask")
-    ]  # fmt: skip
+        (context.scores["run"] == "sam_med3d")
+        & (context.scores["dataset"] == "us")
+        & (context.scores["click"] == 10)
+        & (context.scores["reference"] == "true_mask")
+    ]
     share = 100 * (rows["dice"] < context.job.report.failure_dice).groupby(rows["class"]).mean()
     assert table.loc[("SAM-Med3D", "failures"), "value"] == pytest.approx(share.mean())
 

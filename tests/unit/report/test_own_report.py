@@ -30,8 +30,19 @@ from uscl_med3d.report.tables import build_tables, build_training_cost
 CLASSES = {"nerve": 1, "vessel": 2, "tendon": 9}
 NAMES = {"pleural_effusion": "nerve", "ascites": "vessel"}
 """Class of the made-up run -> own class; the others are dropped, and no sweep shows a tendon."""
-FOREIGN = ("paper", "claim", "liver", "spleen", "kidney", "ascites", "effusion", "FastSAM3D", "AMOS", "BraTS",
-           "gate (on|passed|not passed)")  # fmt: skip
+FOREIGN = (
+    "paper",
+    "claim",
+    "liver",
+    "spleen",
+    "kidney",
+    "ascites",
+    "effusion",
+    "FastSAM3D",
+    "AMOS",
+    "BraTS",
+    "gate (on|passed|not passed)",
+)
 
 
 def make_job(folder: Path) -> Any:
@@ -76,11 +87,19 @@ def make_sheets(folder: Path, number: int = 3) -> Path:
     for place in range(number):
         name, broken = f"p{place}", place == number - 1
         Image.new("RGB", (8, 8)).save(folder_of(folder) / f"{name}.png")
-        listed.append({
-            "name": name, "facts": {"frames": f"{10 + place} of 48 x 40 pixels"}, "assumed": ["studio range"],
-            "errors": [{"file": "a<b.mp4", "found": "cut", "expected": "whole", "remedy": "export it anew"}] * broken,
-            "key_frames": {} if broken else {"2": {"nerve": 31}}, "contact_sheet": None if broken else f"{name}.png",
-        })  # fmt: skip
+        listed.append(
+            {
+                "name": name,
+                "facts": {"frames": f"{10 + place} of 48 x 40 pixels"},
+                "assumed": ["studio range"],
+                "errors": [
+                    {"file": "a<b.mp4", "found": "cut", "expected": "whole", "remedy": "export it anew"}
+                ]
+                * broken,
+                "key_frames": {} if broken else {"2": {"nerve": 31}},
+                "contact_sheet": None if broken else f"{name}.png",
+            }
+        )
     write_json(folder_of(folder) / "sheets.json", listed)
     return folder_of(folder)
 
@@ -117,9 +136,19 @@ def make_run(folder: Path, scored: bool) -> SimpleNamespace:
     gate = {"passed": False, "required": False, "failures": ["too weak"], "image_use": {}, "blind": {}}
     write_json(folder / "gate.json", gate)
     report = ReportInputs(
-        folder / "tables", folder / "figures", None, labels, folder / "gate.json", made.splits_csv, folder / "none",
-        folder / "receipts", None, info, None, make_sheets(folder),
-    )  # fmt: skip
+        folder / "tables",
+        folder / "figures",
+        None,
+        labels,
+        folder / "gate.json",
+        made.splits_csv,
+        folder / "none",
+        folder / "receipts",
+        None,
+        info,
+        None,
+        make_sheets(folder),
+    )
     build_report(job, report, folder / "report.html")
     page = (folder / "report.html").read_text(encoding="utf-8")
     return SimpleNamespace(folder=folder, job=job, scores=scores, report=report, page=page)

@@ -44,9 +44,12 @@ def test_named_values_are_those_of_the_code(rows):
 
     units = get_args(Evaluate.model_fields["untracked_distance"].annotation)
     known = {
-        "reference": HUMAN_REFERENCES, "crop": get_args(CropRule), "click_simulator": get_args(ClickSimulator),
-        "split": get_args(Split), "distance_unit": units,
-    }  # fmt: skip
+        "reference": HUMAN_REFERENCES,
+        "crop": get_args(CropRule),
+        "click_simulator": get_args(ClickSimulator),
+        "split": get_args(Split),
+        "distance_unit": units,
+    }
     for column, values in known.items():
         named = set(re.findall(r"`([a-z0-9_]+)`", rows[column][2]))
         assert set(values) <= named, column

@@ -80,9 +80,11 @@ def test_resampling_stays_within_strata():
 def test_a_resample_without_a_class_is_no_estimate_of_the_others():
     """Else the mean over fewer classes, which is another quantity, would move the interval."""
     few = rows(
-        (0, "p1", "s1", "liver", 90.0), (0, "p1", "s1", "spleen", 10.0), (0, "p2", "s2", "liver", 90.0),
+        (0, "p1", "s1", "liver", 90.0),
+        (0, "p1", "s1", "spleen", 10.0),
+        (0, "p2", "s2", "liver", 90.0),
         (0, "p3", "s3", "liver", 90.0),
-    )  # fmt: skip
+    )
     samples = resample(gather(few, ["liver", "spleen"]), 200, rng(1, "missing"))
     assert np.isnan(samples).any() and set(samples[np.isfinite(samples)]) == {50.0}
 
@@ -108,8 +110,17 @@ def test_combination_matches_cases_and_seeds():
 def test_difference_of_equal_models_is_zero_and_not_significant():
     both = combine([(1.0, EXAMPLE), (-1.0, EXAMPLE)])
     sums = gather(both, ["liver", "ascites"], "value")
-    made = judge([sums], margin=0.0, paired=True, confidence=0.95, n_boot=100, n_permutations=99, alpha=0.05,
-                 power=0.8, rng=rng(1, "zero"))  # fmt: skip
+    made = judge(
+        [sums],
+        margin=0.0,
+        paired=True,
+        confidence=0.95,
+        n_boot=100,
+        n_permutations=99,
+        alpha=0.05,
+        power=0.8,
+        rng=rng(1, "zero"),
+    )
     assert (made.mean, made.p) == (0.0, 1.0)
 
 

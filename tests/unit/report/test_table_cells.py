@@ -78,9 +78,13 @@ def test_methods_that_the_paper_lacks_come_last(context):
     assert methods[3:] == [*further, "ball", "atlas"]
     assert {"full tuning", "AdaptFormer"} <= set(methods[3:])
     assert list(dict.fromkeys(build_table("table4", context)["method"])) == [
-        "baseline", "lora(image_encoder+mask_decoder)", "full_tuning", "adaptformer", "LoRA on attention only",
+        "baseline",
+        "lora(image_encoder+mask_decoder)",
+        "full_tuning",
+        "adaptformer",
+        "LoRA on attention only",
         "USCL-Med3D, adapter off",
-    ]  # fmt: skip
+    ]
 
 
 def test_a_new_method_gets_its_row_without_new_code(run, tmp_path):

@@ -24,10 +24,14 @@ def test_a_difference_of_zero_has_no_sign():
 @pytest.mark.parametrize(
     ("signs", "words"),
     [
-        ([0.0], "none"), ([0.0, 0.0], "none"), ([1.0, 2.0], "in favour"), ([-1.0], "against"),
-        ([1.0, 0.0], "in favour in 1 of 2 comparisons"), ([-1.0, 0.0], "in favour in 0 of 2 comparisons"),
+        ([0.0], "none"),
+        ([0.0, 0.0], "none"),
+        ([1.0, 2.0], "in favour"),
+        ([-1.0], "against"),
+        ([1.0, 0.0], "in favour in 1 of 2 comparisons"),
+        ([-1.0, 0.0], "in favour in 0 of 2 comparisons"),
         ([1.0, -1.0, 0.0], "in favour in 1 of 3 comparisons"),
     ],
-)  # fmt: skip
+)
 def test_a_difference_of_zero_has_no_direction(signs, words):
     assert direction(signs) == words

@@ -153,8 +153,15 @@ def test_no_patient_comes_twice_before_all_have_come():
 
 
 def options(**changes):
-    none = {"crop_share": (0.3, 0.9), "flip_probability": (0, 0, 0), "blur_probability": (0, 0),
-            "blur_sigma": (1, 1), "jitter_probability": 0, "contrast": 0.4, "brightness": 0.4}  # fmt: skip
+    none = {
+        "crop_share": (0.3, 0.9),
+        "flip_probability": (0, 0, 0),
+        "blur_probability": (0, 0),
+        "blur_sigma": (1, 1),
+        "jitter_probability": 0,
+        "contrast": 0.4,
+        "brightness": 0.4,
+    }
     return Augmentation(**{**none, **changes})
 
 

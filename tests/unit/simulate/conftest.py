@@ -34,9 +34,14 @@ def phantom(parameters) -> SimpleNamespace:
 def tiny(phantom) -> SimpleNamespace:
     """The same physics and anatomy, with few patients, few frames far apart, and few small volumes."""
     cohort, general = phantom.cohort.model_dump(), phantom.general.model_dump()
-    cohort |= {"workers": 1, "ascites_share": 1.0, "patients": {
-        "chest": {"train": 2, "val": 1, "test": 1}, "abdomen": {"train": 1, "val": 0, "test": 1}
-    }}  # fmt: skip
+    cohort |= {
+        "workers": 1,
+        "ascites_share": 1.0,
+        "patients": {
+            "chest": {"train": 2, "val": 1, "test": 1},
+            "abdomen": {"train": 1, "val": 0, "test": 1},
+        },
+    }
     cohort["acquisition"] |= {"frames": (13, 15), "frame_step_mm": (7.0, 8.0)}
     general |= {"workers": 1, "size": (40, 44), "spacing_mm": (3.8, 4.4)}
     general["sets"] = {name: {"train": 2, "test": 1} for name in general["sets"]}

@@ -24,9 +24,14 @@ from uscl_med3d.ssl.probe_frames import load_probe_frames
 __all__ = ["cohort"]
 
 PLAIN = Augmentation(
-    crop_share=(1.0, 1.0), flip_probability=(0, 0, 0), blur_probability=(0, 0), blur_sigma=(0.5, 1.0),
-    jitter_probability=0, contrast=0.4, brightness=0.4,
-)  # fmt: skip
+    crop_share=(1.0, 1.0),
+    flip_probability=(0, 0, 0),
+    blur_probability=(0, 0),
+    blur_sigma=(0.5, 1.0),
+    jitter_probability=0,
+    contrast=0.4,
+    brightness=0.4,
+)
 
 
 def view(frame: torch.Tensor, number: int = 0, **changes) -> torch.Tensor:

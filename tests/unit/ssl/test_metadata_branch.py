@@ -31,9 +31,11 @@ def make(cohort, kind=ByolPatient, metadata_csv=None, **changes):
     small = {"images": 4, "hidden_dim": 8, "head_dim": 4, "validation_images": 1}
     branch = {"branch_dim": 8} if kind is ByolPatient else {}
     job = SimpleNamespace(
-        seed=7, device="cpu", model=SimpleNamespace(prompt_dim=WIDTHS[-1], image_size=16),
+        seed=7,
+        device="cpu",
+        model=SimpleNamespace(prompt_dim=WIDTHS[-1], image_size=16),
         pretrain=SimpleNamespace(schedule=SimpleNamespace(batch_size=1, steps=4)),
-    )  # fmt: skip
+    )
     options = kind.Options.model_validate(values | small | branch | changes)
     sweeps = FrameSweeps(cohort.volumes, cohort.splits, None, metadata_csv)
     return kind(job, options, build_frame_resnet(WIDTHS, 1), sweeps, 3)

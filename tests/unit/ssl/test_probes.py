@@ -24,10 +24,15 @@ def make_frames(prefix: str, patients: int, seed: int, step: int = 1) -> ProbeFr
     """Frames of patients of two groups. Only abdomens show the liver, mostly in the upper half: place says much of it."""
     random = np.random.default_rng(seed)
     rows = [
-        {"patient": f"{prefix}{n}", "sweep": f"{prefix}{n}_s", "group": ("abdomen", "chest")[n % 2], "frame": f}
+        {
+            "patient": f"{prefix}{n}",
+            "sweep": f"{prefix}{n}_s",
+            "group": ("abdomen", "chest")[n % 2],
+            "frame": f,
+        }
         for n in range(patients)
         for f in range(FRAMES)
-    ]  # fmt: skip
+    ]
     table = pd.DataFrame(rows)
     likely = np.where(np.arange(GRID)[:, None] < GRID // 2, 0.8, 0.2)
     liver = (random.random((len(table), GRID, GRID)) < likely).astype(np.int8)

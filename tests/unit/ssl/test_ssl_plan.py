@@ -46,9 +46,10 @@ def test_cells_are_the_usual_run_with_a_shorter_training(values):
     job = plan.list_jobs()["ssl_cell/vcl.json"]
     usual, shorter = dict(values["finetune"]), values["ssl"]["table8"]["finetune"]
     assert {key: job["finetune"][key] for key in usual if key not in shorter} == {
-        key: value for key, value in parameters.validate(values, "").finetune.model_dump(mode="json").items()
+        key: value
+        for key, value in parameters.validate(values, "").finetune.model_dump(mode="json").items()
         if key in usual and key not in shorter
-    }  # fmt: skip
+    }
     assert (
         job["run"]["pretraining"] == "vcl"
         and job["run"]["rank"] == values["methods"]["uscl_med3d"]["grid"]["rank"]

@@ -64,10 +64,21 @@ def write_cell(folder: Path, start: str, dice: float, random: np.random.Generato
                     for click in (1, 2):
                         value = dice + 5 * (count == 0) + click + random.normal(0, 1)
                         rows.append(
-                            {"run": str(count), "method": "m", "training_seed": seed, "dataset": "us", "split": "test",
-                             "patient": patient, "case": patient, "class": name, "reference": "true_mask",
-                             "click": click, "click_seed": 0, "dice": value}
-                        )  # fmt: skip
+                            {
+                                "run": str(count),
+                                "method": "m",
+                                "training_seed": seed,
+                                "dataset": "us",
+                                "split": "test",
+                                "patient": patient,
+                                "case": patient,
+                                "class": name,
+                                "reference": "true_mask",
+                                "click": click,
+                                "click_seed": 0,
+                                "dice": value,
+                            }
+                        )
     files = [folder / f"{start}.parquet", folder / f"{start}_watch" / f"{start}.csv"]
     write_scores(files[0], pd.DataFrame(rows).reindex(columns=list(COLUMNS)))
     files[1].parent.mkdir()
@@ -128,21 +139,35 @@ def test_claims_have_the_columns_that_are_promised(tables):
 
 @pytest.mark.parametrize(
     ("name", "verdict"),
-    [("C0", "supported"), ("C0n", "undecided"),
-     ("C1a", "supported"), ("C1b", "undecided"), ("C6a", "supported"), ("C3a", "contradicted"),
-     ("C3b", "undecided"), ("C5a", "contradicted"), ("C4a", "void"), ("C2b", "not tested"), ("T8 vcl 1", "supported"),
-     ("T8 mae all", "undecided")],
-)  # fmt: skip
+    [
+        ("C0", "supported"),
+        ("C0n", "undecided"),
+        ("C1a", "supported"),
+        ("C1b", "undecided"),
+        ("C6a", "supported"),
+        ("C3a", "contradicted"),
+        ("C3b", "undecided"),
+        ("C5a", "contradicted"),
+        ("C4a", "void"),
+        ("C2b", "not tested"),
+        ("T8 vcl 1", "supported"),
+        ("T8 mae all", "undecided"),
+    ],
+)
 def test_verdicts_follow_what_was_put_in(tables, name, verdict):
     assert claim(tables, name)["verdict"] == verdict
 
 
 @pytest.mark.parametrize(
     ("positive", "negative", "verdict", "named"),
-    [("supported", "undecided", "supported", ""), ("supported", "contradicted", "supported", ""),
-     ("undecided", "undecided", "not testable", "C0 "), ("supported", "supported", "not testable", "C0n"),
-     ("supported", None, "not testable", "C0n")],
-)  # fmt: skip
+    [
+        ("supported", "undecided", "supported", ""),
+        ("supported", "contradicted", "supported", ""),
+        ("undecided", "undecided", "not testable", "C0 "),
+        ("supported", "supported", "not testable", "C0n"),
+        ("supported", None, "not testable", "C0n"),
+    ],
+)
 def test_claims_on_frames_say_nothing_where_a_control_fails(positive, negative, verdict, named):
     auroc, dice = "AUROC of cells at the same place, linear probe", "Dice, last click"
     rows = [

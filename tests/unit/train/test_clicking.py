@@ -53,8 +53,10 @@ def test_validation_is_a_mean_over_classes():
     label = np.ones((8, 8, 8), np.uint8)
     label[:, :, 4:] = 2
     source = CropSource(lambda case: (label.astype(np.float32), label), 8, 1)
-    crops = [CropReference(Target("a", name, value), (1, 1, 1 if value == 1 else 6)) for name, value in
-             (("one", 1), ("two", 2), ("two", 2))]  # fmt: skip
+    crops = [
+        CropReference(Target("a", name, value), (1, 1, 1 if value == 1 else 6))
+        for name, value in (("one", 1), ("two", 2), ("two", 2))
+    ]
     told = {"clicks": 2, "simulator": "random_error", "seeds": (0,)}
     assert validate(Oracle(), source, crops, **told) == pytest.approx(50.0)
     assert np.isnan(validate(Oracle(), source, [], **told))

@@ -21,8 +21,14 @@ from uscl_med3d.train.sweeps import LabelledSweeps
 from uscl_med3d.train.tasks import crops, make_task
 from uscl_med3d.train.tasks.crops import CropClicks
 
-RUNS = ["full_tuning", "adaptformer", "uscl_med3d_r8_both_vcl", "uscl_med3d_r8_decoder_vcl",
-        "uscl_med3d_r32_encoder_none", "uscl_med3d_r32_decoder_none"]  # fmt: skip
+RUNS = [
+    "full_tuning",
+    "adaptformer",
+    "uscl_med3d_r8_both_vcl",
+    "uscl_med3d_r8_decoder_vcl",
+    "uscl_med3d_r32_encoder_none",
+    "uscl_med3d_r32_decoder_none",
+]
 
 
 @pytest.fixture(scope="module")

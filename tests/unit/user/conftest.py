@@ -87,14 +87,31 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         frame = pd.DataFrame(rows, columns=["dataset", "split", "patient", "reference", "click", "dice"])
         write_scores(folder / f"scores/{name}.parquet", frame.reindex(columns=list(COLUMNS)))
     label = params.methods["uscl_med3d"].label
-    write_text(folder / "tables/table1.csv", "method,points,class,dice,ci_low,ci_high,n_patients,n_cases,reported,reason\n"
-               f"{label},1,liver,51.25,40.5,62.75,24,24,16.5,\nOther,1,liver,11,10,12,24,24,16.5,\n")  # fmt: skip
-    write_json(folder / "volumes/s1/sidecar.json", {
-        "patient": "p1", "sweep": "s1", "group": "abdomen", "split": "train", "probe": "convex", "source_format": "video",
-        "source_codec": "h264", "source_shape": [60, 100, 100], "axis_without_millimetres": "d",
-        "spacing_mm": {"d": None, "h": 2.0, "w": 2.0}, "has_reference": False,
-        "key_frames": [{"frame": 3, "index": 3, "role": "prompt"}, {"frame": 9, "index": 9, "role": "held_out"}],
-    })  # fmt: skip
+    write_text(
+        folder / "tables/table1.csv",
+        "method,points,class,dice,ci_low,ci_high,n_patients,n_cases,reported,reason\n"
+        f"{label},1,liver,51.25,40.5,62.75,24,24,16.5,\nOther,1,liver,11,10,12,24,24,16.5,\n",
+    )
+    write_json(
+        folder / "volumes/s1/sidecar.json",
+        {
+            "patient": "p1",
+            "sweep": "s1",
+            "group": "abdomen",
+            "split": "train",
+            "probe": "convex",
+            "source_format": "video",
+            "source_codec": "h264",
+            "source_shape": [60, 100, 100],
+            "axis_without_millimetres": "d",
+            "spacing_mm": {"d": None, "h": 2.0, "w": 2.0},
+            "has_reference": False,
+            "key_frames": [
+                {"frame": 3, "index": 3, "role": "prompt"},
+                {"frame": 9, "index": 9, "role": "held_out"},
+            ],
+        },
+    )
     return root
 
 

@@ -19,9 +19,14 @@ from uscl_med3d.user.phi import audit_phi, describe
 FAN = Fan(**PARAMS["ingest"]["fan"])
 SECRETS = ("Quennell", "Ottoline", "HX774411", "19610203", "Tellurion", "Vandermolen")
 HEADER = {
-    "PatientName": "Quennell^Ottoline", "PatientID": "HX774411", "PatientBirthDate": "19610203", "PatientSex": "F",
-    "InstitutionName": "Tellurion Clinic", "ReferringPhysicianName": "Vandermolen^A", "StudyDate": "20240506",
-}  # fmt: skip
+    "PatientName": "Quennell^Ottoline",
+    "PatientID": "HX774411",
+    "PatientBirthDate": "19610203",
+    "PatientSex": "F",
+    "InstitutionName": "Tellurion Clinic",
+    "ReferringPhysicianName": "Vandermolen^A",
+    "StudyDate": "20240506",
+}
 
 
 def find(findings, kind, part=""):
@@ -66,9 +71,13 @@ def test_names_of_the_header_are_found_in_file_names_sidecars_and_logs(tmp_path,
 
 @pytest.mark.parametrize(
     ("name", "what"),
-    [("2024-05-06_liver.mp4", "date"), ("scan_19610203.nii", "date"), ("12345678.txt", "long number"),
-     ("Doe^Jane.txt", "person")],
-)  # fmt: skip
+    [
+        ("2024-05-06_liver.mp4", "date"),
+        ("scan_19610203.nii", "date"),
+        ("12345678.txt", "long number"),
+        ("Doe^Jane.txt", "person"),
+    ],
+)
 def test_file_names_that_speak(name, what, tmp_path):
     (tmp_path / name).write_bytes(b"x")
     assert find(audit_phi(tmp_path, FAN), "file name", what)

@@ -118,9 +118,14 @@ def test_monai_runs_the_bundle(here, tmp_path, clips):
     folder = tmp_path / "out"
     export("monai-bundle", LORA, None, None, "phantom", folder, None)
     source = clips.video(tmp_path / "in.mp4", clips.draw())
-    run_bundle(config_file=str(folder / "configs/inference.json"), meta_file=str(folder / "configs/metadata.json"),
-               bundle_root=str(folder), input=str(source), output=str(tmp_path / "mask.npy"),
-               prompts={"liver": [[40, 32, 12, 1], [60, 50, 5, 0]]})  # fmt: skip
+    run_bundle(
+        config_file=str(folder / "configs/inference.json"),
+        meta_file=str(folder / "configs/metadata.json"),
+        bundle_root=str(folder),
+        input=str(source),
+        output=str(tmp_path / "mask.npy"),
+        prompts={"liver": [[40, 32, 12, 1], [60, 50, 5, 0]]},
+    )
     segmenter = Segmenter.load(LORA)
     segmenter.encode(source)
     segmenter.click((40, 32, 12), name="liver")

@@ -24,9 +24,19 @@ from uscl_med3d.user.phi.tags import IDENTIFYING, READ_BY_INGEST, WRITTEN_BY_ING
 
 SECRET = "MUSTERMANN"
 VALUES = {
-    "PN": f"{SECRET}^ERIKA", "DA": "19640812", "TM": "112233", "DT": "19640812112233", "AS": "061Y",
-    "UI": "1.2.840.77441.99", "DS": "77.441", "IS": "77441", "US": 2, "UL": 2, "CS": SECRET, "SQ": None,
-}  # fmt: skip
+    "PN": f"{SECRET}^ERIKA",
+    "DA": "19640812",
+    "TM": "112233",
+    "DT": "19640812112233",
+    "AS": "061Y",
+    "UI": "1.2.840.77441.99",
+    "DS": "77.441",
+    "IS": "77441",
+    "US": 2,
+    "UL": 2,
+    "CS": SECRET,
+    "SQ": None,
+}
 SECRETS = (SECRET, "19640812", "112233", "77441", "ERIKA", "77.441")
 
 
@@ -146,10 +156,20 @@ def write_png(raw: Path, clips) -> dict[str, str]:
 def write_labelme(raw: Path, clips) -> dict[str, str]:
     cells = write_video(raw, clips)
     content = {
-        "version": SECRET, "imagePath": f"{SECRET}.png", "imageHeight": 64, "imageWidth": 80, "imageData": None,
-        "shapes": [{"label": "liver", "shape_type": "polygon", "points": [[20, 20], [60, 20], [60, 40]],
-                    "description": SECRET}],
-    }  # fmt: skip
+        "version": SECRET,
+        "imagePath": f"{SECRET}.png",
+        "imageHeight": 64,
+        "imageWidth": 80,
+        "imageData": None,
+        "shapes": [
+            {
+                "label": "liver",
+                "shape_type": "polygon",
+                "points": [[20, 20], [60, 20], [60, 40]],
+                "description": SECRET,
+            }
+        ],
+    }
     (raw / "keys").mkdir()
     for frame in (2, 9, 15):
         (raw / f"keys/frame_{frame:04d}.json").write_text(json.dumps(content))

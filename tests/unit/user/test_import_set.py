@@ -51,6 +51,12 @@ def test_unknown_sets_and_too_few_key_frames_are_one_message(tmp_path, run, monk
 def test_the_scale_public_is_valid_and_keeps_label_values_apart():
     overlay = yaml.safe_load((ROOT / "workflow/scales/public.yaml").read_text())
     params = parameters.validate(
-        PARAMS | overlay | {"classes": PARAMS["classes"] | overlay["classes"]}, "public.yaml"
+        PARAMS
+        | overlay
+        | {
+            "classes": PARAMS["classes"] | overlay["classes"],
+            "gate": PARAMS["gate"] | overlay["gate"],
+        },
+        "public.yaml",
     )
     assert len(set(params.classes.values())) == len(params.classes) and max(params.classes.values()) < 255

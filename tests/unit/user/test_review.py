@@ -96,8 +96,11 @@ class Study:
         label = np.stack([np.roll(keys[prompts[0]], index // 2, axis=1) for index in range(len(keys))])
         save_volume(self.results / "pseudolabels/review/a.nii.gz", label, (1.0, 2.3, 2.3))
         held_out = next(key["index"] for key in self.sidecar["key_frames"] if key["role"] == "held_out")
-        rows = [("a", name, index, index not in (3, 9, held_out)) for name in ("liver", "kidney")
-                for index in range(len(keys))]  # fmt: skip
+        rows = [
+            ("a", name, index, index not in (3, 9, held_out))
+            for name in ("liver", "kidney")
+            for index in range(len(keys))
+        ]
         table = pd.DataFrame(rows, columns=["sweep", "class", "frame", "accepted"])
         write_csv(self.results / "pseudolabels/frames.csv", table)
         return label
@@ -147,13 +150,16 @@ def test_exported_labels_read_back_as_corrections_are_the_same_on_the_volume(stu
     study.ingest()
 
 
-@pytest.mark.parametrize(("sweep", "frames", "found"), [
-    ("x", None, "no such sweep"),
-    ("t", None, "a test sweep"),
-    ("v", None, "no such file"),
-    ("a", [20], "frames 0 to 19"),
-    ("a", [-1], "frame -1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("sweep", "frames", "found"),
+    [
+        ("x", None, "no such sweep"),
+        ("t", None, "a test sweep"),
+        ("v", None, "no such file"),
+        ("a", [20], "frames 0 to 19"),
+        ("a", [-1], "frame -1"),
+    ],
+)
 def test_what_cannot_be_corrected_is_refused(study: Study, tmp_path, sweep, frames, found) -> None:
     with pytest.raises(InputError, match=found):
         export_review(study.results, sweep, frames, tmp_path)

@@ -37,8 +37,15 @@ def write_itk(path, clip):
 def write_series(folder, clip, clips):
     for n, frame in enumerate(clip):
         name = f"im_{(n * 7) % len(clip):03d}.dcm"  # files are not in the order of their frames
-        clips.dicom(folder / name, frame[None], SeriesInstanceUID="1.2.3", InstanceNumber=n + 1, PixelSpacing=[0.5, 0.5],
-                    ImagePositionPatient=[0, 0, 1.5 * n], ImageOrientationPatient=[1, 0, 0, 0, 1, 0])  # fmt: skip
+        clips.dicom(
+            folder / name,
+            frame[None],
+            SeriesInstanceUID="1.2.3",
+            InstanceNumber=n + 1,
+            PixelSpacing=[0.5, 0.5],
+            ImagePositionPatient=[0, 0, 1.5 * n],
+            ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+        )
     return folder
 
 
@@ -95,8 +102,10 @@ def test_nrrd_and_mha_keep_their_place_in_the_patient(suffix, here, run, tmp_pat
 
 def test_millimetres_and_voxels_of_one_place_give_one_mask(here, tmp_path, clips):
     segmenter = Segmenter.load()
-    for path, world in ((write_nifti(tmp_path / "a.nii", clips.draw()), "ras"),
-                        (write_itk(tmp_path / "a.nrrd", clips.draw()), "lps")):  # fmt: skip
+    for path, world in (
+        (write_nifti(tmp_path / "a.nii", clips.draw()), "ras"),
+        (write_itk(tmp_path / "a.nrrd", clips.draw()), "lps"),
+    ):
         segmenter.encode(path)
         segmenter.click((40, 32, 12))
         by_voxel = segmenter.mask()
@@ -111,9 +120,26 @@ def test_millimetres_and_voxels_of_one_place_give_one_mask(here, tmp_path, clips
 
 def test_several_objects_and_their_labels(here, run, tmp_path, clips):
     source = clips.video(tmp_path / "in.mp4", clips.draw())
-    done = run("segment", source, "--object", "liver", "--point", "40,32,12", "--object", "cyst", "--point", "30,20,5",
-               "--point", "60,50,5,0", "--object", "kidney", "--box", "30,22,4,50,42,20",
-               "-o", tmp_path / "m.npy")  # fmt: skip
+    done = run(
+        "segment",
+        source,
+        "--object",
+        "liver",
+        "--point",
+        "40,32,12",
+        "--object",
+        "cyst",
+        "--point",
+        "30,20,5",
+        "--point",
+        "60,50,5,0",
+        "--object",
+        "kidney",
+        "--box",
+        "30,22,4,50,42,20",
+        "-o",
+        tmp_path / "m.npy",
+    )
     assert done.code == 0, done.err
     assert json.loads((tmp_path / "m.json").read_text())["labels"] == {"liver": 3, "cyst": 6, "kidney": 5}
     mask = np.load(tmp_path / "m.npy")
@@ -139,7 +165,7 @@ def test_several_objects_and_their_labels(here, run, tmp_path, clips):
         (["--box", "11,5,0,69,63,23"], "more than the"),
         (["--point", "40,32,12", "--mm"], "no patient coordinates"),
     ],
-)  # fmt: skip
+)
 def test_bad_prompts_say_what_is_wrong(prompts, complaint, here, run, tmp_path, clips):
     source = clips.video(tmp_path / "in.mp4", clips.draw())
     done = run("segment", source, *prompts, "-o", tmp_path / "m.nii.gz")

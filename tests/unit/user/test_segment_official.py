@@ -44,10 +44,14 @@ def weights(state, facts, tmp_path_factory):
     save_file(state, folder / "carded.safetensors")
     (folder / "carded.json").write_text(json.dumps(facts["sidecar"]))
     trained = {
-        "model_state_dict": state, "epoch": 3, "losses": [np.float64(0.5)], "best_loss": np.float64(0.5),
+        "model_state_dict": state,
+        "epoch": 3,
+        "losses": [np.float64(0.5)],
+        "best_loss": np.float64(0.5),
         "lr_scheduler_state_dict": {"milestones": __import__("collections").Counter([120, 180])},
-        "args": argparse.Namespace(lr=8e-4, multi_click=True), "used_datas": ["a"],
-    }  # fmt: skip
+        "args": argparse.Namespace(lr=8e-4, multi_click=True),
+        "used_datas": ["a"],
+    }
     torch.save(trained, folder / "turbo.pth")
     save_file(state, folder / "bare.safetensors")
     return folder
@@ -105,9 +109,11 @@ def test_a_copy_that_is_stored_otherwise_gives_the_same_mask(
         points += ["--point", ",".join(map(str, [*moved, label]))]
     done = run("segment", "copy.nii.gz", "--weights", weights / "turbo.pth", *points, "-o", "mask.nii.gz")
     assert done.code == 0, done.err
-    back = nibabel.load("mask.nii.gz").as_reoriented(nibabel.orientations.ornt_transform(
-        nibabel.io_orientation(nibabel.load("mask.nii.gz").affine), nibabel.io_orientation(image.affine)
-    ))  # fmt: skip
+    back = nibabel.load("mask.nii.gz").as_reoriented(
+        nibabel.orientations.ornt_transform(
+            nibabel.io_orientation(nibabel.load("mask.nii.gz").affine), nibabel.io_orientation(image.affine)
+        )
+    )
     assert_official(np.asarray(back.dataobj), tensors, "axial", 3)
 
 
@@ -259,10 +265,23 @@ def student(state, facts, tmp_path_factory):
     """A released-style FastSAM3D encoder that fits the fixture's decoder."""
     config = SamMed3DConfig(**facts["config"])
     shape = FastSam3DConfig(
-        image_size=128, patch_size=16, embed_dim=48, depth=4, num_heads=3, mlp_ratio=4, prompt_dim=48,
-        blocks_without_attention=2, window_size=0, global_blocks=(2, 5, 8, 11), output_every=2,
-        residual="normalised", relative_position="upstream", sparse_attention="none", segments=64, token_order="permuted",
-    )  # fmt: skip
+        image_size=128,
+        patch_size=16,
+        embed_dim=48,
+        depth=4,
+        num_heads=3,
+        mlp_ratio=4,
+        prompt_dim=48,
+        blocks_without_attention=2,
+        window_size=0,
+        global_blocks=(2, 5, 8, 11),
+        output_every=2,
+        residual="normalised",
+        relative_position="upstream",
+        sparse_attention="none",
+        segments=64,
+        token_order="permuted",
+    )
     torch.manual_seed(5)
     network = build_fastsam3d(shape, config)
     network.load_state_dict(

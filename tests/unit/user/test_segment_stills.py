@@ -29,12 +29,20 @@ def folder(shared, tmp_path_factory):
         if model == "msa":
             from uscl_med3d.nets.msa import MSA
 
-            card = {"architecture": MSA | {
-                "image_size": config["img_size"], "embed_dim": config["embed_dim"], "depth": config["depth"],
-                "num_heads": config["num_heads"], "global_blocks": config["global_attn_indexes"],
-                "window_size": config["window_size"], "prompt_dim": config["out_chans"],
-                "decoder_mlp_dim": config["mlp_dim_decoder"], "iou_head_dim": config["iou_head_hidden_dim"],
-            }}  # fmt: skip
+            card = {
+                "architecture": MSA
+                | {
+                    "image_size": config["img_size"],
+                    "embed_dim": config["embed_dim"],
+                    "depth": config["depth"],
+                    "num_heads": config["num_heads"],
+                    "global_blocks": config["global_attn_indexes"],
+                    "window_size": config["window_size"],
+                    "prompt_dim": config["out_chans"],
+                    "decoder_mlp_dim": config["mlp_dim_decoder"],
+                    "iou_head_dim": config["iou_head_hidden_dim"],
+                }
+            }
             (made / "msa.json").write_text(json.dumps(card | {"preprocessing": "official"}))
     return made
 
@@ -51,9 +59,15 @@ def test_the_shape_of_a_samus_is_read_from_its_tensors(folder):
     state = load_file(folder / "samus.safetensors")
     assert recognise(state) == "samus"
     found = samus_architecture(state)
-    assert {k: found[k] for k in ("image_size", "patch_size", "window_size", "global_blocks", "cnn_widths")} == {
-        "image_size": 256, "patch_size": 8, "window_size": 14, "global_blocks": (1, 3), "cnn_widths": (64, 128, 256)
-    }  # fmt: skip
+    assert {
+        k: found[k] for k in ("image_size", "patch_size", "window_size", "global_blocks", "cnn_widths")
+    } == {
+        "image_size": 256,
+        "patch_size": 8,
+        "window_size": 14,
+        "global_blocks": (1, 3),
+        "cnn_widths": (64, 128, 256),
+    }
     build_samus(found).load_state_dict(state, strict=True)
     with torch.device("meta"):
         official = build_samus(SAMUS)
@@ -62,8 +76,19 @@ def test_the_shape_of_a_samus_is_read_from_its_tensors(folder):
 
 @pytest.mark.parametrize("name", ["samus.safetensors", "samus.pth", "medsam.safetensors", "msa.safetensors"])
 def test_a_picture_is_segmented_from_a_click(folder, still, run, name):
-    done = run("segment", still, "--weights", folder / name, "--model", name.partition(".")[0],
-               "--point", "40,30", "-o", "mask.npy", "--allow-empty")  # fmt: skip
+    done = run(
+        "segment",
+        still,
+        "--weights",
+        folder / name,
+        "--model",
+        name.partition(".")[0],
+        "--point",
+        "40,30",
+        "-o",
+        "mask.npy",
+        "--allow-empty",
+    )
     assert done.code == 0, done.err
     mask = np.load(still.parent / "mask.npy")
     assert mask.shape == (1, *SIZE) and set(np.unique(mask)) <= {0, 1}
@@ -83,8 +108,19 @@ def test_medsam_is_not_sam(folder, still, run):
     copied = still.parent / "unnamed.safetensors"
     save_file(load_file(folder / "medsam.safetensors"), copied)
     for model in ("medsam", "sam"):
-        done = run("segment", still, "--weights", copied, "--model", model, "--point", "40,30",
-                   "-o", f"{model}.npy", "--allow-empty")  # fmt: skip
+        done = run(
+            "segment",
+            still,
+            "--weights",
+            copied,
+            "--model",
+            model,
+            "--point",
+            "40,30",
+            "-o",
+            f"{model}.npy",
+            "--allow-empty",
+        )
         assert done.code == 0, done.err
         assert ("boxes" in done.err) == (model == "medsam")
     assert not np.array_equal(np.load(still.parent / "medsam.npy"), np.load(still.parent / "sam.npy"))

@@ -20,19 +20,49 @@ from uscl_med3d.user.segmenter import Segmenter
 
 SIZE, RADIUS = 16, 3.5
 MODEL = {
-    "image_size": SIZE, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "global_blocks": [1],
-    "window_size": 14, "mlp_ratio": 2.0, "prompt_dim": 48, "mask_channels": 16, "decoder_mlp_dim": 16,
-    "decoder_heads": 4, "decoder_depth": 2, "iou_head_depth": 2, "iou_head_dim": 8, "num_multimask_outputs": 3,
+    "image_size": SIZE,
+    "patch_size": 8,
+    "embed_dim": 24,
+    "depth": 2,
+    "num_heads": 2,
+    "global_blocks": [1],
+    "window_size": 14,
+    "mlp_ratio": 2.0,
+    "prompt_dim": 48,
+    "mask_channels": 16,
+    "decoder_mlp_dim": 16,
+    "decoder_heads": 4,
+    "decoder_depth": 2,
+    "iou_head_depth": 2,
+    "iou_head_dim": 8,
+    "num_multimask_outputs": 3,
     "relative_position": "upstream",
-}  # fmt: skip
+}
 INGEST = {
-    "spacing_mm": 2.0, "max_side": 32, "max_frames": 12, "frame_reduction": "average", "held_out_key_frames": 1,
-    "split_fractions": {"train": 0.6, "val": 0.2, "test": 0.2}, "tracked": "stack", "bad_sweeps": "stop",
+    "spacing_mm": 2.0,
+    "max_side": 32,
+    "max_frames": 12,
+    "frame_reduction": "average",
+    "held_out_key_frames": 1,
+    "split_fractions": {"train": 0.6, "val": 0.2, "test": 0.2},
+    "tracked": "stack",
+    "bad_sweeps": "stop",
     "workers": 1,
-    "fan": {"threshold": 8, "working_side": 256, "opening": 3, "min_share": 0.02, "min_motion": 0.02,
-            "max_labels_outside": 0.05},
-    "reconstruction": {"spacing_mm": 0.5, "interpolation": "nearest", "fill_mm": 1.0, "max_off_plane_mm": 5.0},
-}  # fmt: skip
+    "fan": {
+        "threshold": 8,
+        "working_side": 256,
+        "opening": 3,
+        "min_share": 0.02,
+        "min_motion": 0.02,
+        "max_labels_outside": 0.05,
+    },
+    "reconstruction": {
+        "spacing_mm": 0.5,
+        "interpolation": "nearest",
+        "fill_mm": 1.0,
+        "max_off_plane_mm": 5.0,
+    },
+}
 
 
 class Ball:
@@ -69,9 +99,11 @@ def make_random_method():
 def make_choice(name="tiny"):
     """A model without files; `liver` is a class."""
     job = SimpleNamespace(
-        classes={"liver": 3, "kidney": 5}, model=SimpleNamespace(image_size=SIZE),
-        evaluate=SimpleNamespace(sliding_overlap=0.5), run=SimpleNamespace(method="sam_med3d"),
-    )  # fmt: skip
+        classes={"liver": 3, "kidney": 5},
+        model=SimpleNamespace(image_size=SIZE),
+        evaluate=SimpleNamespace(sliding_overlap=0.5),
+        run=SimpleNamespace(method="sam_med3d"),
+    )
     return Choice(name, job, Ingest.model_validate(INGEST), Path("none"), None, None, None, None)
 
 

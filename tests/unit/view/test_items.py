@@ -14,8 +14,16 @@ from uscl_med3d.view.desk import Desk
 from uscl_med3d.view.items import of_cohort, one_file
 
 HEAD = "patient,sweep,group,view,video,split,key_frames,corrections\n"
-GRID = {"frame_step": 2.0, "frame_size": 12, "h_start_px": 4.0, "h_step_px": 4.0, "h_size": 15, "w_start_px": 10.0,
-        "w_step_px": 4.0, "w_size": 15}  # fmt: skip
+GRID = {
+    "frame_step": 2.0,
+    "frame_size": 12,
+    "h_start_px": 4.0,
+    "h_step_px": 4.0,
+    "h_size": 15,
+    "w_start_px": 10.0,
+    "w_step_px": 4.0,
+    "w_size": 15,
+}
 
 
 def test_names_beside_an_input(tmp_path, monkeypatch):
@@ -42,15 +50,26 @@ def cohort(tmp_path, monkeypatch, clip, write_volume):
     for name in ("one", "two", "three"):
         write_volume(folder / f"{name}.nii.gz", clip)
     (folder / "keys").mkdir()
-    write_text(folder / "cohort.csv", HEAD + (
-        "p1,one,abdomen,abdomen_right,one.nii.gz,train,,\n"
-        "p2,two,abdomen,abdomen_right,two.nii.gz,train,keys,\n"
-        "p3,three,abdomen,abdomen_right,three.nii.gz,test,keys,\n"))  # fmt: skip
+    write_text(
+        folder / "cohort.csv",
+        HEAD
+        + (
+            "p1,one,abdomen,abdomen_right,one.nii.gz,train,,\n"
+            "p2,two,abdomen,abdomen_right,two.nii.gz,train,keys,\n"
+            "p3,three,abdomen,abdomen_right,three.nii.gz,test,keys,\n"
+        ),
+    )
     results = tmp_path / "results/mine"
-    write_json(results / "volumes/two/sidecar.json", {
-        "source": "two.nii.gz", "split": "train", "grid": GRID, "source_shape": [24, 64, 80],
-        "key_frames": [{"index": 2, "role": "prompt"}, {"index": 9, "role": "held_out"}],
-    })  # fmt: skip
+    write_json(
+        results / "volumes/two/sidecar.json",
+        {
+            "source": "two.nii.gz",
+            "split": "train",
+            "grid": GRID,
+            "source_shape": [24, 64, 80],
+            "key_frames": [{"index": 2, "role": "prompt"}, {"index": 9, "role": "held_out"}],
+        },
+    )
     write_json(results / "params/all.json", {"classes": {"liver": 3, "kidney": 5}})
     labels = np.zeros((12, 15, 15), np.uint8)
     labels[3:8, 4:9, 5:10] = 3

@@ -47,8 +47,11 @@ def test_clicks_undo_and_reset_in_napari(network, clip, tmp_path):
         environment.pop("PYTHONPATH", None)
         done = subprocess.run(
             [SCREEN, "-a", "-s", "-screen 0 1400x900x24", PYTHON, program, address, KEY, str(tmp_path)],
-            env=environment, capture_output=True, text=True, timeout=900,
-        )  # fmt: skip
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     shown = np.load(tmp_path / "masks.npy")
     alone = Segmenter(network.choice, network.method)

@@ -67,10 +67,21 @@ def test_a_frame_that_would_unpack_to_more_than_its_place_is_refused():
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"NNIA", b"JUNK" + b"\0" * 60, declare((4,), b"object"), declare((4,), b"float128"), declare((-4,)), declare((4,)),
-     declare((4,), count=1 << 31), declare((4,), count=0), declare((4,), chunks=struct.pack("<QQ", 4, 1 << 60)),
-     declare((1,) * 9), declare((4,), chunks=struct.pack("<QQ", 4, 32) + b"\xff" * 32)],
-)  # fmt: skip
+    [
+        b"",
+        b"NNIA",
+        b"JUNK" + b"\0" * 60,
+        declare((4,), b"object"),
+        declare((4,), b"float128"),
+        declare((-4,)),
+        declare((4,)),
+        declare((4,), count=1 << 31),
+        declare((4,), count=0),
+        declare((4,), chunks=struct.pack("<QQ", 4, 1 << 60)),
+        declare((1,) * 9),
+        declare((4,), chunks=struct.pack("<QQ", 4, 32) + b"\xff" * 32),
+    ],
+)
 def test_nonsense_is_a_value_error(body):
     with pytest.raises(ValueError):
         unpack(body, MOST)

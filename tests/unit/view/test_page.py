@@ -183,14 +183,22 @@ def test_another_model_gets_the_same_prompts(browser):
 
 @pytest.mark.parametrize(
     ("path", "content"),
-    [("click", {"name": "liver", "numbers": [0, 30, 12, 1]}), ("click", {"name": "liver", "numbers": [40, 30, 12, 3]}),
-     ("click", {"name": "liver", "numbers": [40, 30, 12, 1, 1]}), ("click", {"name": "a/b", "numbers": [40, 30, 12, 1]}),
-     ("click", {"name": "", "numbers": [40, 30, 12, 1]}), ("click", {"name": "x" * 65, "numbers": [40, 30, 12, 1]}),
-     ("click", {"name": "liver", "numbers": [40, 30, 12, 1], "file": "/etc/passwd"}),
-     ("box", {"name": "liver", "numbers": [40, 30, 12, 1]}), ("box", {"name": "liver", "numbers": [11, 5, 0, 69, 63, 23]}),
-     ("looks", {"looks": [{"name": "liver", "colour": "url(http://evil)", "opacity": 0.5}]}), ("save", None),
-     ("key_frame", {"frame": 3}), ("key_frame", {"frame": 3, "folder": "/tmp"})],
-)  # fmt: skip
+    [
+        ("click", {"name": "liver", "numbers": [0, 30, 12, 1]}),
+        ("click", {"name": "liver", "numbers": [40, 30, 12, 3]}),
+        ("click", {"name": "liver", "numbers": [40, 30, 12, 1, 1]}),
+        ("click", {"name": "a/b", "numbers": [40, 30, 12, 1]}),
+        ("click", {"name": "", "numbers": [40, 30, 12, 1]}),
+        ("click", {"name": "x" * 65, "numbers": [40, 30, 12, 1]}),
+        ("click", {"name": "liver", "numbers": [40, 30, 12, 1], "file": "/etc/passwd"}),
+        ("box", {"name": "liver", "numbers": [40, 30, 12, 1]}),
+        ("box", {"name": "liver", "numbers": [11, 5, 0, 69, 63, 23]}),
+        ("looks", {"looks": [{"name": "liver", "colour": "url(http://evil)", "opacity": 0.5}]}),
+        ("save", None),
+        ("key_frame", {"frame": 3}),
+        ("key_frame", {"frame": 3, "folder": "/tmp"}),
+    ],
+)
 def test_what_does_not_fit_is_refused_with_a_reason_and_changes_nothing(path, content, browser, tmp_path):
     page = browser()
     before = sorted(tmp_path.iterdir())

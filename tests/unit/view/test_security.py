@@ -20,19 +20,39 @@ from uscl_med3d.view.server import bind, make_protocol_app, running
 KEY = "a key for tests"
 RIGHT = {"authorization": f"Bearer {KEY}"}
 ACTIONS = [
-    ("POST", "/claim"), ("GET", "/capabilities"), ("POST", "/set_image"), ("POST", "/set_target_buffer"),
-    ("POST", "/add_point_interaction"), ("POST", "/undo"), ("POST", "/heartbeat"), ("GET", "/lease_status"),
-    ("POST", "/release"), ("GET", "/no_such_path"),
-]  # fmt: skip
+    ("POST", "/claim"),
+    ("GET", "/capabilities"),
+    ("POST", "/set_image"),
+    ("POST", "/set_target_buffer"),
+    ("POST", "/add_point_interaction"),
+    ("POST", "/undo"),
+    ("POST", "/heartbeat"),
+    ("GET", "/lease_status"),
+    ("POST", "/release"),
+    ("GET", "/no_such_path"),
+]
 
 WRONG = [
-    {}, {"authorization": "Bearer"}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {KEY}"},
-    {"authorization": KEY}, {"authorization": f"Bearer {KEY}x"}, {"x-api-key": KEY}, {"cookie": f"key={KEY}"},
-]  # fmt: skip
+    {},
+    {"authorization": "Bearer"},
+    {"authorization": "Bearer wrong"},
+    {"authorization": f"Basic {KEY}"},
+    {"authorization": KEY},
+    {"authorization": f"Bearer {KEY}x"},
+    {"x-api-key": KEY},
+    {"cookie": f"key={KEY}"},
+]
 HOSTS = [
-    "evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "127.0.0.1.evil.example:{port}",
-    "localhost.evil.example:{port}", "[::1]", "0.0.0.0:{port}", "",
-]  # fmt: skip
+    "evil.example",
+    "evil.example:{port}",
+    "127.0.0.1",
+    "127.0.0.1:1",
+    "127.0.0.1.evil.example:{port}",
+    "localhost.evil.example:{port}",
+    "[::1]",
+    "0.0.0.0:{port}",
+    "",
+]
 
 
 @pytest.fixture
@@ -150,8 +170,15 @@ def claim(server):
 def test_large_bodies_are_refused_before_they_are_read(server):
     mine = claim(server)
     with socket.create_connection(("127.0.0.1", server.port), 5) as raw:
-        head = ["POST /set_image HTTP/1.1", f"Host: 127.0.0.1:{server.port}", f"Authorization: Bearer {KEY}",
-                f"X-Lease-Token: {mine['x-lease-token']}", f"Content-Length: {1 << 50}", "", ""]  # fmt: skip
+        head = [
+            "POST /set_image HTTP/1.1",
+            f"Host: 127.0.0.1:{server.port}",
+            f"Authorization: Bearer {KEY}",
+            f"X-Lease-Token: {mine['x-lease-token']}",
+            f"Content-Length: {1 << 50}",
+            "",
+            "",
+        ]
         raw.sendall("\r\n".join(head).encode())
         assert b" 413 " in raw.recv(4096).split(b"\r\n")[0]
     assert server.post("/undo", headers=mine, content=b"x" * (2 << 20)).status_code == 413
@@ -170,8 +197,14 @@ def test_a_declared_size_is_refused_before_it_is_allocated(server):
         assert server.post("/set_image", headers=mine, content=body).status_code == 413
     for body in (b"", b"NNIA", pack(np.zeros((1, 4, 40, 40), np.uint8))[:-3], b"\x80\x04cos\nsystem\n"):
         assert server.post("/set_image", headers=mine, content=body).status_code == 400
-    assert server.post("/set_image", headers=mine | {"x-meta": "{" * 500}, content=pack(np.zeros((1, 4, 40, 40), np.uint8))
-                       ).status_code == 400  # fmt: skip
+    assert (
+        server.post(
+            "/set_image",
+            headers=mine | {"x-meta": "{" * 500},
+            content=pack(np.zeros((1, 4, 40, 40), np.uint8)),
+        ).status_code
+        == 400
+    )
 
 
 def test_a_session_is_found_by_its_own_token_alone(server):

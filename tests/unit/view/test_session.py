@@ -110,11 +110,15 @@ def test_background_first_waits_for_the_object(session):
 def test_a_bad_prompt_leaves_everything_as_it_was(session):
     session.click((40, 30, 12), 1, "object")
     before = session.steps, session.labels()
-    for bad in (lambda: session.click((0, 30, 12), 1, "object"), lambda: session.click((40, 30, 99), 1, "object"),
-                lambda: session.click((40, 30, float("nan")), 1, "object"), lambda: session.click((1, 2), 1, "object"),
-                lambda: session.click((40, 30, 12), 7, "object"),
-                lambda: session.box((50, 5, 0, 40, 9, 3), "object"),
-                lambda: session.start_from(np.ones((2, 2, 2)), "object")):  # fmt: skip
+    for bad in (
+        lambda: session.click((0, 30, 12), 1, "object"),
+        lambda: session.click((40, 30, 99), 1, "object"),
+        lambda: session.click((40, 30, float("nan")), 1, "object"),
+        lambda: session.click((1, 2), 1, "object"),
+        lambda: session.click((40, 30, 12), 7, "object"),
+        lambda: session.box((50, 5, 0, 40, 9, 3), "object"),
+        lambda: session.start_from(np.ones((2, 2, 2)), "object"),
+    ):
         with pytest.raises(ValueError):
             bad()
     assert session.steps == before[0] and session.can_undo

@@ -22,10 +22,24 @@ NOTHING = Asked(None, None)
 
 def small():
     config = SamMed3DConfig(
-        image_size=16, patch_size=8, embed_dim=24, depth=1, num_heads=2, global_blocks=[0], window_size=14,
-        mlp_ratio=2.0, prompt_dim=48, mask_channels=16, decoder_mlp_dim=16, decoder_heads=4, decoder_depth=2,
-        iou_head_depth=2, iou_head_dim=8, num_multimask_outputs=3, relative_position="upstream",
-    )  # fmt: skip
+        image_size=16,
+        patch_size=8,
+        embed_dim=24,
+        depth=1,
+        num_heads=2,
+        global_blocks=[0],
+        window_size=14,
+        mlp_ratio=2.0,
+        prompt_dim=48,
+        mask_channels=16,
+        decoder_mlp_dim=16,
+        decoder_heads=4,
+        decoder_depth=2,
+        iou_head_depth=2,
+        iou_head_dim=8,
+        num_multimask_outputs=3,
+        relative_position="upstream",
+    )
     return networks.fresh(config, ROOT / "params.yaml")
 
 

@@ -53,8 +53,11 @@ class Repository(Checkout):
 
     def environment(self) -> dict[str, str]:
         """Variables of every command: this checkout's code, this Python's tools, an author for commits."""
-        author = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
-                  for key, value in (("NAME", "Contract"), ("EMAIL", "contract@example.org"))}  # fmt: skip
+        author = {
+            f"GIT_{role}_{key}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for key, value in (("NAME", "Contract"), ("EMAIL", "contract@example.org"))
+        }
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return (
             os.environ
@@ -63,8 +66,14 @@ class Repository(Checkout):
         )
 
     def run(self, *command: str, ok: bool = True) -> str:
-        done = subprocess.run(command, cwd=self.folder, env=self.environment(), text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         assert (done.returncode == 0) == ok, (
             f"{' '.join(command)} -> {done.returncode}\n{done.stdout[-6000:]}"
         )
@@ -72,8 +81,14 @@ class Repository(Checkout):
 
     def start(self, *command: str) -> subprocess.Popen:
         """A command in the background, in a session of its own."""
-        return subprocess.Popen(command, cwd=self.folder, env=self.environment(), start_new_session=True,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment(),
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def make(self, target: str, *settings: str) -> tuple[str, ...]:
         """The command line of a make target, with the environment that runs the tests."""
@@ -159,14 +174,21 @@ def count_jobs(output: str) -> dict[str, int]:
 def count_started(output: str) -> dict[str, int]:
     """Jobs that a run started, by the messages of the rules (`finetune: uscl_med3d_r8_both_vcl`)."""
     messages = {
-        "simulate: ultrasound": "simulate", "simulate: general": "simulate_general", "evaluate: gate": "gate",
-        "evaluate: cost of": "measure", "report: tables": "tables", "report: training cost": "training_cost",
-        "report: inference cost": "inference_cost", "report: inputs of figures": "figure_inputs",
-        "report: claims about cost": "cost_claims", "report: cost of the run": "run_cost",
-        "report: claims": "claims", "report: page": "html",
+        "simulate: ultrasound": "simulate",
+        "simulate: general": "simulate_general",
+        "evaluate: gate": "gate",
+        "evaluate: cost of": "measure",
+        "report: tables": "tables",
+        "report: training cost": "training_cost",
+        "report: inference cost": "inference_cost",
+        "report: inputs of figures": "figure_inputs",
+        "report: claims about cost": "cost_claims",
+        "report: cost of the run": "run_cost",
+        "report: claims": "claims",
+        "report: page": "html",
         "report: complete": "complete",
         "report: ": "figure",
-    }  # fmt: skip
+    }
     started: Counter[str] = Counter()
     for line in output.splitlines():
         head, found, message = line.partition(": ")

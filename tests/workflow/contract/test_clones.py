@@ -40,8 +40,17 @@ def test_clone_without_data_regenerates_tables_and_curves(finished, tmp_path):
     assert not names & {"volumes", "pseudolabels", "predictions", "checkpoints"}
     kinds = ("tables", "figures")
     files = [path for kind in kinds for path in (fresh.results / kind).iterdir()]
-    files += [fresh.results / name for name in
-              ("claims.csv", "claims.md", "cost_claims.csv", "cost_claims.md", "metrics.json", "report.html")]  # fmt: skip
+    files += [
+        fresh.results / name
+        for name in (
+            "claims.csv",
+            "claims.md",
+            "cost_claims.csv",
+            "cost_claims.md",
+            "metrics.json",
+            "report.html",
+        )
+    ]
     assert f"{len(files)} files rebuilt byte for byte" in output
 
 

@@ -13,15 +13,18 @@ def audit(checkout: Repository) -> str:
     return checkout.run("uscl-med3d", "audit", ok=False)
 
 
-@pytest.mark.parametrize(("key", "value", "stage"), [
-    ("finetune.steps", 2, "finetune"),
-    ("figures.colours.liver", "#000000", "report"),
-    ("methods.full_tuning.tuning.learning_rate", 0.05, "finetune"),
-    ("methods.uscl_med3d.grid.ranks", [8, 16], "finetune"),
-    ("evaluate.click_seeds", [3], "evaluate"),
-    ("pretrain.tasks.vcl.momentum", 0.5, "pretrain"),
-    ("simulate.cohort.ascites_thickness_mm", 13, "simulate"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("key", "value", "stage"),
+    [
+        ("finetune.steps", 2, "finetune"),
+        ("figures.colours.liver", "#000000", "report"),
+        ("methods.full_tuning.tuning.learning_rate", 0.05, "finetune"),
+        ("methods.uscl_med3d.grid.ranks", [8, 16], "finetune"),
+        ("evaluate.click_seeds", [3], "evaluate"),
+        ("pretrain.tasks.vcl.momentum", 0.5, "pretrain"),
+        ("simulate.cohort.ascites_thickness_mm", 13, "simulate"),
+    ],
+)
 def test_parameters_changed_after_the_run_and_committed(copy, key, value, stage):
     """`dvc commit --force` writes the present parameters beside the hashes of files that others made."""
     copy.change(key, value)
@@ -42,9 +45,15 @@ def test_parameters_put_back_only_in_dvc_lock(copy):
     assert "dvc.lock, stage pseudolabel" in audit(copy)
 
 
-@pytest.mark.parametrize("file", [
-    "tables/table4.csv", "scores/full_tuning.parquet", "checkpoints/finetune/full_tuning.safetensors", "figures/fig4.png",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "file",
+    [
+        "tables/table4.csv",
+        "scores/full_tuning.parquet",
+        "checkpoints/finetune/full_tuning.safetensors",
+        "figures/fig4.png",
+    ],
+)
 @pytest.mark.parametrize("committed", [False, True])
 def test_output_edited_by_hand(copy, file, committed):
     path = copy.results / file

@@ -100,8 +100,13 @@ def test_plain_snakemake_needs_no_unlock_after_a_kill(copy):
 def test_second_run_in_the_same_checkout_is_refused(copy):
     holder = copy.start("workflow/alone", "sleep", "60")
     wait_until(lambda: find(copy, "sleep"), 5, "the first run")
-    done = subprocess.run(["workflow/alone", "true"], cwd=copy.folder, env=copy.environment() | {"WAIT_S": "1"},
-                          text=True, capture_output=True)  # fmt: skip
+    done = subprocess.run(
+        ["workflow/alone", "true"],
+        cwd=copy.folder,
+        env=copy.environment() | {"WAIT_S": "1"},
+        text=True,
+        capture_output=True,
+    )
     assert done.returncode == 75 and "Another run is at work in this checkout" in done.stderr
     kill(copy.processes())
     holder.wait(10)

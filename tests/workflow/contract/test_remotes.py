@@ -106,16 +106,22 @@ def s3(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, plugins: Path) 
         server = str(programs / "moto_server")
     port, log = free_port(), tmp_path / "s3.log"
     with open(log, "w") as stream:
-        process = subprocess.Popen([server, "--host", "127.0.0.1", "--port", str(port)],
-                                   stdout=stream, stderr=stream)  # fmt: skip
+        process = subprocess.Popen(
+            [server, "--host", "127.0.0.1", "--port", str(port)], stdout=stream, stderr=stream
+        )
     wait_for(port, process, log)
     url = f"http://127.0.0.1:{port}"
     keys = "aws_access_key_id='key', aws_secret_access_key='secret', region_name='us-east-1'"
     client = f"botocore.session.get_session().create_client('s3', endpoint_url='{url}', {keys})"
     code = f"import botocore.session; {client}.create_bucket(Bucket='uscl')"
     subprocess.run([str(plugins / "python"), "-c", code], check=True, timeout=300)
-    yield {"url": "s3://uscl/store", "endpointurl": url, "access_key_id": "key", "secret_access_key": "secret",
-           "region": "us-east-1"}  # fmt: skip
+    yield {
+        "url": "s3://uscl/store",
+        "endpointurl": url,
+        "access_key_id": "key",
+        "secret_access_key": "secret",
+        "region": "us-east-1",
+    }
     process.terminate()
     process.wait(10)
 

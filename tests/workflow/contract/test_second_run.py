@@ -9,27 +9,32 @@ from repository import COLOURED, COST, REPORT, count_started, measure
 
 CHANGES = {
     "a rank added": (
-        "methods.uscl_med3d.grid.ranks", [8, 16],
+        "methods.uscl_med3d.grid.ranks",
+        [8, 16],
         {"pretrain": 1, "finetune": 1, "evaluate": 1} | REPORT,
     ),
     "fewer epochs": (
-        "finetune.steps", 2,
+        "finetune.steps",
+        2,
         # Two fine-tunes and their scores; the base model stays as it is.
         {"finetune": 2, "evaluate": 2, "measure": 1, "gate": 1} | REPORT,
     ),
     "colour of a class": (
-        "figures.colours.liver", "#000000",
+        "figures.colours.liver",
+        "#000000",
         COLOURED,
     ),
     "click seeds": (
-        "evaluate.click_seeds", [1],
+        "evaluate.click_seeds",
+        [1],
         {"evaluate": 4, "measure": 1, "gate": 1} | REPORT,
     ),
     "VCL momentum": (
-        "pretrain.tasks.vcl.momentum", 0.5,
+        "pretrain.tasks.vcl.momentum",
+        0.5,
         {"pretrain": 1, "finetune": 1, "evaluate": 1, "measure": 1} | REPORT,
     ),
-}  # fmt: skip
+}
 
 
 def test_second_run_does_nothing_within_five_seconds(finished):
@@ -63,15 +68,21 @@ UNCHANGED = {rule: count for rule, count in REPORT.items() if rule not in (*COST
 """Jobs of the stage `report` after a change of scores alone."""
 
 
-@pytest.mark.parametrize(("module", "expected"), [
-    ("report/claims/cost.py", {"claims": 1, "cost_claims": 1, "html": 1, "complete": 1, "run_cost": 1}),
-    ("report/figures/fig4.py", {"figure": 1, "html": 1, "complete": 1, "run_cost": 1}),
-    ("pseudolabel/quality.py", {"pseudolabel": 1, "finetune": 2, "evaluate": 4, "measure": 1, "gate": 1} | REPORT),
-    ("methods/nearest_key_frame.py", {"evaluate": 1} | UNCHANGED),
-    ("provenance/trace.py", {}),
-    ("bench/encoder.py", {}),
-    ("core/params/report.py", {}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("report/claims/cost.py", {"claims": 1, "cost_claims": 1, "html": 1, "complete": 1, "run_cost": 1}),
+        ("report/figures/fig4.py", {"figure": 1, "html": 1, "complete": 1, "run_cost": 1}),
+        (
+            "pseudolabel/quality.py",
+            {"pseudolabel": 1, "finetune": 2, "evaluate": 4, "measure": 1, "gate": 1} | REPORT,
+        ),
+        ("methods/nearest_key_frame.py", {"evaluate": 1} | UNCHANGED),
+        ("provenance/trace.py", {}),
+        ("bench/encoder.py", {}),
+        ("core/params/report.py", {}),
+    ],
+)
 def test_edit_of_a_module_runs_only_the_rules_that_import_it(copy, module, expected):
     with open(copy.folder / "src/uscl_med3d" / module, "a") as stream:
         stream.write("\n# a remark\n")

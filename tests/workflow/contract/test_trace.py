@@ -13,9 +13,11 @@ def test_trace_names_checkpoint_data_parameters_and_commit(finished):
     commit = finished.run("git", "rev-parse", "HEAD").strip()
     assert f"commit {commit}" in output and "with local edits" not in output
     for file in (
-        "checkpoints/finetune/uscl_med3d_r8_both_vcl.safetensors", "checkpoints/pretrain/r8.safetensors",
-        "checkpoints/foundation/sam_med3d.safetensors", "scores/uscl_med3d_r8_both_vcl.parquet",
-    ):  # fmt: skip
+        "checkpoints/finetune/uscl_med3d_r8_both_vcl.safetensors",
+        "checkpoints/pretrain/r8.safetensors",
+        "checkpoints/foundation/sam_med3d.safetensors",
+        "scores/uscl_med3d_r8_both_vcl.parquet",
+    ):
         digest = hashlib.sha256((finished.results / file).read_bytes()).hexdigest()[:16]
         assert f"results/phantom/{file}  sha256 {digest}\n" in output, file
     for job in (

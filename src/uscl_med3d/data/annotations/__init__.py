@@ -24,9 +24,17 @@ FORMATS: tuple[ModuleType, ...] = (png, nifti, coco, labelme, cvat, seg_nrrd)
 BY_SUFFIX = {".seg.nrrd": seg_nrrd, **dict.fromkeys(nifti.SUFFIXES, nifti), ".xml": cvat}
 
 __all__ = [
-    "FORMATS", "IGNORE", "Canvas", "by_order", "check_labels", "choose_format", "file_of", "label_values",
-    "read_annotations", "read_label_map",
-]  # fmt: skip
+    "FORMATS",
+    "IGNORE",
+    "Canvas",
+    "by_order",
+    "check_labels",
+    "choose_format",
+    "file_of",
+    "label_values",
+    "read_annotations",
+    "read_label_map",
+]
 
 
 def choose_format(path: Path) -> ModuleType:

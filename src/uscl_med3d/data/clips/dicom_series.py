@@ -18,9 +18,18 @@ from uscl_med3d.data.clips.regions import list_tissue
 from uscl_med3d.data.timing import FrameTimes
 
 USED = (
-    "Rows", "Columns", "NumberOfFrames", "PixelSpacing", "SliceThickness", "SeriesInstanceUID", "SOPInstanceUID",
-    "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "SequenceOfUltrasoundRegions",
-)  # fmt: skip
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "PixelSpacing",
+    "SliceThickness",
+    "SeriesInstanceUID",
+    "SOPInstanceUID",
+    "InstanceNumber",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "SequenceOfUltrasoundRegions",
+)
 ALIGNED = 1e-3  # directions of rows and columns may differ by this between parallel frames
 MOST_NAMED = 5  # files in a message
 
@@ -216,8 +225,12 @@ def _check(headers: list[tuple[Path, Any]], folder: Path) -> None:
         path for path, header in headers if str(header.get("NumberOfFrames") or 1).strip() not in ("0", "1")
     ]
     if several and len(headers) > 1:
-        raise _error(folder, f"{len(several)} multi-frame file(s) among {len(headers)}", "the single frames of one series",
-                     "name a multi-frame file itself; it is a sweep of its own")  # fmt: skip
+        raise _error(
+            folder,
+            f"{len(several)} multi-frame file(s) among {len(headers)}",
+            "the single frames of one series",
+            "name a multi-frame file itself; it is a sweep of its own",
+        )
     if count("Rows", "Columns") > 1:
         raise _error(folder, f"frames of {count('Rows', 'Columns')} sizes", "frames of one size", acquisition)
     sizes = {(str(header.get("PixelSpacing")), tuple(list_tissue(header))) for _, header in headers}
@@ -225,8 +238,12 @@ def _check(headers: list[tuple[Path, Any]], folder: Path) -> None:
         raise _error(folder, f"frames of {len(sizes)} pixel sizes", "frames of one pixel size", acquisition)
     images = [str(header.get("SOPInstanceUID")) for _, header in headers if header.get("SOPInstanceUID")]
     if len(set(images)) < len(images):
-        raise _error(folder, f"{len(images) - len(set(images))} image(s) more than once", "each frame once",
-                     "delete the copies")  # fmt: skip
+        raise _error(
+            folder,
+            f"{len(images) - len(set(images))} image(s) more than once",
+            "each frame once",
+            "delete the copies",
+        )
 
 
 def _sort(headers: list[tuple[Path, Any]]) -> tuple[list[tuple[Path, Any]], np.ndarray | None]:

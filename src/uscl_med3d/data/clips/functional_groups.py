@@ -118,5 +118,9 @@ def _first(dataset: Any, sequence: str) -> Any:
 
 
 def _error(path: Path, found: str, expected: str) -> InputError:
-    return InputError(file=path, found=found, expected=expected,
-                      remedy="export one volume, or the frames of one view, as a file of its own")  # fmt: skip
+    return InputError(
+        file=path,
+        found=found,
+        expected=expected,
+        remedy="export one volume, or the frames of one view, as a file of its own",
+    )

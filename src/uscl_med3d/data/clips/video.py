@@ -16,9 +16,35 @@ from uscl_med3d.data.timing import FrameTimes
 
 # Suffixes that say "video"; other files are videos where FFmpeg opens them as one (`is_video`).
 SUFFIXES = (
-    ".mp4", ".mov", ".m4v", ".avi", ".mpeg", ".mpg", ".mkv", ".webm", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2",
-    ".ts", ".mts", ".m2ts", ".m2v", ".vob", ".ogv", ".ogg", ".mxf", ".gif", ".y4m", ".mj2", ".h264", ".264", ".hevc",
-)  # fmt: skip
+    ".mp4",
+    ".mov",
+    ".m4v",
+    ".avi",
+    ".mpeg",
+    ".mpg",
+    ".mkv",
+    ".webm",
+    ".wmv",
+    ".asf",
+    ".flv",
+    ".f4v",
+    ".3gp",
+    ".3g2",
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".m2v",
+    ".vob",
+    ".ogv",
+    ".ogg",
+    ".mxf",
+    ".gif",
+    ".y4m",
+    ".mj2",
+    ".h264",
+    ".264",
+    ".hevc",
+)
 # Still pictures, and texts that FFmpeg draws as pictures.
 NO_VIDEO = ("image2", "tty", "ansi", "bin", "xbin", "adf", "idf")
 REMEDY = (

@@ -84,8 +84,12 @@ class VolumeClip:
         return np.rint((grey - low) * scale).astype(np.uint8)
 
     def _error(self, found: str, expected: str) -> InputError:
-        return InputError(file=self.path, found=found, expected=expected,
-                          remedy="export the sweep again; `uscl-med3d inspect` shows what is read")  # fmt: skip
+        return InputError(
+            file=self.path,
+            found=found,
+            expected=expected,
+            remedy="export the sweep again; `uscl-med3d inspect` shows what is read",
+        )
 
 
 def open_clip(path: Path) -> VolumeClip:

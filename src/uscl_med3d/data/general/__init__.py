@@ -29,9 +29,17 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 __all__ = [
-    "AS_STORED", "LAYOUTS", "Case", "Reading", "choose_layout", "find_problems", "hash_case", "list_cases",
-    "load_case", "read_names",
-]  # fmt: skip
+    "AS_STORED",
+    "LAYOUTS",
+    "Case",
+    "Reading",
+    "choose_layout",
+    "find_problems",
+    "hash_case",
+    "list_cases",
+    "load_case",
+    "read_names",
+]
 
 
 def choose_layout(folder: str | Path) -> str:
@@ -93,16 +101,23 @@ def _load_official(
 ) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float]]:
     """Image, label map and spacing as official SAM-Med3D sees them; its (x, y, z) are our (w, h, d)."""
     if case.spacing_mm is None:
-        raise InputError(file=case.image, found="official preprocessing without a spacing",
-                         expected="general_reading.spacing_mm of the weights (1.5)",
-                         remedy="set general_reading.spacing_mm in the parameters")  # fmt: skip
+        raise InputError(
+            file=case.image,
+            found="official preprocessing without a spacing",
+            expected="general_reading.spacing_mm of the weights (1.5)",
+            remedy="set general_reading.spacing_mm in the parameters",
+        )
     settings = replace(RELEASED, spacing_mm=case.spacing_mm)
     try:
         image = to_canonical(resample_official(read_volume(case.image), settings, "linear"))
         found = resample_official(Volume(label.transpose(2, 1, 0), affine), settings, "nearest")
     except ValueError as error:
-        raise InputError(file=case.image, found=str(error), expected="a volume of at least one voxel at that spacing",
-                         remedy="leave the case out")  from None  # fmt: skip
+        raise InputError(
+            file=case.image,
+            found=str(error),
+            expected="a volume of at least one voxel at that spacing",
+            remedy="leave the case out",
+        ) from None
     spacing = (case.spacing_mm,) * 3
     return _as_dhw(image.array.astype(np.float32)), _as_dhw(to_canonical(found).array), spacing
 

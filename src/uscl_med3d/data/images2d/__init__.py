@@ -50,9 +50,11 @@ def open_set(layout: str, folder: str | Path) -> ImageSet:
     """
     if layout not in LAYOUTS:
         raise InputError(
-            file=folder, found=f"layout {layout!r}", expected=f"one of {', '.join(sorted(LAYOUTS))}",
+            file=folder,
+            found=f"layout {layout!r}",
+            expected=f"one of {', '.join(sorted(LAYOUTS))}",
             remedy="correct the name of the set",
-        )  # fmt: skip
+        )
     return LAYOUTS[layout](Path(folder))
 
 

@@ -98,9 +98,11 @@ def pair(images: list[Path], masks: Path, expected: str) -> list[tuple[Path, Pat
         found = [f"{len(lonely)} images without a mask ({', '.join(lonely[:3])})"] if lonely else []
         found += [f"{len(left)} masks without an image ({', '.join(left[:3])})"] if left else []
         raise InputError(
-            file=masks, found="; ".join(found), expected="one mask per image, of the same name",
+            file=masks,
+            found="; ".join(found),
+            expected="one mask per image, of the same name",
             remedy="complete the set, or remove what has no partner",
-        )  # fmt: skip
+        )
     return [(image, of_stem[image.stem]) for image in images]
 
 
@@ -141,10 +143,11 @@ def read_labels(item: Item) -> np.ndarray:
             merged = labels
         elif merged.shape != labels.shape:
             raise InputError(
-                file=file, found=f"a mask of {labels.shape[1]} x {labels.shape[0]} pixels",
+                file=file,
+                found=f"a mask of {labels.shape[1]} x {labels.shape[0]} pixels",
                 expected=f"{merged.shape[1]} x {merged.shape[0]} like {item.masks[0].name}",
                 remedy="export the mask again at the image's size",
-            )  # fmt: skip
+            )
         else:
             merged = np.maximum(merged, labels)
     assert merged is not None  # every reader gives a mask
@@ -165,10 +168,11 @@ def read_item(item: Item) -> tuple[np.ndarray, np.ndarray]:
         labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
     if image.shape != labels.shape:
         raise InputError(
-            file=item.masks[0], found=f"a mask of {labels.shape[1]} x {labels.shape[0]} pixels",
+            file=item.masks[0],
+            found=f"a mask of {labels.shape[1]} x {labels.shape[0]} pixels",
             expected=f"{image.shape[1]} x {image.shape[0]} like {item.image.name}",
             remedy="export the mask again at the image's size",
-        )  # fmt: skip
+        )
     return image, labels
 
 
@@ -181,10 +185,11 @@ def _to_labels(raw: np.ndarray, values: Mapping[int, int], file: Path) -> np.nda
     unknown = sorted({int(value) for value in np.unique(raw)} - set(values) - {0})
     if unknown:
         raise InputError(
-            file=file, found=f"pixel values {', '.join(map(str, unknown[:8]))}" + (" ..." if unknown[8:] else ""),
+            file=file,
+            found=f"pixel values {', '.join(map(str, unknown[:8]))}" + (" ..." if unknown[8:] else ""),
             expected=f"labels 0, {', '.join(str(value) for value in sorted(values))}",
             remedy="export label values, not grey levels or colours",
-        )  # fmt: skip
+        )
     table = np.zeros(256, np.uint8)
     for value, label in values.items():
         table[value] = label
@@ -199,9 +204,11 @@ def _object(raw: np.ndarray, file: Path) -> np.ndarray:
     grey = float(((raw > 63) & (raw < 192)).mean())
     if grey > _MOST_GREY or kinds[-1] < 192:
         raise InputError(
-            file=file, found=f"{len(kinds)} grey levels, {100 * grey:.0f} % of the pixels between black and white",
-            expected="a black and white mask", remedy="export the mask, not a picture or an overlay",
-        )  # fmt: skip
+            file=file,
+            found=f"{len(kinds)} grey levels, {100 * grey:.0f} % of the pixels between black and white",
+            expected="a black and white mask",
+            remedy="export the mask, not a picture or an overlay",
+        )
     return raw > 127
 
 
@@ -220,12 +227,16 @@ def _open(file: Path, grey: bool) -> np.ndarray:
         raise
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(
-            file=file, found=f"not readable as a picture ({type(error).__name__})",
-            expected="an 8-bit PNG, JPEG, BMP or TIFF", remedy="unpack or export the file again",
-        ) from error  # fmt: skip
+            file=file,
+            found=f"not readable as a picture ({type(error).__name__})",
+            expected="an 8-bit PNG, JPEG, BMP or TIFF",
+            remedy="unpack or export the file again",
+        ) from error
     if values.dtype != np.uint8:
         raise InputError(
-            file=file, found=f"a picture of {values.dtype}", expected="8 bits per pixel",
+            file=file,
+            found=f"a picture of {values.dtype}",
+            expected="8 bits per pixel",
             remedy="export the picture with 8 bits",
-        )  # fmt: skip
+        )
     return values

@@ -31,9 +31,11 @@ def list_busi(folder: Path) -> ImageSet:
             match = _NAME.fullmatch(file.name)
             if match is None:
                 raise InputError(
-                    file=file, found=f"the name {file.name!r}", expected=BUSI_EXPECTED,
+                    file=file,
+                    found=f"the name {file.name!r}",
+                    expected=BUSI_EXPECTED,
                     remedy="rename the file as published, or move it out of the folder",
-                )  # fmt: skip
+                )
             if match.group(2):
                 masks.setdefault(match.group(1), []).append(file)
             else:
@@ -41,9 +43,11 @@ def list_busi(folder: Path) -> ImageSet:
         if images.keys() != masks.keys():
             lonely = sorted(images.keys() ^ masks.keys())
             raise InputError(
-                file=folder / kind, found=f"{len(lonely)} without image or mask ({', '.join(lonely[:3])})",
-                expected="an image and at least one mask each", remedy="unpack the set again",
-            )  # fmt: skip
+                file=folder / kind,
+                found=f"{len(lonely)} without image or mask ({', '.join(lonely[:3])})",
+                expected="an image and at least one mask each",
+                remedy="unpack the set again",
+            )
         for name in sorted(images, key=_number):
             items.append(Item(name, name, "", images[name], tuple(sorted(masks[name])), {BINARY_FILE: 1}))
     normal = len(list((folder / "normal").glob("normal (*).png"))) if (folder / "normal").is_dir() else 0

@@ -47,9 +47,11 @@ def list_images(folder: Path) -> ImageSet:
         ]
     if not items:
         raise InputError(
-            file=folder, found="no annotated frame", expected=EXPECTED,
+            file=folder,
+            found="no annotated frame",
+            expected=EXPECTED,
             remedy="annotate key frames, or name the volumes of another scale",
-        )  # fmt: skip
+        )
     return ImageSet("cohort", tuple(items), classes, "patient")
 
 

@@ -36,9 +36,11 @@ def list_camus(folder: Path) -> ImageSet:
             frames, labelled = count_frames(image), count_frames(mask)
             if frames != labelled:
                 raise InputError(
-                    file=mask, found=f"{labelled} frames", expected=f"{frames} like {image.name}",
+                    file=mask,
+                    found=f"{labelled} frames",
+                    expected=f"{frames} like {image.name}",
                     remedy="unpack the set again",
-                )  # fmt: skip
+                )
             items += [
                 Item(
                     f"{patient.name}_{view}_{frame:03d}",
@@ -71,9 +73,11 @@ def list_hmc_qu(folder: Path) -> ImageSet:
         count = len(read_matlab(mask))
         if count != end - start + 1:
             raise InputError(
-                file=mask, found=f"{count} masks", expected=f"{end - start + 1}: frames {start} to {end} of {table.name}",
+                file=mask,
+                found=f"{count} masks",
+                expected=f"{end - start + 1}: frames {start} to {end} of {table.name}",
                 remedy="unpack the set again",
-            )  # fmt: skip
+            )
         patient = re.split(r"[_\s]", name)[0]
         items += [
             Item(
@@ -102,9 +106,11 @@ def _cycle(table: Path, name: str, row: dict[str, str]) -> tuple[int, int]:
         start, end = (int(float(found[key])) for key in ("reference frame", "end of cycle"))
     except (KeyError, ValueError):
         raise InputError(
-            file=table, found=f"no row for {name} with `Reference Frame` and `End of Cycle`",
-            expected="a row for every video with a mask", remedy="unpack the set again",
-        ) from None  # fmt: skip
+            file=table,
+            found=f"no row for {name} with `Reference Frame` and `End of Cycle`",
+            expected="a row for every video with a mask",
+            remedy="unpack the set again",
+        ) from None
     return start, end
 
 
@@ -119,7 +125,9 @@ def _camus_lists(folder: Path) -> dict[str, Split]:
         for patient in file.read_text(encoding="utf-8").split():
             if splits.setdefault(patient, split) != split:
                 raise InputError(
-                    file=file, found=f"{patient} in two lists", expected="every patient in one list",
+                    file=file,
+                    found=f"{patient} in two lists",
+                    expected="every patient in one list",
                     remedy="use the published lists",
-                )  # fmt: skip
+                )
     return splits

@@ -31,24 +31,31 @@ def list_images(folder: Path) -> ImageSet:
         rows = list(csv.DictReader(file))
     if not rows or list(rows[0]) != COLUMNS:
         raise InputError(
-            file=folder / "stills.csv", found="no lines, or other columns", expected=f"the columns {', '.join(COLUMNS)}",
+            file=folder / "stills.csv",
+            found="no lines, or other columns",
+            expected=f"the columns {', '.join(COLUMNS)}",
             remedy="run the target `samus` again, which writes it",
-        )  # fmt: skip
+        )
     splits: dict[str, str] = {}
     for row in rows:
         if splits.setdefault(row["patient"], row["split"]) != row["split"]:
             raise InputError(
-                file=folder / "stills.csv", found=f"patient {row['patient']} in two splits",
-                expected="every patient on one side", remedy="run the target `samus` again, which writes it",
-            )  # fmt: skip
+                file=folder / "stills.csv",
+                found=f"patient {row['patient']} in two splits",
+                expected="every patient on one side",
+                remedy="run the target `samus` again, which writes it",
+            )
     items = [
         Item(
-            row["still"], row["patient"], cast(Split, row["split"]),
+            row["still"],
+            row["patient"],
+            cast(Split, row["split"]),
             need(folder / row["set"] / "images" / f"{row['still']}.png", EXPECTED),
-            (need(folder / row["set"] / "masks" / f"{row['still']}.png", EXPECTED),), labels,
+            (need(folder / row["set"] / "masks" / f"{row['still']}.png", EXPECTED),),
+            labels,
         )
         for row in rows
-    ]  # fmt: skip
+    ]
     return ImageSet("scans", tuple(items), classes, "patient", ("Simulated: no patients.",))
 
 

@@ -33,9 +33,11 @@ def count_frames(file: Path) -> int:
         raise _unreadable(file, error) from error
     if len(shape) != 3:
         raise InputError(
-            file=file, found=f"an array of shape {shape}", expected="a sequence (columns, rows, frames)",
+            file=file,
+            found=f"an array of shape {shape}",
+            expected="a sequence (columns, rows, frames)",
             remedy="unpack the set again",
-        )  # fmt: skip
+        )
     return int(shape[2])
 
 
@@ -63,9 +65,11 @@ def read_matlab(file: Path) -> np.ndarray:
         raise _unreadable(file, error) from error
     if values.ndim != 3:
         raise InputError(
-            file=file, found=f"`predicted` of shape {values.shape}", expected="masks (frames, rows, columns)",
+            file=file,
+            found=f"`predicted` of shape {values.shape}",
+            expected="masks (frames, rows, columns)",
             remedy="unpack the set again",
-        )  # fmt: skip
+        )
     return values.astype(np.uint8)
 
 
@@ -83,14 +87,18 @@ def _read_avi(file: Path) -> np.ndarray:
 def _pick(file: Path, frames: np.ndarray, frame: int) -> np.ndarray:
     if not 0 <= frame < len(frames):
         raise InputError(
-            file=file, found=f"{len(frames)} frames", expected=f"a frame {frame}, counted from 0",
+            file=file,
+            found=f"{len(frames)} frames",
+            expected=f"a frame {frame}, counted from 0",
             remedy="use the files that belong together",
-        )  # fmt: skip
+        )
     return frames[frame]
 
 
 def _unreadable(file: Path, error: Exception) -> InputError:
     return InputError(
-        file=file, found=f"not readable ({type(error).__name__})", expected="a complete file of the set",
+        file=file,
+        found=f"not readable ({type(error).__name__})",
+        expected="a complete file of the set",
         remedy="unpack the set again",
-    )  # fmt: skip
+    )

@@ -28,9 +28,11 @@ def read_sheet(file: Path) -> list[dict[str, str]]:
             cells = _cells(_part(archive, first), strings)
     except (OSError, zipfile.BadZipFile, ElementTree.ParseError, KeyError, IndexError, ValueError) as error:
         raise InputError(
-            file=file, found=f"not readable as a workbook ({type(error).__name__})", expected="an .xlsx file",
+            file=file,
+            found=f"not readable as a workbook ({type(error).__name__})",
+            expected="an .xlsx file",
             remedy="unpack the set again",
-        ) from error  # fmt: skip
+        ) from error
     rows = sorted({row for row, _ in cells})
     header = {column: text.strip() for (row, column), text in cells.items() if rows and row == rows[0]}
     return [

@@ -72,9 +72,11 @@ def _runs(images: list[Path]) -> list[int]:
                 size = image.size
         except (UnidentifiedImageError, OSError) as error:
             raise InputError(
-                file=file, found=f"not readable as a picture ({type(error).__name__})", expected="a JPEG",
+                file=file,
+                found=f"not readable as a picture ({type(error).__name__})",
+                expected="a JPEG",
                 remedy="unpack the set again",
-            ) from error  # fmt: skip
+            ) from error
         runs.append(runs[-1] + (size != last) if runs else 0)
         last = size
     return runs
@@ -92,9 +94,11 @@ def _read_split(file: Path, stems: set[str]) -> dict[str, Split]:
         lists = {name: [f"{int(index):04d}" for index in content[name]] for name in ("train", "val")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            file=file, found=f"not readable ({type(error).__name__})",
-            expected='{"train": [numbers], "val": [numbers]}', remedy="unpack the set again",
-        ) from error  # fmt: skip
+            file=file,
+            found=f"not readable ({type(error).__name__})",
+            expected='{"train": [numbers], "val": [numbers]}',
+            remedy="unpack the set again",
+        ) from error
     train, val = set(lists["train"]), set(lists["val"])
     wrong = {
         "in both lists": sorted(train & val),

@@ -68,21 +68,27 @@ def _read_line(
     wanted = 2 if split == "test" else 3
     if len(parts) != wanted or any(part in ("", ".", "..") for part in parts):
         raise InputError(
-            file=file, found=f"line {number}: {line!r}",
-            expected="set/name" if split == "test" else "class/set/name", remedy="correct the line",
-        )  # fmt: skip
+            file=file,
+            found=f"line {number}: {line!r}",
+            expected="set/name" if split == "test" else "class/set/name",
+            remedy="correct the line",
+        )
     subset, name = parts[-2:]
     if subset not in counts:
         raise InputError(
-            file=file, found=f"line {number}: the set {subset}, which class.json does not have",
-            expected=f"one of {', '.join(sorted(counts))}", remedy="correct the line, or add the set to class.json",
-        )  # fmt: skip
+            file=file,
+            found=f"line {number}: the set {subset}, which class.json does not have",
+            expected=f"one of {', '.join(sorted(counts))}",
+            remedy="correct the line, or add the set to class.json",
+        )
     label = int(parts[0]) if split != "test" and parts[0].isdigit() else 1
     if split != "test" and (not parts[0].isdigit() or not 1 <= label < counts[subset]):
         raise InputError(
-            file=file, found=f"line {number}: class {parts[0]} of {subset}",
-            expected=f"a class from 1 to {counts[subset] - 1} (class.json)", remedy="correct the line",
-        )  # fmt: skip
+            file=file,
+            found=f"line {number}: class {parts[0]} of {subset}",
+            expected=f"a class from 1 to {counts[subset] - 1} (class.json)",
+            remedy="correct the line",
+        )
     image = need(folder / subset / "img" / f"{name}.png", f"the image of {file.name}, line {number}")
     mask = need(folder / subset / "label" / f"{name}.png", f"the mask of {file.name}, line {number}")
     match = _CAMUS_NAME.fullmatch(name)
@@ -96,9 +102,11 @@ def _read_classes(file: Path) -> dict[str, int]:
         return {str(name): int(count) for name, count in json.loads(file.read_text(encoding="utf-8")).items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputError(
-            file=file, found=f"not readable ({type(error).__name__})",
-            expected='{"set": number of classes with background}', remedy="correct the file",
-        ) from error  # fmt: skip
+            file=file,
+            found=f"not readable ({type(error).__name__})",
+            expected='{"set": number of classes with background}',
+            remedy="correct the file",
+        ) from error
 
 
 def _divided(lists: Path, items: list[Item]) -> list[InputError]:
@@ -111,8 +119,9 @@ def _divided(lists: Path, items: list[Item]) -> list[InputError]:
         return []
     return [
         InputError(
-            file=lists, found=f"{len(divided)} in more than one list ({', '.join(divided[:3])})",
+            file=lists,
+            found=f"{len(divided)} in more than one list ({', '.join(divided[:3])})",
             expected="every image and every patient in one of train, val and test",
             remedy="move all lines of a patient to one list",
         )
-    ]  # fmt: skip
+    ]

@@ -40,9 +40,11 @@ def write_cohort(
     folder, out = Path(folder), Path(out)
     if layout not in LAYOUTS:
         raise InputError(
-            file=folder, found=f"layout {layout!r}", expected=f"one of {', '.join(LAYOUTS)}",
+            file=folder,
+            found=f"layout {layout!r}",
+            expected=f"one of {', '.join(LAYOUTS)}",
             remedy="correct the name of the set",
-        )  # fmt: skip
+        )
     recordings = LAYOUTS[layout].list_recordings(folder)
     wanted = sorted({name for recording in recordings for name in recording.names.values()})
     missing = [name for name in wanted if name not in classes]

@@ -7,6 +7,18 @@ from uscl_med3d.data.tracked.poses import Track, is_tracked, read_fields, read_t
 from uscl_med3d.data.tracked.reconstruct import Reconstruction, reconstruct
 
 __all__ = [
-    "Reconstruction", "Track", "VolumeGrid", "check_images", "check_sweep", "combine", "find_calibration",
-    "frame_steps_mm", "is_tracked", "plan_volume", "read_calibration", "read_fields", "read_track", "reconstruct",
-]  # fmt: skip
+    "Reconstruction",
+    "Track",
+    "VolumeGrid",
+    "check_images",
+    "check_sweep",
+    "combine",
+    "find_calibration",
+    "frame_steps_mm",
+    "is_tracked",
+    "plan_volume",
+    "read_calibration",
+    "read_fields",
+    "read_track",
+    "reconstruct",
+]

@@ -212,5 +212,9 @@ def _flip(orientation: str, columns: int, rows: int, path: Path) -> np.ndarray:
 
 
 def _error(path: Path, found: str, expected: str) -> InputError:
-    return InputError(file=path, found=found, expected=expected,
-                      remedy="export the sweep with its transforms, or take it as an untracked stack")  # fmt: skip
+    return InputError(
+        file=path,
+        found=found,
+        expected=expected,
+        remedy="export the sweep with its transforms, or take it as an untracked stack",
+    )

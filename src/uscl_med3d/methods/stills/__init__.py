@@ -24,9 +24,10 @@ def find_still_method(name: str) -> type[StillMethod]:
     """
     if name not in list_still_methods():
         raise InputError(
-            file="params.yaml", found=f"stills.methods: module {name}",
+            file="params.yaml",
+            found=f"stills.methods: module {name}",
             expected=f"one of {', '.join(list_still_methods())}",
             remedy=f"correct the name, or add src/uscl_med3d/methods/stills/{name}.py",
-        )  # fmt: skip
+        )
     method: type[StillMethod] = importlib.import_module(f"uscl_med3d.methods.stills.{name}").METHOD
     return method

@@ -39,9 +39,12 @@ class AttentionUNetStill(GreyStill):
         steps = [2] * (len(options.features) - 1)
         need_multiple(start.image_size, 2 ** len(steps))
         network = AttentionUnet(
-            spatial_dims=2, in_channels=1, out_channels=1 + len(start.classes), channels=options.features,
+            spatial_dims=2,
+            in_channels=1,
+            out_channels=1 + len(start.classes),
+            channels=options.features,
             strides=steps,
-        )  # fmt: skip
+        )
         return cls(network.eval(), start.image_size)
 
 

@@ -43,9 +43,11 @@ class SamedStill(WholeMethod):
         options = cls.read_options(start)
         base, tensors = read_base(start)
         own = {
-            "image_size": start.image_size, "num_multimask_outputs": len(start.classes), "rank": options.rank,
+            "image_size": start.image_size,
+            "num_multimask_outputs": len(start.classes),
+            "rank": options.rank,
             "adapts_decoder": False,
-        }  # fmt: skip
+        }
         network = build_samed(base | own)
         start_samed(network, tensors)
         return cls(network.eval(), options.ce_weight)

@@ -39,9 +39,12 @@ class SegResNetStill(GreyStill):
         options = cls.read_options(start)
         need_multiple(start.image_size, 8)
         network = SegResNet(
-            spatial_dims=2, in_channels=1, out_channels=1 + len(start.classes), init_filters=options.features,
+            spatial_dims=2,
+            in_channels=1,
+            out_channels=1 + len(start.classes),
+            init_filters=options.features,
             num_groups=options.groups,
-        )  # fmt: skip
+        )
         return cls(network.eval(), start.image_size)
 
 

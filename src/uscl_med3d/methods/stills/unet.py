@@ -38,11 +38,17 @@ class UNetStill(GreyStill):
         if start.image_size % 2 ** (stages - 1):
             raise ValueError(f"image_size must be a multiple of {2 ** (stages - 1)} for {stages} stages")
         network = DynUNet(
-            spatial_dims=2, in_channels=1, out_channels=1 + len(start.classes), kernel_size=[3] * stages,
-            strides=[1] + [2] * (stages - 1), upsample_kernel_size=[2] * (stages - 1),
-            filters=list(options.features), norm_name=("INSTANCE", {"affine": True}),
-            act_name=("leakyrelu", {"inplace": True, "negative_slope": 0.01}), deep_supervision=False,
-        )  # fmt: skip
+            spatial_dims=2,
+            in_channels=1,
+            out_channels=1 + len(start.classes),
+            kernel_size=[3] * stages,
+            strides=[1] + [2] * (stages - 1),
+            upsample_kernel_size=[2] * (stages - 1),
+            filters=list(options.features),
+            norm_name=("INSTANCE", {"affine": True}),
+            act_name=("leakyrelu", {"inplace": True, "negative_slope": 0.01}),
+            deep_supervision=False,
+        )
         return cls(network.eval(), start.image_size)
 
 

@@ -40,10 +40,15 @@ class UnetrStill(GreyStill):
         options = cls.read_options(start)
         need_multiple(start.image_size, 16)
         network = UNETR(
-            spatial_dims=2, in_channels=1, out_channels=1 + len(start.classes), img_size=start.image_size,
-            feature_size=options.features, hidden_size=options.width, mlp_dim=4 * options.width,
+            spatial_dims=2,
+            in_channels=1,
+            out_channels=1 + len(start.classes),
+            img_size=start.image_size,
+            feature_size=options.features,
+            hidden_size=options.width,
+            mlp_dim=4 * options.width,
             num_heads=options.heads,
-        )  # fmt: skip
+        )
         return cls(network.eval(), start.image_size)
 
 

@@ -50,10 +50,11 @@ def load_fastsam3d(path: str | Path) -> SamMed3D:
     belongs = read_metadata(path)
     if belongs.get("model") != "fastsam3d":
         raise InputError(
-            file=path, found=f"weights of {belongs.get('model', 'an unnamed model')}",
+            file=path,
+            found=f"weights of {belongs.get('model', 'an unnamed model')}",
             expected="weights of fastsam3d, with their architecture",
             remedy="delete the file, so that `foundation` writes it again",
-        )  # fmt: skip
+        )
     architecture: Mapping[str, dict] = json.loads(belongs["architecture"])
     network = build_fastsam3d(
         FastSam3DConfig(**architecture["student"]), SamMed3DConfig(**architecture["sam_med3d"])

@@ -54,9 +54,11 @@ def read_weights(path: str | Path, model: str) -> tuple[dict[str, Any], dict[str
             architecture = json.loads(belongs_to["architecture"])
     except Exception as error:
         raise InputError(
-            file=path, found=f"{type(error).__name__}: {error}", expected=f"base weights of {model}",
+            file=path,
+            found=f"{type(error).__name__}: {error}",
+            expected=f"base weights of {model}",
             remedy="delete the file, so that the stage foundation writes it again",
-        ) from error  # fmt: skip
+        ) from error
     return architecture, read_tensors(path, belongs_to | {"model": model})
 
 

@@ -24,9 +24,11 @@ def find_figure(name: str) -> ModuleType:
     """
     if name not in FIGURES:
         raise InputError(
-            file="report/figures", found=f"figure {name!r}", expected=f"one of {', '.join(FIGURES)}",
+            file="report/figures",
+            found=f"figure {name!r}",
+            expected=f"one of {', '.join(FIGURES)}",
             remedy="correct the name, or add a file to report/figures and its name to the registry",
-        )  # fmt: skip
+        )
     return import_module(f"{__name__}.{name}")
 
 

@@ -79,8 +79,14 @@ def _find_worst(
 
 
 def _pair(
-    axes: np.ndarray, job: Any, inputs: FigureInputs, context: Context, folder: Path | None, run: str, name: str
-) -> None:  # fmt: skip
+    axes: np.ndarray,
+    job: Any,
+    inputs: FigureInputs,
+    context: Context,
+    folder: Path | None,
+    run: str,
+    name: str,
+) -> None:
     found = _find_worst(inputs, folder, name, job.classes[name])
     if found is None:
         say(axes[0], f"no kept worst case of {class_title(name)}", 18)

@@ -60,8 +60,16 @@ def _panel(axes: Axes, rows: pd.DataFrame, title: str, labels: list[str]) -> Non
         y, noun = part["place"] + shift, "click" if click == 1 else "clicks"
         axes.hlines(y, part["dice_other"], part["dice_own"], color=OURS, lw=1.0, zorder=2)
         axes.plot(part["dice_own"], y, "o", color=OURS, ms=size, zorder=3, label=f"own image, {click} {noun}")
-        axes.plot(part["dice_other"], y, "o", color=OURS, mfc="white", ms=size, zorder=3,
-                  label=f"another patient's image, {click} {noun}")  # fmt: skip
+        axes.plot(
+            part["dice_other"],
+            y,
+            "o",
+            color=OURS,
+            mfc="white",
+            ms=size,
+            zorder=3,
+            label=f"another patient's image, {click} {noun}",
+        )
     for row in rows[rows["points"] == points[-1]].to_dict("records"):
         text, place = signed(row["difference"], 0), labels.index(row["method"])
         axes.text(117, place, text.replace("-", "−"), ha="right", va="center", fontsize=6.5, color=INK)

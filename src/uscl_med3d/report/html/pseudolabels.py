@@ -38,12 +38,14 @@ def _counts(inputs: Any) -> str:
     accepted = sweeps["accepted"].astype(bool)
     used = sweeps.loc[accepted, "frames_accepted"].sum()
     parts = [
-        facts([
-            (f"{accepted.sum()} of {len(sweeps)}", "sweeps accepted"),
-            (f"{used:.0f} of {sweeps['frames'].sum():.0f}", "frames that enter training"),
-            (f"{sweeps['key_frames'].sum():.0f}", "key frames used as prompts"),
-        ])
-    ]  # fmt: skip
+        facts(
+            [
+                (f"{accepted.sum()} of {len(sweeps)}", "sweeps accepted"),
+                (f"{used:.0f} of {sweeps['frames'].sum():.0f}", "frames that enter training"),
+                (f"{sweeps['key_frames'].sum():.0f}", "key frames used as prompts"),
+            ]
+        )
+    ]
     reasons = sweeps.loc[~accepted, "reason"].fillna("no reason recorded").value_counts().sort_index()
     parts += [paragraph(f"Rejected: {count} × {reason}.", "muted") for reason, count in reasons.items()]
     good, bad = (_mean(sweeps, f"true_dice_{kind}_frames") for kind in ("accepted", "rejected"))

@@ -82,16 +82,18 @@ def cohort(job: Any, inputs: Any) -> str:
     ]
     test = splits[splits["split"] == "test"]
     parts = [
-        facts([
-            _fact(splits["patient"].nunique(), "patient"),
-            _fact(splits["sweep"].nunique(), "sweep"),
-            _fact(test["patient"].nunique(), "test patient"),
-            (str(len(job.classes)), "class" if len(job.classes) == 1 else "classes"),
-        ]),
+        facts(
+            [
+                _fact(splits["patient"].nunique(), "patient"),
+                _fact(splits["sweep"].nunique(), "sweep"),
+                _fact(test["patient"].nunique(), "test patient"),
+                (str(len(job.classes)), "class" if len(job.classes) == 1 else "classes"),
+            ]
+        ),
         table(("Group", "Split", "Patients", "Sweeps"), rows),
         paragraph("Splits are by patient; the same file governs every stage.", "muted"),
         left_out(inputs),
-    ]  # fmt: skip
+    ]
     return "".join(parts)
 
 

@@ -31,8 +31,17 @@ MODULES = {"encoder": "image_encoder", "decoder": "mask_decoder", "both": "image
 NO_ROWS = pd.DataFrame(columns=list(AVERAGED))
 
 VALUES = (
-    "dice", "ci_low", "ci_high", "n_patients", "n_cases", "volume_clicks", "reported", "reason", "image_use", "below",
-)  # fmt: skip
+    "dice",
+    "ci_low",
+    "ci_high",
+    "n_patients",
+    "n_cases",
+    "volume_clicks",
+    "reported",
+    "reason",
+    "image_use",
+    "below",
+)
 """Columns of every table behind its keys. `image_use`: Dice with the own image minus Dice with another patient's, of the
 method on the data set after so many clicks. `below`: the blind rows that beat this one (`tables.blind`)."""
 

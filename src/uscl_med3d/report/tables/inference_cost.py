@@ -17,10 +17,24 @@ from uscl_med3d.core.runs import main_run
 from uscl_med3d.report.tables.plain import PlainTable, write_plain_table
 
 COLUMNS = (
-    "method", "run", "prompt", "clicks_per_volume", "total_parameters", "trainable_parameters", "encoder_gflop",
-    "first_click_seconds", "further_click_seconds", "peak_memory_gb", "before_loading_gb", "peak_gpu_memory_gb",
-    "device", "threads", "case", "class", "reason",
-)  # fmt: skip
+    "method",
+    "run",
+    "prompt",
+    "clicks_per_volume",
+    "total_parameters",
+    "trainable_parameters",
+    "encoder_gflop",
+    "first_click_seconds",
+    "further_click_seconds",
+    "peak_memory_gb",
+    "before_loading_gb",
+    "peak_gpu_memory_gb",
+    "device",
+    "threads",
+    "case",
+    "class",
+    "reason",
+)
 PROMPTS = {
     "clicks": "clicks in the volume",
     "slice_clicks": "clicks in every slice",
@@ -94,9 +108,17 @@ def _row(job: Any, name: str, measured: Mapping[str, Any] | None) -> dict[str, A
     reasons = [NO_CLICKS] * (measured["further_click_seconds"] is None)
     reasons += [NOT_TUNED] * (measured["trainable_parameters"] is None)
     same = (
-        "clicks_per_volume", "total_parameters", "trainable_parameters", "encoder_gflop", "first_click_seconds",
-        "further_click_seconds", "device", "threads", "case", "class",
-    )  # fmt: skip
+        "clicks_per_volume",
+        "total_parameters",
+        "trainable_parameters",
+        "encoder_gflop",
+        "first_click_seconds",
+        "further_click_seconds",
+        "device",
+        "threads",
+        "case",
+        "class",
+    )
     memory = ("peak_memory", "before_loading", "peak_gpu_memory")
     return (
         made

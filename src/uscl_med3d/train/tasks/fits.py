@@ -26,8 +26,11 @@ class Fit:
         """Fit, and put the training patients' Dice into the only row of the learning curve, as a loss."""
         dice = self.method.fit(self.examples, self.job.classes, self.job.seed)
         row = {
-            "step": 1.0, "loss": 1 - dice / 100, "learning_rate": math.nan, "validation_dice": math.nan,
-        }  # fmt: skip
+            "step": 1.0,
+            "loss": 1 - dice / 100,
+            "learning_rate": math.nan,
+            "validation_dice": math.nan,
+        }
         return Progress(step=1, curve=[row])
 
     def describe(self) -> dict[str, Any]:

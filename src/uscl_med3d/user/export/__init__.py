@@ -36,15 +36,23 @@ def export(
         InputError: for a model that the format cannot hold, missing packages, or a folder with files in it.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(file=out, found="a file, or a folder with files in it", expected="a new folder",
-                         remedy="name another folder by --out")  # fmt: skip
+        raise InputError(
+            file=out,
+            found="a file, or a folder with files in it",
+            expected="a new folder",
+            remedy="name another folder by --out",
+        )
     write: Callable[[models.Choice, Path], str] = import_module(
         f"uscl_med3d.user.export.{MODULES[kind]}"
     ).write
     choice = models.choose(weights, base, start, scale)
     if isinstance(choice, OfficialChoice):
-        raise InputError(file=choice.name, found="an official checkpoint", expected="a model that was trained here",
-                         remedy="use the file as it is, or name a run by --weights")  # fmt: skip
+        raise InputError(
+            file=choice.name,
+            found="an official checkpoint",
+            expected="a model that was trained here",
+            remedy="use the file as it is, or name a run by --weights",
+        )
     if results is None and choice.scale is not None:
         results = Path("results", choice.scale)
     with atomic(out) as folder:

@@ -22,8 +22,12 @@ def write(choice: Choice, folder: Path) -> str:
     from uscl_med3d.nets.lora import lora_layers, lora_state
 
     if choice.job.run.rank is None:
-        raise InputError(file=choice.name, found="a model without LoRA adapters", expected="a run of uscl_med3d",
-                         remedy="name one by --weights, or use --format official")  # fmt: skip
+        raise InputError(
+            file=choice.name,
+            found="a model without LoRA adapters",
+            expected="a run of uscl_med3d",
+            remedy="name one by --weights, or use --format official",
+        )
     method = load_method(choice)
     names = sorted(lora_layers(method.network))
     config = LoraConfig(

@@ -62,23 +62,41 @@ def _describe(choice: Choice) -> dict[str, Any]:
         "network_data_format": {
             "inputs": {
                 "image": {
-                    "type": "image", "format": "magnitude", "modality": "US", "num_channels": 1,
-                    "spatial_shape": [side] * 3, "dtype": "float32", "value_range": [],
-                    "is_patch_data": True, "channel_def": {"0": "grey value, z-scored over voxels above 0"},
+                    "type": "image",
+                    "format": "magnitude",
+                    "modality": "US",
+                    "num_channels": 1,
+                    "spatial_shape": [side] * 3,
+                    "dtype": "float32",
+                    "value_range": [],
+                    "is_patch_data": True,
+                    "channel_def": {"0": "grey value, z-scored over voxels above 0"},
                 },
-                "points": {"type": "series", "format": "clicks", "num_channels": 3, "spatial_shape": ["n"],
-                           "dtype": "float32", "value_range": [0, side - 1], "is_patch_data": False,
-                           "channel_def": {"0": describe_prompts(choice)["coordinates"]}},
+                "points": {
+                    "type": "series",
+                    "format": "clicks",
+                    "num_channels": 3,
+                    "spatial_shape": ["n"],
+                    "dtype": "float32",
+                    "value_range": [0, side - 1],
+                    "is_patch_data": False,
+                    "channel_def": {"0": describe_prompts(choice)["coordinates"]},
+                },
             },
             "outputs": {
                 "logits": {
-                    "type": "image", "format": "segmentation", "num_channels": 1, "spatial_shape": [side] * 3,
-                    "dtype": "float32", "value_range": [], "is_patch_data": True,
+                    "type": "image",
+                    "format": "segmentation",
+                    "num_channels": 1,
+                    "spatial_shape": [side] * 3,
+                    "dtype": "float32",
+                    "value_range": [],
+                    "is_patch_data": True,
                     "channel_def": {"0": "object where above zero"},
                 }
             },
         },
-    }  # fmt: skip
+    }
 
 
 def _configure() -> dict[str, Any]:

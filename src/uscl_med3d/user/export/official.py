@@ -32,10 +32,11 @@ def merge(choice: Choice) -> Any:
     differences = describe_differences(export_state(network), plain.state_dict())
     if differences:
         raise InputError(
-            file=choice.name, found=f"{len(differences)} tensors that SAM-Med3D does not have ({differences[0]})",
+            file=choice.name,
+            found=f"{len(differences)} tensors that SAM-Med3D does not have ({differences[0]})",
             expected="weights of SAM-Med3D, or LoRA adapters, which can be merged",
             remedy="export a run of sam_med3d, full_tuning or uscl_med3d",
-        )  # fmt: skip
+        )
     return network
 
 
@@ -91,12 +92,13 @@ def describe_prompts(choice: Choice) -> dict[str, str]:
     prompts = choice.job.prompts
     swapped = prompts.click_axes == "hdw"
     return {
-        "coordinates": "voxel indices of the cube, (h, d, w): first two axes swapped" if swapped
+        "coordinates": "voxel indices of the cube, (h, d, w): first two axes swapped"
+        if swapped
         else "voxel indices of the cube, (d, h, w)",
         "labels": "1 object, 0 background, -1 no click",
         "clicks_given": "all clicks so far" if prompts.clicks_given == "all" else "the newest click only",
         "mask_prompt": "zeros for the first prediction, then the low-resolution logits of the one before",
-    }  # fmt: skip
+    }
 
 
 USAGE = """# Using these weights

@@ -70,8 +70,12 @@ def write(choice: Choice, folder: Path) -> str:
     differences = measure_differences(network, folder)
     worst = max(differences.values())
     if worst > TOLERANCE:
-        raise InputError(file=folder, found=f"a difference of {worst:.1e} between onnxruntime and torch",
-                         expected=f"at most {TOLERANCE:.0e} of the largest value", remedy="report a bug")  # fmt: skip
+        raise InputError(
+            file=folder,
+            found=f"a difference of {worst:.1e} between onnxruntime and torch",
+            expected=f"at most {TOLERANCE:.0e} of the largest value",
+            remedy="report a bug",
+        )
     side = network.config.image_size
     write_json(
         folder / "model.json",
@@ -102,8 +106,12 @@ def check_packages() -> None:
 
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
-        raise InputError(file="--format onnx", found=f"not installed: {', '.join(missing)}", expected=", ".join(PACKAGES),
-                         remedy="pip install 'uscl-med3d[export]'")  # fmt: skip
+        raise InputError(
+            file="--format onnx",
+            found=f"not installed: {', '.join(missing)}",
+            expected=", ".join(PACKAGES),
+            remedy="pip install 'uscl-med3d[export]'",
+        )
 
 
 def make_inputs(network: Any, clicks: int) -> dict[str, Tensor]:

@@ -37,8 +37,12 @@ def audit_phi(folder: Path, fan: Fan) -> list[Finding]:
         InputError: where the folder does not exist.
     """
     if not folder.is_dir():
-        raise InputError(file=folder, found="no such folder", expected="a folder to look through",
-                         remedy="correct the path")  # fmt: skip
+        raise InputError(
+            file=folder,
+            found="no such folder",
+            expected="a folder to look through",
+            remedy="correct the path",
+        )
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     identity = {value for path in files if is_dicom(path) for value in read_identity(path)}
     findings: list[Finding] = []

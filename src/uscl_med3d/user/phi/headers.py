@@ -12,8 +12,17 @@ from uscl_med3d.user.phi.finding import NOT_COPIED, NOT_ITS, Found
 from uscl_med3d.user.phi.tags import IDENTIFYING, NAMES_A_PERSON, TEXT_OR_TIME
 
 _NIFTI_TEXT = ("descrip", "aux_file", "db_name", "data_type", "intent_name")
-_HARMLESS_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder", "handler_name", "vendor_id",
-                       "language", "duration", "variant_bitrate"}  # fmt: skip
+_HARMLESS_CONTAINER = {
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "encoder",
+    "handler_name",
+    "vendor_id",
+    "language",
+    "duration",
+    "variant_bitrate",
+}
 _LEAST_LENGTH = 3
 
 

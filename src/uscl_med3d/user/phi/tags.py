@@ -115,8 +115,18 @@ IDENTIFYING = frozenset(
 )
 """Keywords of the stated list."""
 
-NAMES_A_PERSON = ("PatientName", "PatientID", "PatientBirthName", "OtherPatientNames", "OtherPatientIDs", "AccessionNumber",
-                  "PatientMotherBirthName", "ResponsiblePerson", "PatientTelephoneNumbers", "PatientAddress")  # fmt: skip
+NAMES_A_PERSON = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthName",
+    "OtherPatientNames",
+    "OtherPatientIDs",
+    "AccessionNumber",
+    "PatientMotherBirthName",
+    "ResponsiblePerson",
+    "PatientTelephoneNumbers",
+    "PatientAddress",
+)
 """Their values must turn up nowhere else: not in file names, sidecars or logs."""
 
 TEXT_OR_TIME = frozenset({"PN", "DA", "DT", "TM", "LT", "ST", "UT"})
@@ -124,23 +134,55 @@ TEXT_OR_TIME = frozenset({"PN", "DA", "DT", "TM", "LT", "ST", "UT"})
 
 READ_BY_INGEST = (
     # how pixels are stored, and how many
-    "TransferSyntaxUID", "PhotometricInterpretation", "SamplesPerPixel", "PlanarConfiguration", "BitsAllocated",
-    "BitsStored", "HighBit", "PixelRepresentation", "Rows", "Columns", "NumberOfFrames",
+    "TransferSyntaxUID",
+    "PhotometricInterpretation",
+    "SamplesPerPixel",
+    "PlanarConfiguration",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
     "RedPaletteColorLookupTableDescriptor",
-    "GreenPaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData",
-    "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData", "PixelData",
+    "GreenPaletteColorLookupTableDescriptor",
+    "BluePaletteColorLookupTableDescriptor",
+    "RedPaletteColorLookupTableData",
+    "GreenPaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData",
+    "PixelData",
     # rate and sizes
-    "FrameTime", "FrameTimeVector", "CineRate", "RecommendedDisplayFrameRate", "SequenceOfUltrasoundRegions", "PixelSpacing",
-    "PixelAspectRatio", "SliceThickness", "RescaleSlope", "RescaleIntercept",
+    "FrameTime",
+    "FrameTimeVector",
+    "CineRate",
+    "RecommendedDisplayFrameRate",
+    "SequenceOfUltrasoundRegions",
+    "PixelSpacing",
+    "PixelAspectRatio",
+    "SliceThickness",
+    "RescaleSlope",
+    "RescaleIntercept",
     # places of the frames of an enhanced object
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
     # order of single frames
-    "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "SeriesInstanceUID", "SOPInstanceUID",
-)  # fmt: skip
+    "InstanceNumber",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "SeriesInstanceUID",
+    "SOPInstanceUID",
+)
 """All that `ingest` takes from a header. Into its sidecar go WRITTEN_BY_INGEST and nothing else."""
 
 WRITTEN_BY_INGEST = (
-    "source_codec", "source_frames_per_second", "source_shape", "source_spacing_mm", "source_spacing_from", "assumed",
-    "irregular_frames", "tracking",
-)  # fmt: skip
+    "source_codec",
+    "source_frames_per_second",
+    "source_shape",
+    "source_spacing_mm",
+    "source_spacing_from",
+    "assumed",
+    "irregular_frames",
+    "tracking",
+)
 """Fields of the sidecar that a header has a say in: names of codecs, and numbers."""

@@ -84,7 +84,10 @@ def fresh(config: SamMed3DConfig, params_file: Path) -> Segmenter:
     prompts = Prompts.model_validate(values["prompts"])
     method = SamMed3DMethod(SamMed3D(config), prompts, torch.device("cpu"))
     job = SimpleNamespace(
-        classes={}, model=SimpleNamespace(image_size=config.image_size), device="cpu",
-        evaluate=SimpleNamespace(sliding_overlap=0.5), run=SimpleNamespace(method="sam_med3d"),
-    )  # fmt: skip
+        classes={},
+        model=SimpleNamespace(image_size=config.image_size),
+        device="cpu",
+        evaluate=SimpleNamespace(sliding_overlap=0.5),
+        run=SimpleNamespace(method="sam_med3d"),
+    )
     return Segmenter(Choice("fresh", job, ingest, Path("fresh"), None, None, None, None), BallMask(method))

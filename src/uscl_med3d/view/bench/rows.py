@@ -12,8 +12,18 @@ from typing import Literal
 
 Unit = Literal["s", "MB"]
 HEAD = (
-    "model", "step", "unit", "runs", "median", "least", "largest", "cpu_s_median", "asked", "encoded", "decoded",
-)  # fmt: skip
+    "model",
+    "step",
+    "unit",
+    "runs",
+    "median",
+    "least",
+    "largest",
+    "cpu_s_median",
+    "asked",
+    "encoded",
+    "decoded",
+)
 
 
 @dataclass(frozen=True)
@@ -52,9 +62,12 @@ class Row:
 
 
 def measure(
-    model: str, step: str, calls: Sequence[Callable[[], None]], asked: float | None,
+    model: str,
+    step: str,
+    calls: Sequence[Callable[[], None]],
+    asked: float | None,
     count: Callable[[], tuple[int, int]] | None = None,
-) -> Row:  # fmt: skip
+) -> Row:
     """Wall and CPU seconds of each call; `count` tells crops encoded and clicks decoded so far."""
     wall, cpu = [], []
     before = count() if count else (0, 0)
@@ -82,10 +95,13 @@ def to_csv(rows: Sequence[Row]) -> str:
 def describe(rows: Sequence[Row], facts: Sequence[str]) -> str:
     """The page: facts, table, and whether the medians reach what is asked."""
     lines = [
-        "# Viewer benchmark", "", *facts, "",
+        "# Viewer benchmark",
+        "",
+        *facts,
+        "",
         "| model | step | runs | median | least | largest | CPU-seconds | asked | encoded | decoded |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]  # fmt: skip
+    ]
     for row in rows:
         numbers = [
             f"{show(each, row.unit)} {row.unit}" for each in (row.median, min(row.values), max(row.values))
