@@ -26,9 +26,11 @@ rule annotation_pseudolabel:
     message:
         "annotation: pseudo-labels from {wildcards.number} key frames"
     shell:
-        "uscl-med3d pseudolabel --params {input.params} --receipt {output.receipt}"
-        " --volumes {input.volumes} --splits {input.splits}"
-        " --seggpt {input.seggpt} --out {output.labels} > {log} 2>&1"
+        run_stage(
+            "pseudolabel",
+            "--volumes {input.volumes} --splits {input.splits} --seggpt {input.seggpt}"
+            " --out {output.labels}",
+        )
 
 
 rule annotation_finetune:
@@ -53,10 +55,12 @@ rule annotation_finetune:
     message:
         "annotation: fine-tuning on {wildcards.number} key frames"
     shell:
-        "uscl-med3d finetune --params {input.params} --receipt {output.receipt}"
-        " --volumes {input.volumes} --splits {input.splits}"
-        " --pseudolabels {input.pseudolabels} --base {input.base} --start {input.start}"
-        " --weights {output.weights} --curve {output.curve} --info {output.info} --cost {output.cost} > {log} 2>&1"
+        run_stage(
+            "finetune",
+            "--volumes {input.volumes} --splits {input.splits} --pseudolabels {input.pseudolabels}"
+            " --base {input.base} --start {input.start} --weights {output.weights}"
+            " --curve {output.curve} --info {output.info} --cost {output.cost}",
+        )
 
 
 rule annotation_evaluate:
@@ -84,11 +88,13 @@ rule annotation_evaluate:
     message:
         "annotation: scores of {wildcards.number} key frames"
     shell:
-        "uscl-med3d evaluate --params {input.params} --receipt {output.receipt}"
-        " --volumes {input.volumes} --splits {input.splits}"
-        " --pseudolabels {input.pseudolabels}"
-        " --general {params.general:q} --base {input.base} --checkpoint {input.checkpoint} --start {input.start}"
-        " --scores {output.scores} --image-use {output.image_use} --predictions {output.predictions} > {log} 2>&1"
+        run_stage(
+            "evaluate",
+            "--volumes {input.volumes} --splits {input.splits} --pseudolabels {input.pseudolabels}"
+            " --general {params.general:q} --base {input.base} --checkpoint {input.checkpoint}"
+            " --start {input.start} --scores {output.scores} --image-use {output.image_use}"
+            " --predictions {output.predictions}",
+        )
 
 
 rule annotation:
@@ -112,6 +118,7 @@ rule annotation:
     message:
         "annotation: curve"
     shell:
-        "uscl-med3d annotation --params {input.params} --receipt {output.receipt}"
-        " --scores {input.scores} --pseudolabels {input.pseudolabels}"
-        " --out {params.out} > {log} 2>&1"
+        run_stage(
+            "annotation",
+            "--scores {input.scores} --pseudolabels {input.pseudolabels} --out {params.out}",
+        )

@@ -37,6 +37,11 @@ drop_dead_lock()
 RESULTS = PLAN.results
 
 
+def run_stage(verb, options):
+    """Shell line of a stage: its job file, its receipt and its log are the same for all."""
+    return f"uscl-med3d {verb} --params {{input.params}} --receipt {{output.receipt}} {options} > {{log}} 2>&1"
+
+
 wildcard_constraints:
     run="[a-z0-9_]+",
     pretraining="[a-z0-9_]+_r[0-9]+(_s[0-9]+)?",

@@ -26,10 +26,13 @@ rule evaluate:
     message:
         "evaluate: {wildcards.run}"
     shell:
-        "uscl-med3d evaluate --params {input.params} --receipt {output.receipt}"
-        " --volumes {input.volumes} --splits {input.splits} --pseudolabels {input.pseudolabels}"
-        " --general {params.general:q} --base {input.base} --checkpoint {input.checkpoint} --start {input.start}"
-        " --scores {output.scores} --image-use {output.image_use} --predictions {output.predictions} > {log} 2>&1"
+        run_stage(
+            "evaluate",
+            "--volumes {input.volumes} --splits {input.splits} --pseudolabels {input.pseudolabels}"
+            " --general {params.general:q} --base {input.base} --checkpoint {input.checkpoint}"
+            " --start {input.start} --scores {output.scores} --image-use {output.image_use}"
+            " --predictions {output.predictions}",
+        )
 
 
 rule gate:
@@ -46,8 +49,10 @@ rule gate:
     message:
         "evaluate: gate"
     shell:
-        "uscl-med3d gate --params {input.params} --receipt {output.receipt}"
-        " --scores {input.scores} --image-use {input.image_use} --result {output.result} > {log} 2>&1"
+        run_stage(
+            "gate",
+            "--scores {input.scores} --image-use {input.image_use} --result {output.result}",
+        )
 
 
 # What a method costs at inference. With `measure.alone` a job takes all cores, so that nothing else runs beside it.
@@ -72,8 +77,11 @@ rule measure:
     message:
         "evaluate: cost of {wildcards.run}"
     shell:
-        "uscl-med3d measure --params {input.params} --receipt {output.receipt} --volumes {input.volumes} --splits {input.splits}"
-        " --base {input.base} --checkpoint {input.checkpoint} --start {input.start} --cost {output.cost} > {log} 2>&1"
+        run_stage(
+            "measure",
+            "--volumes {input.volumes} --splits {input.splits} --base {input.base}"
+            " --checkpoint {input.checkpoint} --start {input.start} --cost {output.cost}",
+        )
 
 
 rule evaluate_all:

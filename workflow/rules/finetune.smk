@@ -23,10 +23,12 @@ rule finetune:
     message:
         "finetune: {wildcards.run}"
     shell:
-        "uscl-med3d finetune --params {input.params} --receipt {output.receipt}"
-        " --volumes {input.volumes} --splits {input.splits}"
-        " --pseudolabels {input.pseudolabels} --base {input.base} --start {input.start}"
-        " --weights {output.weights} --curve {output.curve} --info {output.info} --cost {output.cost} > {log} 2>&1"
+        run_stage(
+            "finetune",
+            "--volumes {input.volumes} --splits {input.splits} --pseudolabels {input.pseudolabels}"
+            " --base {input.base} --start {input.start} --weights {output.weights}"
+            " --curve {output.curve} --info {output.info} --cost {output.cost}",
+        )
 
 
 rule finetune_all:

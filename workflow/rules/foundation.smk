@@ -22,9 +22,11 @@ rule foundation:
     message:
         "foundation: {wildcards.model}"
     shell:
-        "uscl-med3d foundation --model {wildcards.model} --params {input.params} --receipt {output.receipt}"
-        " --general {params.general:q}"
-        " --teacher {input.teacher} --weights {output.weights} --curve {output.curve} > {log} 2>&1"
+        run_stage(
+            "foundation",
+            "--model {wildcards.model} --general {params.general:q} --teacher {input.teacher}"
+            " --weights {output.weights} --curve {output.curve}",
+        )
 
 
 # Are they those that come with the program? Of the scale `foundation`, which trains all of them anew.

@@ -21,9 +21,11 @@ rule ingest:
     message:
         "ingest: videos and key frames to volumes"
     shell:
-        "uscl-med3d ingest --params {input.params} --receipt {output.receipt} --cohort {params.cohort:q}"
-        " --volumes {output.volumes} --splits {output.splits}"
-        " --failures {output.failures} --store {params.store} > {log} 2>&1"
+        run_stage(
+            "ingest",
+            "--cohort {params.cohort:q} --volumes {output.volumes} --splits {output.splits}"
+            " --failures {output.failures} --store {params.store}",
+        )
 
 
 if not PLAN.simulated:
@@ -45,5 +47,7 @@ if not PLAN.simulated:
         message:
             "ingest: contact sheets"
         shell:
-            "uscl-med3d ingest_sheets --params {input.params} --receipt {output.receipt} --cohort {params.cohort:q}"
-            " --sheets {output.sheets} > {log} 2>&1"
+            run_stage(
+                "ingest_sheets",
+                "--cohort {params.cohort:q} --sheets {output.sheets}",
+            )

@@ -21,9 +21,12 @@ rule pretrain:
     message:
         "pretrain: {wildcards.pretraining}"
     shell:
-        "uscl-med3d pretrain --params {input.params} --receipt {output.receipt}"
-        " --rank {params.run.rank} --training-seed {params.run.training_seed} --volumes {input.volumes}"
-        " --splits {input.splits} --base {input.base} --weights {output.weights} --curve {output.curve} > {log} 2>&1"
+        run_stage(
+            "pretrain",
+            "--rank {params.run.rank} --training-seed {params.run.training_seed}"
+            " --volumes {input.volumes} --splits {input.splits} --base {input.base}"
+            " --weights {output.weights} --curve {output.curve}",
+        )
 
 
 rule pretrain_all:

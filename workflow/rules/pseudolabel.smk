@@ -21,6 +21,8 @@ rule pseudolabel:
     message:
         "pseudolabel: SegGPT propagates the key-frame masks"
     shell:
-        "uscl-med3d pseudolabel --params {input.params} --receipt {output.receipt}"
-        " --volumes {input.volumes} --splits {input.splits}"
-        " --seggpt {input.seggpt} --out {output.labels} --store {params.store} > {log} 2>&1"
+        run_stage(
+            "pseudolabel",
+            "--volumes {input.volumes} --splits {input.splits} --seggpt {input.seggpt}"
+            " --out {output.labels} --store {params.store}",
+        )

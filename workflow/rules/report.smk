@@ -14,8 +14,10 @@ rule image_use_table:
     message:
         "report: image use"
     shell:
-        "uscl-med3d image_use_table --params {input.params} --receipt {output.receipt}"
-        " --image-use {input.image_use} --out {output.csv} > {log} 2>&1"
+        run_stage(
+            "image_use_table",
+            "--image-use {input.image_use} --out {output.csv}",
+        )
 
 
 rule tables:
@@ -39,8 +41,11 @@ rule tables:
     message:
         "report: tables"
     shell:
-        "uscl-med3d tables --params {input.params} --receipt {output.receipt}"
-        " --scores {input.scores} --image-use {input.image_use} --out {params.out} --metrics {output.metrics} > {log} 2>&1"
+        run_stage(
+            "tables",
+            "--scores {input.scores} --image-use {input.image_use} --out {params.out}"
+            " --metrics {output.metrics}",
+        )
 
 
 rule training_cost:
@@ -61,9 +66,10 @@ rule training_cost:
     message:
         "report: training cost"
     shell:
-        "uscl-med3d training_cost --params {input.params} --receipt {output.receipt}"
-        " --info {input.info} --cost {input.cost}"
-        " --out {params.out} > {log} 2>&1"
+        run_stage(
+            "training_cost",
+            "--info {input.info} --cost {input.cost} --out {params.out}",
+        )
 
 
 rule inference_cost:
@@ -84,8 +90,10 @@ rule inference_cost:
     message:
         "report: inference cost"
     shell:
-        "uscl-med3d inference_cost --params {input.params} --receipt {output.receipt} --cost {input.cost}"
-        " --out {params.out} > {log} 2>&1"
+        run_stage(
+            "inference_cost",
+            "--cost {input.cost} --out {params.out}",
+        )
 
 
 # What figures show of volumes, pseudo-labels and predictions; small, and in Git.
@@ -107,9 +115,11 @@ rule figure_inputs:
     message:
         "report: inputs of figures"
     shell:
-        "uscl-med3d figure_inputs --params {input.params} --receipt {output.receipt} --volumes {input.volumes}"
-        " --splits {input.splits} --pseudolabels {input.pseudolabels} --predictions {input.predictions}"
-        " --out {output.folder} > {log} 2>&1"
+        run_stage(
+            "figure_inputs",
+            "--volumes {input.volumes} --splits {input.splits} --pseudolabels {input.pseudolabels}"
+            " --predictions {input.predictions} --out {output.folder}",
+        )
 
 
 rule figure:
@@ -132,9 +142,12 @@ rule figure:
     message:
         "report: {wildcards.figure}"
     shell:
-        "uscl-med3d figure --params {input.params} --receipt {output.receipt} --name {wildcards.figure}"
-        " --inputs {input.folder} --splits {input.splits} --scores {input.scores} --curves {input.curves}"
-        " --image-use {input.image_use} --out {params.out} > {log} 2>&1"
+        run_stage(
+            "figure",
+            "--name {wildcards.figure} --inputs {input.folder} --splits {input.splits}"
+            " --scores {input.scores} --curves {input.curves} --image-use {input.image_use}"
+            " --out {params.out}",
+        )
 
 
 rule claims:
@@ -154,9 +167,11 @@ rule claims:
     message:
         "report: claims"
     shell:
-        "uscl-med3d claims --params {input.params} --receipt {output.receipt} --scores {input.scores}"
-        " --info {input.info} --pseudolabels {input.folder}/pseudolabels --gate {input.gate}"
-        " --out {output.csv} > {log} 2>&1"
+        run_stage(
+            "claims",
+            "--scores {input.scores} --info {input.info} --pseudolabels {input.folder}/pseudolabels"
+            " --gate {input.gate} --out {output.csv}",
+        )
 
 
 # Claims about seconds and memory: measured, so in a file of their own.
@@ -174,8 +189,10 @@ rule cost_claims:
     message:
         "report: claims about cost"
     shell:
-        "uscl-med3d cost_claims --params {input.params} --receipt {output.receipt} --tables {input.tables}"
-        " --out {output.csv} > {log} 2>&1"
+        run_stage(
+            "cost_claims",
+            "--tables {input.tables} --out {output.csv}",
+        )
 
 
 # An own cohort without the benchmark tests no claims.
@@ -212,12 +229,14 @@ rule html:
     message:
         "report: page"
     shell:
-        "uscl-med3d html --params {input.params} --receipt {output.receipt}"
-        " --tables {input.tables} --figures {params.figures}"
-        " --claims {input.claims} --sheets {input.sheets}"
-        " --pseudolabels {input.folder}/pseudolabels --gate {input.gate}"
-        " --splits {input.splits} --jobs {params.jobs} --receipts {params.receipts} --failures {input.failures}"
-        " --info {input.info} --image-use {input.image_use} --out {output.page} > {log} 2>&1"
+        run_stage(
+            "html",
+            "--tables {input.tables} --figures {params.figures} --claims {input.claims}"
+            " --sheets {input.sheets} --pseudolabels {input.folder}/pseudolabels --gate {input.gate}"
+            " --splits {input.splits} --jobs {params.jobs} --receipts {params.receipts}"
+            " --failures {input.failures} --info {input.info} --image-use {input.image_use}"
+            " --out {output.page}",
+        )
 
 
 # What every job has cost, as it has measured itself.

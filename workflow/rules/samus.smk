@@ -16,8 +16,10 @@ rule samus_scans:
     message:
         "samus: simulated single images"
     shell:
-        "uscl-med3d samus_scans --params {input.params} --receipt {output.receipt} --out {output.out}"
-        " > {log} 2>&1"
+        run_stage(
+            "samus_scans",
+            "--out {output.out}",
+        )
 
 
 rule samus_scores:
@@ -37,9 +39,11 @@ rule samus_scores:
     message:
         "samus: {wildcards.still}"
     shell:
-        "uscl-med3d samus_scores --params {input.params} --receipt {output.receipt} --name {wildcards.still}"
-        " --images {input.images} --base {input.base} --scores {output.scores} --curve {output.curve}"
-        " > {log} 2>&1"
+        run_stage(
+            "samus_scores",
+            "--name {wildcards.still} --images {input.images} --base {input.base}"
+            " --scores {output.scores} --curve {output.curve}",
+        )
 
 
 rule samus_cost:
@@ -64,8 +68,11 @@ rule samus_cost:
     message:
         "samus: cost"
     shell:
-        "uscl-med3d samus_cost --params {input.params} --receipt {output.receipt} --images {input.images}"
-        " --base {input.base} --counted {output.counted} --speed {output.speed} > {log} 2>&1"
+        run_stage(
+            "samus_cost",
+            "--images {input.images} --base {input.base} --counted {output.counted}"
+            " --speed {output.speed}",
+        )
 
 
 rule samus:
@@ -84,5 +91,7 @@ rule samus:
     message:
         "samus: tables S1 to S5 and claims"
     shell:
-        "uscl-med3d samus_tables --params {input.params} --receipt {output.receipt} --counted {input.counted}"
-        " --scores {input.scores} --out {params.out} > {log} 2>&1"
+        run_stage(
+            "samus_tables",
+            "--counted {input.counted} --scores {input.scores} --out {params.out}",
+        )

@@ -32,10 +32,12 @@ rule search_finetune:
     message:
         "search: {wildcards.candidate}"
     shell:
-        "uscl-med3d finetune --params {input.params} --receipt {output.receipt}"
-        " --volumes {input.volumes} --splits {input.splits}"
-        " --pseudolabels {input.pseudolabels} --base {input.base}"
-        " --weights {output.weights} --curve {output.curve} --info {output.info} --cost {output.cost} > {log} 2>&1"
+        run_stage(
+            "finetune",
+            "--volumes {input.volumes} --splits {input.splits} --pseudolabels {input.pseudolabels}"
+            " --base {input.base} --weights {output.weights} --curve {output.curve}"
+            " --info {output.info} --cost {output.cost}",
+        )
 
 
 rule search:
@@ -53,5 +55,7 @@ rule search:
     message:
         "search: table"
     shell:
-        "uscl-med3d search --params {input.params} --receipt {output.receipt} --curves {input.curves}"
-        " --out {output.csv} > {log} 2>&1"
+        run_stage(
+            "search",
+            "--curves {input.curves} --out {output.csv}",
+        )

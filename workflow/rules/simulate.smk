@@ -21,8 +21,10 @@ if PLAN.simulated:
         message:
             "simulate: ultrasound sweeps as raw files"
         shell:
-            "uscl-med3d simulate_cohort --params {input.params} --receipt {output.receipt}"
-            " --out {params.out} > {log} 2>&1"
+            run_stage(
+                "simulate_cohort",
+                "--out {params.out}",
+            )
 
 
 if PLAN.simulated_sets:
@@ -43,5 +45,7 @@ if PLAN.simulated_sets:
         message:
             "simulate: general-domain sets"
         shell:
-            "uscl-med3d simulate_general --params {input.params} --receipt {output.receipt}"
-            " --out {params.out} > {log} 2>&1"
+            run_stage(
+                "simulate_general",
+                "--out {params.out}",
+            )

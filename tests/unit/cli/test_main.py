@@ -37,9 +37,10 @@ def test_every_stage_explains_itself(verb, capsys):
 def test_every_verb_of_the_rules_is_there_with_its_options(capsys):
     """Snakemake's lines and the command line's options have the same names."""
     text = "".join(path.read_text() for path in sorted(RULES.glob("*.smk")))
-    lines = [part.split("{log}")[0].split('"""')[0] for part in text.split('"uscl-med3d ')[1:]]
-    assert len(lines) > 10
-    for verb, rest in (line.split(maxsplit=1) for line in lines):
+    stages = re.findall(r'run_stage\(\s*"(\w+)",((?:\s*"[^"]*")+)', text)
+    others = re.findall(r'"uscl-med3d (\w+)((?:[^{]|{(?!log}))*)', text)
+    assert len(stages) > 25 and len(others) > 3
+    for verb, rest in stages + others:
         assert cli.main([verb, "--help"]) == 0
         shown = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
         assert set(re.findall(r"--[a-z][\w-]*", rest)) <= shown, verb
