@@ -59,11 +59,13 @@ def check_gate(job: Any, image_use: Sequence[Path], scores: Sequence[Path], out_
 
 
 def judge_seeing(looked: pd.DataFrame, rule: Any) -> dict[str, Any] | None:
-    """Own image minus another patient's on validation patients: mean over cases, then over classes, then over sets.
+    """Own image minus another patient's on validation patients, as in `report.image_use`; then the mean over sets.
 
     None where no validation case has a reference.
     """
     rows = looked[(looked["split"] == "val") & looked["dataset"].isin(rule.datasets)]
+    # Ultrasound: mean over cases, then over classes. Other sets: over all structures, some of which one patient alone has.
+    rows = rows.assign(**{"class": rows["class"].where(rows["dataset"] == "us", "any")})
     means = rows.groupby(["image", "points", "dataset", "class"])["dice"].mean()
     sets = means.groupby(["image", "points", "dataset"]).mean()
     if sets.empty:

@@ -121,9 +121,17 @@ class UNetMethod(WholeMethod):
         frames: Sequence[int] | None,
     ) -> np.ndarray:
         """See `WholeMethod.segment`; key frames are not looked at."""
+        channels = self.predict_logits(volume).argmax(0).numpy()
+        values = np.array([0, *(classes.get(name, 0) for name in self.classes)], dtype=np.uint8)
+        labels = values[channels]
+        labels[volume == 0] = 0
+        return labels
+
+    def predict_logits(self, volume: np.ndarray) -> Tensor:
+        """Raw intensities (d, h, w) -> logits (1 + classes, d, h, w) on the CPU."""
         from monai.inferers import sliding_window_inference
 
-        image, inside = pad_to(volume, self.options.patch)
+        image, (d, h, w) = pad_to(volume, self.options.patch)
         self.network.eval()
         with torch.inference_mode():
             logits = sliding_window_inference(
@@ -134,11 +142,7 @@ class UNetMethod(WholeMethod):
                 overlap=self.options.overlap,
                 mode="gaussian",
             )
-        channels = logits[0].argmax(0).cpu().numpy()[inside]
-        values = np.array([0, *(classes.get(name, 0) for name in self.classes)], dtype=np.uint8)
-        labels = values[channels]
-        labels[volume == 0] = 0
-        return labels
+        return logits[0, :, d, h, w].cpu()
 
     # ------------------------------------------------------------------------------------------ training
     def prepare_training(self) -> list[nn.Parameter]:

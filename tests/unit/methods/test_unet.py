@@ -40,6 +40,21 @@ def test_label_values_come_by_name(make_job):
     assert not method.segment(image, None, {"aorta": 1}, None).any()
 
 
+def test_told_the_class_it_is_that_class_or_background(make_job, tmp_path):
+    job = make_job("evaluate", "unet")
+    plain = find_method("unet").load(job, Weights())
+    plain.save(tmp_path / "trained.safetensors")
+    told = find_method("unet_told").load(job, Weights(trained=tmp_path / "trained.safetensors"))
+    image = volume((12, 14, 16))
+    labels, logits = plain.segment(image, None, job.classes, None), plain.predict_logits(image)
+    for name, value in job.classes.items():
+        found = told.segment(image, None, {name: value}, None) == value
+        assert (found >= (labels == value)).all()  # what has this name keeps it
+        above = logits[1 + plain.classes.index(name)] > logits[0]
+        np.testing.assert_array_equal(found, above.numpy() & (image > 0))
+    np.testing.assert_array_equal(told.segment(image, None, job.classes, None), labels)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_checkpoint_of_another_architecture_or_other_classes_is_refused(name, make_job, tmp_path):
     job = make_job("evaluate", name)

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from uscl_med3d.core.scores import IMAGE_USE, write_scores
+from uscl_med3d.core.scores import IMAGE_USE, read_score_file, write_scores
+from uscl_med3d.evaluate.gate import judge_seeing
 from uscl_med3d.report.figures import FigureInputs, draw
 from uscl_med3d.report.figures import image_use as drawn
 from uscl_med3d.report.html.image_use import image_use as section
@@ -147,3 +148,23 @@ def test_claims_about_training_are_not_tested_on_blind_models(run, tmp_path):
     assert "full_tuning" in verdicts["shut"].loc["full-best", "why"]
     # A claim that compares none of these models is judged as before.
     assert not changed["vcl-both"] and not changed["us-lead"]
+
+
+def test_the_gate_takes_the_same_mean(run, tmp_path):
+    """Structures of a general-domain set are compared in unequal numbers, so that two ways of averaging differ."""
+    rows = [
+        ("sam_med3d", "amos", split, f"p{case}", f"c{case}", name, points, image, dice)
+        for split in ("val", "test")
+        for name, cases, owed in (("liver", 6, 10.0), ("spleen", 2, 50.0))
+        for case in range(cases)
+        for points in (1, 10)
+        for image, dice in (("own", 60.0), ("other", 60.0 - owed))
+    ]
+    file = tmp_path / "sam_med3d.parquet"
+    write_scores(file, pd.DataFrame(rows, columns=IMAGE_USE.names), IMAGE_USE)
+    build_image_use(run.job, [file], tmp_path / "image_use.csv")
+    table = pd.read_csv(tmp_path / "image_use.csv")
+    rule = SimpleNamespace(datasets=("amos",), first_click=15, last_click=20, required=True)
+    judged = judge_seeing(read_score_file(file, IMAGE_USE.names), rule)
+    assert judged is not None
+    assert [judged["first_click"], judged["last_click"]] == list(table["difference"]) == [20.0, 20.0]

@@ -146,6 +146,22 @@ class Params(Section):
         return self
 
 
+# What tables, claims and figures read.
+REPORTED = (
+    "scale",
+    "seed",
+    "training_seeds",
+    "benchmark",
+    "classes",
+    "model",
+    "pseudolabel",
+    "pretrain",
+    "finetune",
+    "evaluate",
+    "report",
+    "methods",
+)
+
 # What a job of each stage may depend on; "foundation.seggpt" becomes the job's field `seggpt`.
 # `run` and `method` are added per run.
 SLICES: dict[str, tuple[str, ...]] = {
@@ -190,36 +206,9 @@ SLICES: dict[str, tuple[str, ...]] = {
         "evaluate",
     ),
     "ssl_frames": ("seed", "threads", "device", "precision", "classes", "ssl"),
-    "report": (
-        "scale",
-        "seed",
-        "training_seeds",
-        "benchmark",
-        "classes",
-        "model",
-        "pseudolabel",
-        "pretrain",
-        "finetune",
-        "evaluate",
-        "report",
-        "methods",
-    ),
+    "report": REPORTED,
     "figure_inputs": ("classes", "figures.example_sweeps"),
-    "figure": (
-        "scale",
-        "seed",
-        "training_seeds",
-        "benchmark",
-        "classes",
-        "model",
-        "pseudolabel",
-        "pretrain",
-        "finetune",
-        "evaluate",
-        "report",
-        "figures",
-        "methods",
-    ),
+    "figure": (*REPORTED, "figures"),
 }
 # Every job sets its kernels before it imports a library (`core.numerics`).
 SLICES = {stage: ("numerics", *sections) for stage, sections in SLICES.items()}
