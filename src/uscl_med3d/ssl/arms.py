@@ -93,7 +93,7 @@ def run_arm(
         encoder, curve = train_encoder(job, name, arm, sweeps, (train, val), training_seed, scores_out)
         parts = {"train": train, "val": val, "test": test}
         features = {split: embed(part, arm.features, encoder) for split, part in parts.items()}
-        found = probe_all(train, val, test, features, job.ssl.probe, job.seed)
+        found = probe_all(train, val, test, features, job.ssl.probe, job.seed, shuffled=arm.is_control)
         scores.append(found.assign(arm=name, training_seed=training_seed))
         watched = collapse(pool(val, encoder) if arm.features == ENCODER else None)
         curves.append(
@@ -173,14 +173,10 @@ def _describe(job: Any, schedule: Any) -> SimpleNamespace:
 
 @torch.no_grad()
 def embed(frames: ProbeFrames, kind: str, encoder: FrameResNet) -> np.ndarray:
-    """Features of the probed cells (n, places, c) float64: those of `kind` (see `Arm`), then the terms of place.
-
-    Every arm knows the place of a cell, so that no arm gains by having to find it out.
-    """
-    place = frames.pick_places(place_terms(frames.grid)[None])
-    terms = np.repeat(place, len(frames.images), axis=0)
+    """Features of the probed cells, (n, places, c) float64, of a kind (see `Arm`)."""
     if kind == PLACE:
-        return terms.astype(np.float64)
+        place = frames.pick_places(place_terms(frames.grid)[None])
+        return np.repeat(place, len(frames.images), axis=0).astype(np.float64)
     device = next(encoder.parameters()).device
     parts = [
         frames.pick_places(
@@ -190,7 +186,7 @@ def embed(frames: ProbeFrames, kind: str, encoder: FrameResNet) -> np.ndarray:
         )
         for part in frames.images.split(_CHUNK)
     ]
-    return np.concatenate([np.concatenate(parts), terms], axis=2).astype(np.float64)
+    return np.concatenate(parts).astype(np.float64)
 
 
 @torch.no_grad()

@@ -3,7 +3,8 @@
 C1 to C8 are those of the study that docs/ssl.md names. A claim that needs something that was not run says so: it is
 `not tested`; one whose change does nothing to grey images is `void`. Claims on frames are `not testable` where a control
 fails: taught the labels, the encoder must be better than random weights (else the probes cannot tell one encoder from
-another); taught the masks of other frames, it must not be (else they reward training as such).
+another); taught the masks of other frames, it must not be (else they reward training as such); and a probe of shuffled
+labels must not be above 50 on any target (else place, or something else that labels do not say, is counted as knowledge).
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ import numpy as np
 import pandas as pd
 
 from uscl_med3d.report.statistics import Difference, holm
-from uscl_med3d.ssl.words import ALL, LINEAR, name_labelled
+from uscl_med3d.ssl.words import ALL, LINEAR, SHUFFLED, name_labelled
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 NOT_TESTED, NOT_TESTABLE, VOID = "not tested", "not testable", "void"
-CONTROL, NEGATIVE = "C0", "C0n"
-COLUMNS = ["claim", "estimate", "ci_low", "ci_high", "verdict", "text", "measure", "p_holm", "reason"]
+CONTROL, NEGATIVE, CHANCE = "C0", "C0n", "C0s"
+NEGATIVES = (NEGATIVE, CHANCE)
+"""Controls that must not be supported. A corrected p would make that easier, so theirs is not corrected."""
+COLUMNS = ["claim", "estimate", "ci_low", "ci_high", "verdict", "text", "measure", "p", "p_holm", "reason"]
 NEGATIVE_TEXT = (
     "control, must not be supported: taught the masks of other frames, the encoder beats random weights"
 )
+CHANCE_ARM = "labels"
+"""Arm of the control of shuffled labels: its features say most of the structures, and so of where they usually lie."""
 Terms = Sequence[tuple[float, str]]
 PATIENT_ARMS = ("byol_patient_01", "byol_patient_1")
 
@@ -112,7 +117,10 @@ NOT_RUN = (
 
 
 def build_claims(job: Any, probed: Any, dice: Mapping[tuple[str, int], Difference]) -> pd.DataFrame:
-    """One row per claim. Verdicts are those of the tests corrected over all claims (Holm), at `report.alpha`."""
+    """One row per claim. Verdicts are those of the tests corrected over all claims (Holm), at `report.alpha`.
+
+    See `judge_all` for the controls that must not be supported.
+    """
     rows: list[dict[str, Any]] = []
     for claim in list_claims(job, probed):
         if any((arm, LINEAR, ALL) not in probed.wins for _, arm in claim.terms):
@@ -145,10 +153,9 @@ def build_claims(job: Any, probed: Any, dice: Mapping[tuple[str, int], Differenc
             }
             | {"measure": "Dice, last click", "p": found.p, "sign": 1}
         )
+    rows += [_test_chance(probed)] if (CHANCE_ARM, SHUFFLED, ALL) in probed.wins else []
     tested = [row for row in rows if "p" in row]
-    for row, corrected in zip(tested, holm([row["p"] for row in tested]), strict=True):
-        row["p_holm"] = corrected
-        row["verdict"] = _judge(row, job.report.alpha)
+    judge_all(tested, job.report.alpha)
     hold_to_the_control(tested)
     table = pd.DataFrame(rows)
     left = pd.DataFrame(
@@ -158,22 +165,62 @@ def build_claims(job: Any, probed: Any, dice: Mapping[tuple[str, int], Differenc
     return whole.sort_values("claim", kind="stable").round(4)
 
 
+def _test_chance(probed: Any) -> dict[str, Any]:
+    """Control: the probe of shuffled labels on the taught encoder, on the target where it departs most from 50.
+
+    One target may lie above 50 while another lies below, so their mean would hide it. `p` is multiplied by the number of
+    targets that were looked at.
+    """
+    key = {"probe": SHUFFLED, "labelled": ALL}
+    found = {
+        name: probed.compare([(1.0, CHANCE_ARM)], **key, targets=(name,), null=50.0)
+        for name in probed.targets
+    }
+    # Below 50 nothing is counted as knowledge. A few points below are expected: see docs/ssl.md.
+    worst = min(found, key=lambda name: (found[name].p if found[name].estimate > 50 else 1.0, name))
+    one = found[worst]
+    return {
+        "claim": CHANCE,
+        "text": "control, must not be supported: with shuffled labels, a probe of the taught encoder is above 50",
+        "measure": f"AUROC of cells at the same place, minus 50, shuffled labels, worst target ({worst})",
+        "estimate": one.estimate - 50,
+        "ci_low": one.low - 50,
+        "ci_high": one.high - 50,
+        "p": min(1.0, one.p * len(found)),
+        "sign": 1,
+    }
+
+
+def judge_all(rows: Sequence[dict[str, Any]], alpha: float) -> None:
+    """Set `p_holm` and `verdict`; in place. Controls that must not be supported are judged by their own `p`."""
+    corrected = [row for row in rows if row["claim"] not in NEGATIVES]
+    for row, value in zip(corrected, holm([row["p"] for row in corrected]), strict=True):
+        row["p_holm"] = value
+    for row in rows:
+        row["verdict"] = _judge(row, alpha)
+
+
 def _judge(row: dict[str, Any], alpha: float) -> str:
-    if not np.isfinite(row["estimate"]) or row["p_holm"] >= alpha:
+    if not np.isfinite(row["estimate"]) or row.get("p_holm", row["p"]) >= alpha:
         return UNDECIDED
     return SUPPORTED if row["estimate"] * row["sign"] > 0 else CONTRADICTED
 
 
 def hold_to_the_control(rows: Sequence[dict[str, Any]]) -> None:
-    """Claims on frames say nothing unless the positive control is supported, and the negative one is tested and is not."""
+    """Claims on frames say nothing unless the positive control is supported, and negative ones are tested and are not."""
     verdicts = {row["claim"]: row["verdict"] for row in rows}
-    reasons = []
-    if verdicts.get(CONTROL) != SUPPORTED:
-        reasons.append(
-            f"control {CONTROL} is not supported: the probes do not tell a taught encoder from random weights"
-        )
-    if verdicts.get(NEGATIVE, SUPPORTED) == SUPPORTED:
-        reasons.append(f"control {NEGATIVE} is supported or not run: training may be rewarded as such")
+    failed = {
+        f"control {CONTROL} is not supported: the probes do not tell a taught encoder from random weights": (
+            verdicts.get(CONTROL) != SUPPORTED
+        ),
+        f"control {NEGATIVE} is supported or not run: training may be rewarded as such": (
+            verdicts.get(NEGATIVE, SUPPORTED) == SUPPORTED
+        ),
+        f"control {CHANCE} is supported or not run: the probes find more than labels say": (
+            verdicts.get(CHANCE, SUPPORTED) == SUPPORTED
+        ),
+    }
+    reasons = [reason for reason, is_so in failed.items() if is_so]
     for row in rows:
-        if reasons and row["measure"].startswith("AUROC") and row["claim"] not in (CONTROL, NEGATIVE):
+        if reasons and row["measure"].startswith("AUROC") and row["claim"] not in (CONTROL, *NEGATIVES):
             row["verdict"], row["reason"] = NOT_TESTABLE, "; ".join(reasons)

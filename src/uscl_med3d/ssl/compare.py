@@ -20,8 +20,9 @@ class Wins:
     """Sums of one arm and probe.
 
     Attributes:
-        won: (seed, target, patient, patient): pairs of a positive cell of the first patient and a negative of the second
-            in which the positive scores higher, ties half. Draws of labelled patients are averaged.
+        won: (seed, draw, target, patient, patient): pairs of a positive cell of the first patient and a negative of the
+            second in which the positive scores higher, ties half. A draw is one of labelled patients or shuffled labels;
+            every training seed has the same ones.
         pairs: (target, patient, patient).
     """
 
@@ -29,38 +30,49 @@ class Wins:
     pairs: np.ndarray
 
     def mean(self) -> float:
-        """Macro AUROC in percent: over targets with any pair, of the mean over seeds."""
-        return float(self.resample(np.ones((1, self.pairs.shape[1])), np.ones((1, len(self.won))))[0])
+        """Macro AUROC in percent: over targets with any pair, of the mean over seeds and draws."""
+        even = [np.ones((1, count)) for count in (self.pairs.shape[1], *self.won.shape[:2])]
+        return float(self.resample(*even)[0])
 
     def by_target(self) -> np.ndarray:
         """AUROC of every target in percent (target,), NaN without a pair."""
         with np.errstate(invalid="ignore"):
-            return 100 * self.won.mean(0).sum((1, 2)) / self.pairs.sum((1, 2))
+            return 100 * self.won.mean((0, 1)).sum((1, 2)) / self.pairs.sum((1, 2))
 
     def by_seed(self) -> np.ndarray:
         """Macro AUROC of every seed (seed,)."""
         return np.array([Wins(one[None], self.pairs).mean() for one in self.won])
 
-    def resample(self, patients: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        """Macro AUROC in percent under weights of patients (draw, patient) and seeds (draw, seed) -> (draw,)."""
+    def choose(self, seeds: int, targets: Sequence[int]) -> Wins:
+        """The first seeds, and some targets by their numbers."""
+        return Wins(self.won[:seeds][:, :, list(targets)], self.pairs[list(targets)])
+
+    def resample(self, patients: np.ndarray, seeds: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        """Macro AUROC in percent under weights of patients (n, patient), seeds (n, seed) and draws (n, draw) -> (n,)."""
+        shares = seeds[:, :, None] * draws[:, None, :]
+        shares = shares / shares.sum((1, 2), keepdims=True)
         found = []
         for target in range(len(self.pairs)):
             if not self.pairs[target].any():
                 continue
-            share = seeds / seeds.sum(1, keepdims=True)
-            won = sum(
-                share[:, s, None] * ((patients @ self.won[s][target]) * patients).sum(1, keepdims=True)
-                for s in range(len(self.won))
-            )
-            pairs = ((patients @ self.pairs[target]) * patients).sum(1)
+            won = np.zeros(len(patients))
+            for seed, draw in np.ndindex(self.won.shape[:2]):
+                won += shares[:, seed, draw] * _sum(patients, self.won[seed, draw, target])
             with np.errstate(invalid="ignore", divide="ignore"):
-                found.append(100 * np.asarray(won)[:, 0] / pairs)
+                found.append(100 * won / _sum(patients, self.pairs[target]))
         return np.mean(found, axis=0) if found else np.full(len(patients), np.nan)
+
+
+def _sum(weights: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Sum over pairs of patients (patient, patient), each weighted by both of its patients (n, patient) -> (n,)."""
+    used = sums.any(0) | sums.any(1)  # half of the patients are of the group that is not asked
+    weights, sums = weights[:, used], sums[np.ix_(used, used)]
+    return np.asarray(((weights @ sums) * weights).sum(1))
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A weighted sum of macro AUROCs with its interval; `p` is two-sided, against zero."""
+    """A weighted sum of macro AUROCs with its interval; `p` is two-sided, against the value that is asked about."""
 
     estimate: float
     low: float
@@ -69,7 +81,7 @@ class Compared:
 
 
 class Resampler:
-    """The same resamples of patients and of training seeds for everything that is compared.
+    """The same resamples of patients, training seeds and draws of labels for everything that is compared.
 
     Patients are drawn within their groups. Seeds are drawn as well: with two or three of them this understates what a
     further seed would add, which docs/ssl.md says.
@@ -92,29 +104,35 @@ class Resampler:
         self.smallest = int(pd.Series(groups).value_counts().min())
         self._random_seeds = random.integers(0, 2**31, 16)
 
-    def seeds(self, count: int) -> np.ndarray:
-        """Weights of `count` training seeds (draw, count), the same at every call."""
-        random = np.random.default_rng(int(self._random_seeds[count % 16]))
+    def repeat(self, count: int, shift: int = 0) -> np.ndarray:
+        """Weights of `count` repetitions (n, count), the same at every call; `shift` tells kinds of them apart."""
+        random = np.random.default_rng([int(self._random_seeds[count % 16]), shift])
         return random.multinomial(count, np.full(count, 1 / count), size=self.n_boot).astype(float)
 
-    def compare(self, terms: Sequence[tuple[float, Wins]]) -> Compared:
-        """Sum of weighted macro AUROCs; terms of equally many seeds share their resamples (they are paired)."""
-        samples = sum(k * wins.resample(self.weights, self.seeds(len(wins.won))) for k, wins in terms)
-        samples = np.asarray(samples)
+    def compare(self, terms: Sequence[tuple[float, Wins]], null: float = 0.0) -> Compared:
+        """Sum of weighted macro AUROCs, tested against `null`.
+
+        Terms of equally many seeds and draws share their resamples (they are paired).
+        """
+        samples = np.zeros(self.n_boot)
+        for weight, wins in terms:
+            seeds, draws = wins.won.shape[:2]
+            samples += weight * wins.resample(self.weights, self.repeat(seeds), self.repeat(draws, 1))
         low, high = interval(samples, self.confidence, self.smallest)
-        known = samples[np.isfinite(samples)]
+        known = samples[np.isfinite(samples)] - null
         tail = (1 + min((known <= 0).sum(), (known >= 0).sum())) / (1 + len(known))
         return Compared(sum(k * wins.mean() for k, wins in terms), low, high, min(1.0, 2 * float(tail)))
 
 
 def read_wins(rows: pd.DataFrame, targets: Sequence[str], patients: Sequence[str]) -> Wins:
     """Sums of one arm, probe and number of labelled patients (columns of `words.ROWS`, and training_seed)."""
-    seeds = sorted(rows["training_seed"].unique())
+    seeds, draws = (sorted(rows[name].unique()) for name in ("training_seed", "draw"))
     shape = (len(targets), len(patients), len(patients))
-    won, pairs = np.zeros((len(seeds), *shape)), np.zeros(shape)
+    won, pairs = np.zeros((len(seeds), len(draws), *shape)), np.zeros(shape)
     place = {name: number for number, name in enumerate(patients)}
     at = [rows["target"].map(list(targets).index), rows["first"].map(place), rows["second"].map(place)]
     where = tuple(part.to_numpy() for part in at)
-    won[(rows["training_seed"].map(seeds.index).to_numpy(), *where)] = rows["won"]
+    repeated = [rows["training_seed"].map(seeds.index), rows["draw"].map(draws.index)]
+    won[(*(part.to_numpy() for part in repeated), *where)] = rows["won"]
     pairs[where] = rows["pairs"]
     return Wins(won, pairs)

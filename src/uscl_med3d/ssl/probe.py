@@ -1,4 +1,8 @@
-"""Probes: what frozen features say about the cells of a frame. k nearest neighbours, and logistic regression."""
+"""Probes: what frozen features say about the cells of a frame. k nearest neighbours, and ridge regression.
+
+Both compare cells at the same place only: neighbours are sought there, and the regression sees features and labels that are
+centred there (`same_place.centre`). Under shuffled labels its weights are 0 in the mean, whatever features know of place.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import pandas as pd
 
 from uscl_med3d.core.seeds import rng
 from uscl_med3d.ssl.probe_frames import UNKNOWN, ProbeFrames, give_masks, shuffle_in_groups
-from uscl_med3d.ssl.same_place import auroc_at_places, sum_pairs
+from uscl_med3d.ssl.same_place import auroc_at_places, centre, mean_at_places, sum_pairs
 from uscl_med3d.ssl.words import ALL, KNN, LINEAR, ROWS, SHUFFLED
 
 
@@ -40,41 +44,50 @@ def probe_all(
     features: dict[str, np.ndarray],
     settings: Any,
     seed: int,
+    *,
+    shuffled: bool,
 ) -> pd.DataFrame:
-    """Sums of every probe for every target and pair of test patients; columns `ROWS`.
+    """Sums of every probe for every target, draw and pair of test patients; columns `ROWS`.
 
     Args:
         features: split -> (n, places, c) float64. settings: section `ssl.probe`. seed: of labelled patients and shuffled
-            labels, the same for all encoders.
+            labels, the same for all encoders. shuffled: with the probe of shuffled labels, which has many draws.
     """
     patients = sorted(test.table["patient"].unique())
     owners = test.table["patient"].map({name: number for number, name in enumerate(patients)}).to_numpy()
     parts = []
     for target in train.targets:
         asked = choose_cells(features["test"], test.answers(target))
-        for probe, labelled, draws in _list_probes(settings):
-            found = []
+        for probe, labelled, draws in _list_probes(settings, shuffled):
             for draw in range(draws):
                 answers = _label(train, val, target, probe, labelled, draw, seed)
                 known, checked = map(choose_cells, (features["train"], features["val"]), answers)
-                if len(np.unique(known.labels)) < 2:  # these patients show only one of the two answers
-                    continue
-                scores = _score(probe, known, checked, asked, settings)
+                if len(np.unique(known.labels)) == 2:
+                    scores = _score(probe, known, checked, asked, settings)
+                else:  # these patients show only one of the two answers: such a probe knows nothing
+                    scores = [np.zeros(len(part.labels)) for part in (checked, asked)]
                 sums = sum_pairs(scores[1], asked.labels, asked.places, owners[asked.frames], len(patients))
-                found.append((*sums, checked.score(scores[0])))
-            if found:
-                sums_of = _tabulate(found, patients)
-                parts.append(sums_of.assign(probe=probe, labelled=labelled, target=target))
+                parts.append(
+                    _tabulate(*sums, patients).assign(
+                        probe=probe,
+                        labelled=labelled,
+                        draw=draw,
+                        target=target,
+                        validation=checked.score(scores[0]),
+                    )
+                )
     return pd.concat(parts, ignore_index=True)[ROWS] if parts else pd.DataFrame(columns=ROWS)
 
 
-def _list_probes(settings: Any) -> Iterator[tuple[str, int, int]]:
+def _list_probes(settings: Any, shuffled: bool) -> Iterator[tuple[str, int, int]]:
     """Probe, labelled patients per group, and number of draws."""
     for labelled in settings.labelled:
-        if labelled is None:
-            yield from ((KNN, ALL, 1), (LINEAR, ALL, 1), (SHUFFLED, ALL, settings.draws))
-        else:
+        if labelled is not None:
             yield LINEAR, labelled, settings.draws
+            continue
+        yield from ((KNN, ALL, 1), (LINEAR, ALL, 1))
+        if shuffled:
+            yield SHUFFLED, ALL, settings.shuffles
 
 
 def _label(
@@ -95,24 +108,28 @@ def _label(
 
 def _score(probe: str, known: Cells, checked: Cells, asked: Cells, settings: Any) -> list[np.ndarray]:
     """Scores of the cells of validation and of test frames."""
-    mean, spread = known.features.mean(0), known.features.std(0)
-    known, checked, asked = (
-        part._replace(features=(part.features - mean) / np.where(spread > 1e-6, spread, 1.0))
-        for part in (known, checked, asked)
-    )
+    known, checked, asked = standardise(known, [known, checked, asked])
     if probe == KNN:
         return [knn_at_places(known, part, settings.neighbours) for part in (checked, asked)]
-    return linear(known, checked, asked.features, settings.strengths)
+    return linear(known, checked, asked, settings.strengths)
 
 
-def _tabulate(found: list[tuple[np.ndarray, np.ndarray, float]], patients: list[str]) -> pd.DataFrame:
-    """One row per pair of patients that has a pair of cells; `won` and `validation` are means over draws."""
-    won, pairs = np.mean([one[0] for one in found], axis=0), found[0][1]
+def standardise(known: Cells, parts: list[Cells]) -> list[Cells]:
+    """Features minus the known cells' mean at the same place, over the spread of the known cells about it."""
+    count = 1 + max(int(part.places.max(initial=0)) for part in (known, *parts))
+    means = mean_at_places(known.features, known.places, count)
+    spread = centre(known.features, known.places, means).std(0)
+    spread = np.where(spread > 1e-6, spread, 1.0)
+    return [part._replace(features=centre(part.features, part.places, means) / spread) for part in parts]
+
+
+def _tabulate(won: np.ndarray, pairs: np.ndarray, patients: list[str]) -> pd.DataFrame:
+    """One row per pair of patients that has a pair of cells."""
     first, second = np.nonzero(pairs)
     names = np.asarray(patients, dtype=object)
     return pd.DataFrame(
         {"first": names[first], "second": names[second], "won": won[first, second]}
-        | {"pairs": pairs[first, second].astype(int), "validation": np.mean([one[2] for one in found])}
+        | {"pairs": pairs[first, second].astype(int)}
     )
 
 
@@ -142,49 +159,35 @@ def knn(known: np.ndarray, labels: np.ndarray, asked: np.ndarray, neighbours: in
     return labels[nearest].mean(1)
 
 
-def linear(known: Cells, checked: Cells, asked: np.ndarray, strengths: tuple[float, ...]) -> list[np.ndarray]:
-    """Logits of validation and test cells, of the penalty that is best on the validation cells (the first of equals).
+def linear(known: Cells, checked: Cells, asked: Cells, strengths: tuple[float, ...]) -> list[np.ndarray]:
+    """Scores of validation and test cells, of the penalty that is best on the validation cells (the first of equals).
+
+    The fit leaves out places where the known cells give one answer only: they say nothing of what tells cells at the same
+    place apart.
 
     Args:
-        known, checked: cells of training and validation frames, standardised. asked: features (m, c) of test cells.
+        known, checked, asked: cells of training, validation and test frames, from `standardise`.
     """
-    best: tuple[float, list[np.ndarray]] | None = None
-    for strength in strengths:
-        weights, bias = fit_logistic(known.features, known.labels, strength)
-        logits = [part @ weights + bias for part in (checked.features, asked)]
-        value = checked.score(logits[0])
+    labels = known.labels.astype(np.float64)
+    share = mean_at_places(labels[:, None], known.places, int(known.places.max()) + 1)[:, 0]
+    both = (share[known.places] > 0) & (share[known.places] < 1)
+    best: tuple[float, np.ndarray] | None = None
+    for weights in fit_ridge(known.features[both], (labels - share[known.places])[both], strengths):
+        value = checked.score(checked.features @ weights)
         value = value if np.isfinite(value) else 0.0
         if best is None or value > best[0]:
-            best = value, logits
+            best = value, weights
     assert best is not None  # there is a strength
-    return best[1]
+    return [part.features @ best[1] for part in (checked, asked)]
 
 
-def fit_logistic(features: np.ndarray, labels: np.ndarray, strength: float) -> tuple[np.ndarray, float]:
-    """Weights (c,) and bias of least mean logistic loss + strength / 2 |weights|², by Newton's steps.
+def fit_ridge(features: np.ndarray, labels: np.ndarray, strengths: tuple[float, ...]) -> list[np.ndarray]:
+    """Weights (c,) of least mean squared error + strength |weights|², for every strength; 0 without a cell.
 
     Args:
-        features: (n, c). labels: (n,) of 0 and 1, both present. strength: above 0, so that a minimum exists.
+        features: (n, c) and labels: (n,), of mean 0. strengths: above 0, so that a minimum exists.
     """
-    n, c = features.shape
-    design = np.concatenate([features, np.ones((n, 1))], 1)
-    penalty = np.append(np.full(c, strength), 0.0)
-    share = labels.mean()
-    values = np.append(np.zeros(c), np.log(share / (1 - share)))
-
-    def loss(at: np.ndarray) -> float:
-        logits = design @ at
-        return float((np.logaddexp(0, logits) - labels * logits).mean() + 0.5 * (penalty * at**2).sum())
-
-    for _ in range(50):
-        probability = 1 / (1 + np.exp(-np.clip(design @ values, -30, 30)))
-        gradient = design.T @ (probability - labels) / n + penalty * values
-        curvature = (design * (probability * (1 - probability))[:, None]).T @ design / n + np.diag(penalty)
-        step = np.linalg.solve(curvature + 1e-9 * np.eye(c + 1), gradient)
-        size, before = 1.0, loss(values)
-        while loss(values - size * step) > before and size > 1e-6:
-            size /= 2
-        values = values - size * step
-        if np.abs(size * step).max() < 1e-6:
-            break
-    return values[:-1], float(values[-1])
+    n = max(len(labels), 1)
+    values, vectors = np.linalg.eigh(features.T @ features / n)
+    turned = vectors.T @ (features.T @ labels / n)
+    return [vectors @ (turned / (np.maximum(values, 0.0) + strength)) for strength in strengths]

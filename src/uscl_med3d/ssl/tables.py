@@ -42,7 +42,7 @@ class Probed:
         for (arm, probe, labelled), part in _split(rows):
             key = (arm, probe, labelled)
             self.wins[key] = read_wins(part, self.targets, self.resampler.patients)
-            once = part.drop_duplicates(["training_seed", "target"])
+            once = part.drop_duplicates(["training_seed", "draw", "target"])
             self.validation[key] = float(once.groupby("target")["validation"].mean().mean())
 
     def compare(
@@ -51,17 +51,16 @@ class Probed:
         probe: str = LINEAR,
         labelled: int = ALL,
         targets: Sequence[str] = (),
+        null: float = 0.0,
     ) -> Compared:
-        """A weighted sum of arms' macro AUROCs, over all targets or over some of them.
+        """A weighted sum of arms' macro AUROCs, over all targets or over some of them; tested against `null`.
 
         Where arms differ in their number of seeds, the first ones are used.
         """
         chosen = [(weight, self.wins[arm, probe, labelled]) for weight, arm in terms]
         seeds = min(len(wins.won) for _, wins in chosen)
         asked = [place for place, name in enumerate(self.targets) if not targets or name in targets]
-        return self.resampler.compare(
-            [(weight, Wins(wins.won[:seeds, asked], wins.pairs[asked])) for weight, wins in chosen]
-        )
+        return self.resampler.compare([(weight, wins.choose(seeds, asked)) for weight, wins in chosen], null)
 
 
 def build_tables(
@@ -127,7 +126,8 @@ def build_probe(probed: Probed) -> pd.DataFrame:
             "arm": arm,
             "probe": probe,
             "labelled": name_labelled(labelled),
-            "seeds": len(wins.won),
+            "seeds": wins.won.shape[0],
+            "draws": wins.won.shape[1],
         }
         whole = probed.resampler.compare([(1.0, wins)])
         against = (
@@ -152,8 +152,7 @@ def build_probe(probed: Probed) -> pd.DataFrame:
         for number, target in enumerate(probed.targets):
             if not wins.pairs[number].any():
                 continue
-            own = Wins(wins.won[:, [number]], wins.pairs[[number]])
-            found = probed.resampler.compare([(1.0, own)])
+            found = probed.resampler.compare([(1.0, wins.choose(len(wins.won), [number]))])
             rows.append(
                 common
                 | {"target": target, "auroc": found.estimate, "ci_low": found.low, "ci_high": found.high}

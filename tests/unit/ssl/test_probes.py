@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 import torch
 
+from uscl_med3d.ssl import probe as probes
 from uscl_med3d.ssl.compare import Resampler, Wins, read_wins
-from uscl_med3d.ssl.probe import draw_patients, fit_logistic, knn, probe_all
+from uscl_med3d.ssl.probe import draw_patients, fit_ridge, knn, probe_all
 from uscl_med3d.ssl.probe_frames import UNKNOWN, ProbeFrames, ask_cells, ask_in_groups, give_masks
-from uscl_med3d.ssl.same_place import auroc_at_places, sum_pairs
+from uscl_med3d.ssl.same_place import auroc_at_places, centre, mean_at_places, sum_pairs
 from uscl_med3d.ssl.words import ALL, KNN, LINEAR, ROWS, SHUFFLED
 
-SETTINGS = SimpleNamespace(neighbours=5, strengths=(0.01, 1.0), labelled=(1, None), draws=4)
+SETTINGS = SimpleNamespace(neighbours=5, strengths=(0.01, 1.0), labelled=(1, None), draws=4, shuffles=4)
 FRAMES, GRID = 6, 4
 SPLITS = ("train", "val", "test")
 
@@ -60,7 +61,7 @@ def probe(features_of, step: int = 1, settings=SETTINGS) -> tuple[pd.DataFrame, 
     features = {
         split: features_of(part, seed) for seed, (split, part) in enumerate(zip(SPLITS, frames, strict=True))
     }
-    rows = probe_all(*frames, features, settings, 1)
+    rows = probe_all(*frames, features, settings, 1, shuffled=True)
     return rows.assign(training_seed=0), frames[2].table.drop_duplicates("patient")[["patient", "group"]]
 
 
@@ -101,11 +102,45 @@ def test_place_alone_wins_half_of_the_pairs(kind):
     assert (rows["won"] == rows["pairs"] / 2).all()
 
 
+MANY = SimpleNamespace(neighbours=5, strengths=(0.001,), labelled=(None,), draws=1, shuffles=200)
+
+
 def test_shuffled_labels_find_nothing():
-    many = SimpleNamespace(neighbours=5, strengths=(0.001,), labelled=(None,), draws=40)
-    rows, _ = probe(lambda frames, seed: make_features(frames, 0.7, seed), settings=many)
-    assert mean_auroc(rows, SHUFFLED) == pytest.approx(50, abs=10)
+    rows, _ = probe(lambda frames, seed: make_features(frames, 0.7, seed), settings=MANY)
+    assert mean_auroc(rows, SHUFFLED) == pytest.approx(50, abs=5)
     assert mean_auroc(rows, LINEAR) > 65
+    assert rows[rows["probe"] == SHUFFLED]["draw"].nunique() == MANY.shuffles
+
+
+def make_leaky_features(frames: ProbeFrames, seed: int) -> np.ndarray:
+    """Features (n, places, 3) that say what a cell shows, as a taught encoder does, and nothing else of place."""
+    answers = (frames.answers("liver") == 1).astype(float)[..., None]
+    return 2 * answers + np.random.default_rng(seed).normal(size=(*answers.shape[:2], 3))
+
+
+def test_what_goes_with_the_structure_does_not_smuggle_its_place_in(monkeypatch):
+    """Shuffled labels still say where a structure usually lies. Fitted over all places, a probe says it by such features."""
+    rows, _ = probe(make_leaky_features, settings=MANY)
+    assert mean_auroc(rows, SHUFFLED) == pytest.approx(50, abs=8)
+    assert mean_auroc(rows, LINEAR) > 90
+    whole = lambda values, places, count: np.repeat(values.mean(0)[None], count, axis=0)  # noqa: E731
+    monkeypatch.setattr(probes, "mean_at_places", whole)
+    rows, _ = probe(make_leaky_features, settings=MANY)
+    assert mean_auroc(rows, SHUFFLED) > 90
+
+
+def test_probes_of_shuffled_labels_are_made_where_they_are_asked_for():
+    frames = [make_frames(name, 4, seed) for seed, name in enumerate("avt")]
+    features = {split: make_features(part, 1.0, 0) for split, part in zip(SPLITS, frames, strict=True)}
+    assert SHUFFLED not in set(probe_all(*frames, features, MANY, 1, shuffled=False)["probe"])
+
+
+def test_patients_that_show_one_answer_teach_nothing():
+    frames = [make_frames(name, 4, seed) for seed, name in enumerate("avt")]
+    frames[0].targets["liver"][:] = np.minimum(frames[0].targets["liver"], 0)
+    features = {split: make_features(part, 4.0, 0) for split, part in zip(SPLITS, frames, strict=True)}
+    rows = probe_all(*frames, features, SETTINGS, 1, shuffled=False)
+    assert len(rows) and (rows["won"] == rows["pairs"] / 2).all()
 
 
 def test_shuffled_masks_keep_their_group_and_the_fan():
@@ -157,14 +192,20 @@ def test_fewer_labelled_patients_are_the_same_number_in_each_group():
     assert set(few) <= set(more)
 
 
-def test_logistic_regression_is_at_its_minimum():
+def test_ridge_regression_is_at_its_minimum():
     random = np.random.default_rng(0)
     features = random.normal(size=(80, 4))
-    labels = (features[:, 0] + random.normal(size=80) > 0.4).astype(int)
-    weights, bias = fit_logistic(features, labels, 0.05)
-    probability = 1 / (1 + np.exp(-(features @ weights + bias)))
-    assert np.abs(features.T @ (probability - labels) / 80 + 0.05 * weights).max() < 1e-5
-    assert abs((probability - labels).mean()) < 1e-5
+    labels = features[:, 0] + random.normal(size=80)
+    for strength, weights in zip((0.05, 2.0), fit_ridge(features, labels, (0.05, 2.0)), strict=True):
+        assert np.abs(features.T @ (features @ weights - labels) / 80 + strength * weights).max() < 1e-9
+    assert (fit_ridge(features[:0], labels[:0], (1.0,))[0] == 0).all()
+
+
+def test_cells_are_centred_at_their_place():
+    values, places = np.array([[1.0], [3], [7]]), np.array([0, 0, 2])
+    means = mean_at_places(values, places, 4)
+    assert means[[0, 2], 0].tolist() == [2, 7] and np.isnan(means[[1, 3], 0]).all()
+    assert centre(np.array([[5.0], [5], [5]]), np.array([0, 1, 2]), means)[:, 0].tolist() == [3, 0, -2]
 
 
 def test_neighbours_are_those_of_greatest_cosine():
@@ -190,12 +231,14 @@ def test_weights_of_patients_repeat_their_cells():
     weights[0, 2] = 3
     again = np.concatenate([np.arange(90), *[np.flatnonzero(owners == 2)] * 2])
     expected = 100 * auroc_at_places(scores[again], labels[again], places[again])
-    assert Wins(won[None, None], pairs[None]).resample(weights, np.ones((1, 1)))[0] == pytest.approx(expected)
+    assert Wins(won[None, None, None], pairs[None]).resample(weights, *np.ones((2, 1, 1)))[
+        0
+    ] == pytest.approx(expected)
 
 
 def make_wins(level: float, seeds: int, random: np.random.Generator, patients: int = 20) -> Wins:
     pairs = np.ones((1, patients, patients))
-    return Wins(np.clip(random.normal(level, 0.1, (seeds, 1, patients, patients)), 0, 1), pairs)
+    return Wins(np.clip(random.normal(level, 0.1, (seeds, 1, 1, patients, patients)), 0, 1), pairs)
 
 
 def test_equal_arms_have_no_difference_and_unequal_ones_do():
@@ -210,14 +253,24 @@ def test_equal_arms_have_no_difference_and_unequal_ones_do():
     assert resampler.compare([(1, low), (-1, high)]).estimate == pytest.approx(-found.estimate)
 
 
-def test_seeds_that_disagree_widen_the_interval():
+@pytest.mark.parametrize("shape", [(3, 1), (1, 3)], ids=["seeds", "draws"])
+def test_repetitions_that_disagree_widen_the_interval(shape):
     random = np.random.default_rng(2)
     table = pd.DataFrame({"patient": [f"p{n}" for n in range(20)], "group": ["x"] * 20})
     resampler = Resampler(table, 500, 0.95, random)
-    agree = make_wins(0.6, 3, random)
-    differ = Wins(agree.won + np.array([-0.2, 0, 0.2])[:, None, None, None], agree.pairs)
+    found = make_wins(0.6, 3, random)
+    agree = Wins(found.won.reshape(*shape, *found.won.shape[2:]), found.pairs)
+    differ = Wins(agree.won + np.array([-0.2, 0, 0.2]).reshape(*shape, 1, 1, 1), agree.pairs)
     widths = [found.high - found.low for found in (resampler.compare([(1, one)]) for one in (agree, differ))]
     assert widths[1] > 2 * widths[0]
+
+
+def test_a_value_other_than_zero_is_asked_about():
+    random = np.random.default_rng(2)
+    table = pd.DataFrame({"patient": [f"p{n}" for n in range(20)], "group": ["x"] * 20})
+    resampler, half = Resampler(table, 500, 0.95, random), make_wins(0.5, 3, random)
+    asked = [resampler.compare([(1, half)], null).p for null in (0.0, 50.0)]
+    assert asked[0] < 0.01 < 0.05 < asked[1]
 
 
 def test_unknown_is_no_answer():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from uscl_med3d.cli import main
 from uscl_med3d.core.io import write_json
 from uscl_med3d.core.scores import COLUMNS, write_scores
 from uscl_med3d.core.ssl import TABLES, SslPlan
-from uscl_med3d.ssl.claims import hold_to_the_control
+from uscl_med3d.ssl.claims import hold_to_the_control, judge_all
 from uscl_med3d.ssl.same_place import sum_pairs
-from uscl_med3d.ssl.words import ALL, LINEAR, ROWS
+from uscl_med3d.ssl.words import ALL, LINEAR, ROWS, SHUFFLED
 
 PATIENTS = [f"p{n:02d}" for n in range(16)]
 GROUPS = {name: ("chest", "abdomen")[n % 2] for n, name in enumerate(PATIENTS)}
@@ -27,7 +28,9 @@ def write_arm(
 ) -> list[Path]:
     """Sums of probes whose positives lie `gap` above the negatives, and a learning curve."""
     rows = []
-    for seed in seeds:
+    kinds = [(LINEAR, gap, 0)]
+    kinds += [(SHUFFLED, 0.0, draw) for draw in range(3)] if arm == "labels" else []
+    for seed, (probe, gap, draw) in product(seeds, kinds):
         for group, targets in STRUCTURES.items():
             names = [name for name in PATIENTS if GROUPS[name] == group]
             for target in targets:
@@ -35,7 +38,7 @@ def write_arm(
                 scores = random.normal(size=len(labels)) + gap * labels
                 won, pairs = sum_pairs(scores, labels, np.zeros(len(labels)), owners, len(names))
                 rows += [
-                    (LINEAR, ALL, target, names[i], names[j], won[i, j], pairs[i, j], 0.5, arm, seed)
+                    (probe, ALL, draw, target, names[i], names[j], won[i, j], pairs[i, j], 0.5, arm, seed)
                     for i, j in np.argwhere(pairs)
                 ]
     files = [folder / f"{arm}.csv.gz", folder / f"{arm}.csv"]
@@ -142,6 +145,7 @@ def test_claims_have_the_columns_that_are_promised(tables):
     [
         ("C0", "supported"),
         ("C0n", "undecided"),
+        ("C0s", "undecided"),
         ("C1a", "supported"),
         ("C1b", "undecided"),
         ("C6a", "supported"),
@@ -159,26 +163,42 @@ def test_verdicts_follow_what_was_put_in(tables, name, verdict):
 
 
 @pytest.mark.parametrize(
-    ("positive", "negative", "verdict", "named"),
+    ("positive", "negative", "chance", "verdict", "named"),
     [
-        ("supported", "undecided", "supported", ""),
-        ("supported", "contradicted", "supported", ""),
-        ("undecided", "undecided", "not testable", "C0 "),
-        ("supported", "supported", "not testable", "C0n"),
-        ("supported", None, "not testable", "C0n"),
+        ("supported", "undecided", "undecided", "supported", ""),
+        ("supported", "contradicted", "contradicted", "supported", ""),
+        ("undecided", "undecided", "undecided", "not testable", "C0 "),
+        ("supported", "supported", "undecided", "not testable", "C0n"),
+        ("supported", None, "undecided", "not testable", "C0n"),
+        ("supported", "undecided", "supported", "not testable", "C0s"),
+        ("supported", "undecided", None, "not testable", "C0s"),
     ],
 )
-def test_claims_on_frames_say_nothing_where_a_control_fails(positive, negative, verdict, named):
+def test_claims_on_frames_say_nothing_where_a_control_fails(positive, negative, chance, verdict, named):
     auroc, dice = "AUROC of cells at the same place, linear probe", "Dice, last click"
     rows = [
         {"claim": "C1a", "verdict": "supported", "measure": auroc},
         {"claim": "T8 vcl 1", "verdict": "supported", "measure": dice},
-        {"claim": "C0", "verdict": positive, "measure": auroc},
     ]
-    rows += [{"claim": "C0n", "verdict": negative, "measure": auroc}] if negative else []
+    controls = {"C0": positive, "C0n": negative, "C0s": chance}
+    rows += [{"claim": name, "verdict": given, "measure": auroc} for name, given in controls.items() if given]
     hold_to_the_control(rows)
-    assert [row["verdict"] for row in rows[:3]] == [verdict, "supported", positive]
+    assert [row["verdict"] for row in rows] == [
+        verdict,
+        "supported",
+        *(given for given in controls.values() if given),
+    ]
     assert named in rows[0].get("reason", "")
+
+
+def test_negative_controls_are_not_corrected():
+    """Corrected over twenty claims, a p of 0.01 would be no finding, and the control would pass."""
+    rows = [{"claim": f"C{n}", "estimate": 1.0, "sign": 1, "p": 0.9} for n in range(1, 20)]
+    rows += [{"claim": name, "estimate": 1.0, "sign": 1, "p": 0.01} for name in ("C0n", "C0s", "C0")]
+    judge_all(rows, 0.05)
+    verdicts = {row["claim"]: row["verdict"] for row in rows}
+    assert verdicts["C0n"] == verdicts["C0s"] == "supported" and verdicts["C0"] == "undecided"
+    assert "p_holm" not in rows[-2] and rows[-1]["p_holm"] > 0.05
 
 
 def test_intervals_hold_their_estimate(tables):
@@ -217,6 +237,7 @@ def test_metadata_table_has_the_controls(tables):
 
 
 def test_probe_table_compares_with_random_weights(tables):
-    table = tables["probe"][tables["probe"]["target"] == "mean"].set_index("arm")
+    table = tables["probe"]
+    table = table[(table["target"] == "mean") & (table["probe"] == LINEAR)].set_index("arm")
     assert table.loc["labels", "minus_random"] > table.loc["byol", "minus_random"] > 0
     assert table.loc["random", "auroc"] == pytest.approx(50, abs=6)

@@ -63,6 +63,11 @@ class Arm(Section):
         """The pretext task; None for controls, which are taught nothing or what the probes ask."""
         return None if self.task in TAUGHT else self.task
 
+    @property
+    def is_control(self) -> bool:
+        """Whether no pretext task teaches it; probes of shuffled labels are made of these arms only."""
+        return self.pretext is None
+
 
 class Augment(Section):
     """Every combination of changes of a view, on a base of random crops alone.
@@ -149,15 +154,16 @@ class Probe(Section):
     """What frozen features of frames are worth.
 
     Attributes:
-        neighbours: of k-NN. strengths: of the squared penalty of logistic regression, chosen on validation patients.
-        labelled: training patients of each group whose frames are labelled; null: all. draws: of so few patients,
-            and of shuffled labels.
+        neighbours: of k-NN. strengths: of the squared penalty of ridge regression, chosen on validation patients.
+        labelled: training patients of each group whose frames are labelled; null: all. draws: of so few patients.
+        shuffles: draws of shuffled labels, for arms without a pretext task.
     """
 
     neighbours: int = Field(ge=1)
     strengths: tuple[float, ...] = Field(min_length=1)
     labelled: tuple[int | None, ...] = Field(min_length=1)
     draws: int = Field(ge=1)
+    shuffles: int = Field(ge=1)
 
 
 class Ssl(Section):
