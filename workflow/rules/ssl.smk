@@ -21,6 +21,7 @@ rule ssl_pretrain:
     output:
         weights=f"{SSL}/checkpoints/{{start}}.safetensors",
         curve=f"{SSL}/curves/pretrain/{{start}}.csv",
+        receipt=f"{SSL}/receipts/pretrain/{{start}}.json",
     log:
         f"{RESULTS}/logs/ssl/pretrain/{{start}}.log",
     resources:
@@ -30,7 +31,7 @@ rule ssl_pretrain:
     message:
         "ssl: pretrain {wildcards.start}"
     shell:
-        "uscl-med3d pretrain --params {input.params} --rank {params.run.rank} --training-seed {params.run.training_seed}"
+        "uscl-med3d pretrain --params {input.params} --receipt {output.receipt} --rank {params.run.rank} --training-seed {params.run.training_seed}"
         " --volumes {input.volumes} --splits {input.splits} --base {input.base}"
         " --weights {output.weights} --curve {output.curve} > {log} 2>&1"
 
@@ -48,6 +49,7 @@ rule ssl_cell:
     output:
         scores=f"{SSL}/cells/{{cell}}.parquet",
         watch=f"{SSL}/curves/cells/{{cell}}.csv",
+        receipt=f"{SSL}/receipts/cells/{{cell}}.json",
     log:
         f"{RESULTS}/logs/ssl/cells/{{cell}}.log",
     resources:
@@ -57,7 +59,7 @@ rule ssl_cell:
     message:
         "ssl: fine-tune from {wildcards.cell}"
     shell:
-        "uscl-med3d ssl_cell --params {input.params} --labelled {params.labelled} --volumes {input.volumes}"
+        "uscl-med3d ssl_cell --params {input.params} --receipt {output.receipt} --labelled {params.labelled} --volumes {input.volumes}"
         " --splits {input.splits} --pseudolabels {input.pseudolabels} --base {input.base} --start {input.start}"
         " --scores {output.scores} --watch {output.watch} > {log} 2>&1"
 
@@ -69,12 +71,13 @@ rule ssl_metadata:
         code=list_sources("uscl_med3d.ssl.metadata"),
     output:
         csv=f"{SSL}/patients.csv",
+        receipt=f"{SSL}/receipts/metadata.json",
     log:
         f"{RESULTS}/logs/ssl/metadata.log",
     message:
         "ssl: metadata of patients"
     shell:
-        "uscl-med3d ssl_metadata --params {input.params} --out {output.csv} > {log} 2>&1"
+        "uscl-med3d ssl_metadata --params {input.params} --receipt {output.receipt} --out {output.csv} > {log} 2>&1"
 
 
 # Single frames: an encoder from random weights, a pretext task, probes of its frozen features.
@@ -89,6 +92,7 @@ rule ssl_frames:
     output:
         scores=f"{SSL}/frames/{{arm}}.csv.gz",
         curve=f"{SSL}/curves/frames/{{arm}}.csv",
+        receipt=f"{SSL}/receipts/frames/{{arm}}.json",
     log:
         f"{RESULTS}/logs/ssl/frames/{{arm}}.log",
     resources:
@@ -96,12 +100,12 @@ rule ssl_frames:
     message:
         "ssl: frames, {wildcards.arm}"
     shell:
-        "uscl-med3d ssl_frames --params {input.params} --arm {wildcards.arm} --volumes {input.volumes}"
+        "uscl-med3d ssl_frames --params {input.params} --receipt {output.receipt} --arm {wildcards.arm} --volumes {input.volumes}"
         " --splits {input.splits} --pseudolabels {input.pseudolabels} --metadata {input.metadata}"
         " --scores {output.scores} --curve {output.curve} > {log} 2>&1"
 
 
-rule ssl:
+rule ssl_tables:
     input:
         params=PLAN.job_file("ssl"),
         code=list_sources("uscl_med3d.ssl.tables"),
@@ -112,13 +116,38 @@ rule ssl:
         arms=expand(rules.ssl_frames.output.scores, arm=PLAN.ssl.arms),
         curves=expand(rules.ssl_frames.output.curve, arm=PLAN.ssl.arms),
     output:
-        expand(f"{SSL}/{{table}}.csv", table=PLAN.ssl.tables),
+        tables=expand(f"{SSL}/{{table}}.csv", table=PLAN.ssl.tables),
+        receipt=f"{SSL}/receipts/tables.json",
     log:
         f"{RESULTS}/logs/ssl/tables.log",
     params:
-        out=lambda wildcards, output: dirname(output[0]),
+        out=lambda wildcards, output: dirname(output.tables[0]),
     message:
         "ssl: tables and claims"
     shell:
-        "uscl-med3d ssl --params {input.params} --splits {input.splits} --cells {input.cells} --watch {input.watch}"
-        " --starts {input.starts} --arms {input.arms} --curves {input.curves} --out {params.out} > {log} 2>&1"
+        "uscl-med3d ssl --params {input.params} --receipt {output.receipt} --splits {input.splits}"
+        " --cells {input.cells} --watch {input.watch} --starts {input.starts} --arms {input.arms}"
+        " --curves {input.curves} --out {params.out} > {log} 2>&1"
+
+
+rule ssl:
+    input:
+        params=PLAN.job_file("ssl"),
+        code=list_sources("uscl_med3d.ssl.figures"),
+        tables=rules.ssl_tables.output.tables,
+    output:
+        figures=expand(
+            f"{SSL}/figures/{{figure}}.{{suffix}}",
+            figure=PLAN.ssl.figures,
+            suffix=["png", "pdf"],
+        ),
+        receipt=f"{SSL}/receipts/figures.json",
+    log:
+        f"{RESULTS}/logs/ssl/figures.log",
+    params:
+        out=lambda wildcards, output: dirname(output.figures[0]),
+    message:
+        "ssl: figures"
+    shell:
+        "uscl-med3d ssl_figures --params {input.params} --receipt {output.receipt} --tables {input.tables}"
+        " --out {params.out} > {log} 2>&1"

@@ -8,6 +8,7 @@ import typer
 
 from uscl_med3d.cli.stage import Input, Inputs, Job, OptionalInput, Output, stage
 from uscl_med3d.cli.stages import NONE, load_job
+from uscl_med3d.core.reporting import SSL_FIGURES, SSL_TABLES
 
 
 @stage()
@@ -56,7 +57,7 @@ def ssl_metadata(params: Job, out: Output) -> None:
     write_metadata(load_job("simulate_cohort", params), out)
 
 
-@stage()
+@stage(made=lambda given: [given["out"] / f"{name}.csv" for name in SSL_TABLES])
 def ssl(
     params: Job,
     splits: Input,
@@ -71,3 +72,12 @@ def ssl(
     from uscl_med3d.ssl.tables import build_tables
 
     build_tables(load_job("ssl", params), splits, cells, watch, starts, arms, curves, out)
+
+
+@stage(made=lambda given: [given["out"] / f"{name}{end}" for name in SSL_FIGURES for end in (".png", ".pdf")])
+def ssl_figures(params: Job, tables: Inputs, out: Output) -> None:
+    """Figures of the comparison of pretext tasks, from its tables."""
+    from uscl_med3d.ssl.figures import draw_all
+
+    load_job("ssl", params)
+    draw_all(tables, out)

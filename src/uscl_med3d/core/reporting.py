@@ -30,5 +30,8 @@ OWN_TABLES = ("table1", "table7")
 TABLES = ("table1", "table2", "table3", "table4", "table5", "table6", "table7")
 SAMUS_TABLES = ("s1", "s2", "s3", "s4_clicks", "s4_places", "s5", "claims")
 """What target `samus` writes (docs/samus.md)."""
+SSL_TABLES = ("table8", "probe", "augment", "metadata", "collapse", "claims")
+SSL_FIGURES = ("probes", "table8", "augment", "metadata", "verdicts")
+"""What target `ssl` writes (docs/ssl.md)."""
 COLLAPSE = ("feature_std", "effective_rank")
 """Columns of the collapse watch (`selfsupervised.collapse`)."""

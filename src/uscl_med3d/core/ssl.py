@@ -8,12 +8,10 @@ from uscl_med3d.core import params as parameters
 from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.params.methods import Run
 from uscl_med3d.core.params.ssl import NONE, Table8
+from uscl_med3d.core.reporting import SSL_FIGURES, SSL_TABLES
 
 METHOD, UNTUNED = "uscl_med3d", "sam_med3d"
 """The method whose start is compared, and the one that shows its base model as it comes."""
-
-TABLES = ("table8", "probe", "augment", "metadata", "collapse", "claims")
-"""Names of the tables that the target makes."""
 
 
 class SslPlan:
@@ -25,7 +23,7 @@ class SslPlan:
         arms: names of the arms of the comparison on frames.
     """
 
-    tables = TABLES
+    tables, figures = SSL_TABLES, SSL_FIGURES
 
     def __init__(self, params: parameters.Params, results: str) -> None:
         self.params, self.settings, self.folder = params, params.ssl, f"{results}/ssl"

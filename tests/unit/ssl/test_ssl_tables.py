@@ -12,8 +12,9 @@ from tiny_cohort import tiny_params
 
 from uscl_med3d.cli import main
 from uscl_med3d.core.io import write_json
+from uscl_med3d.core.reporting import SSL_FIGURES, SSL_TABLES
 from uscl_med3d.core.scores import COLUMNS, write_scores
-from uscl_med3d.core.ssl import TABLES, SslPlan
+from uscl_med3d.core.ssl import SslPlan
 from uscl_med3d.ssl.claims import hold_to_the_control, judge_all
 from uscl_med3d.ssl.same_place import sum_pairs
 from uscl_med3d.ssl.words import ALL, LINEAR, ROWS, SHUFFLED
@@ -91,7 +92,8 @@ def write_cell(folder: Path, start: str, dice: float, random: np.random.Generato
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory) -> dict[str, pd.DataFrame]:
+def written(tmp_path_factory) -> Path:
+    """Folder with the tables."""
     folder, random = tmp_path_factory.mktemp("ssl"), np.random.default_rng(4)
     params = tiny_params()
     plan = SslPlan(params, "results/tiny")
@@ -126,7 +128,24 @@ def tables(tmp_path_factory) -> dict[str, pd.DataFrame]:
         words += [f"--{name}", *(str(pair[name in ("watch", "curves")]) for pair in files)]
     job = ["ssl", "--params", str(folder / "job.json"), "--splits", str(splits), "--out", str(out), *words]
     assert main(job) == 0
-    return {name: pd.read_csv(out / f"{name}.csv") for name in TABLES}
+    return out
+
+
+@pytest.fixture(scope="module")
+def tables(written) -> dict[str, pd.DataFrame]:
+    return {name: pd.read_csv(written / f"{name}.csv") for name in SSL_TABLES}
+
+
+def test_every_figure_is_drawn_and_repeats_itself(written, tmp_path):
+    files = [text for name in SSL_TABLES for text in ("--tables", str(written / f"{name}.csv"))]
+    drawn = []
+    for name in ("first", "second"):
+        out = tmp_path / name
+        line = ["ssl_figures", "--params", str(written.parent / "job.json"), *files, "--out", str(out)]
+        assert main(line) == 0
+        drawn.append({file.name: file.read_bytes() for file in out.iterdir()})
+    assert drawn[0] == drawn[1]
+    assert set(drawn[0]) == {f"{name}{end}" for name in SSL_FIGURES for end in (".png", ".pdf")}
 
 
 def claim(tables, name: str) -> pd.Series:
