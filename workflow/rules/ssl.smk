@@ -31,9 +31,12 @@ rule ssl_pretrain:
     message:
         "ssl: pretrain {wildcards.start}"
     shell:
-        "uscl-med3d pretrain --params {input.params} --receipt {output.receipt} --rank {params.run.rank} --training-seed {params.run.training_seed}"
-        " --volumes {input.volumes} --splits {input.splits} --base {input.base}"
-        " --weights {output.weights} --curve {output.curve} > {log} 2>&1"
+        run_stage(
+            "pretrain",
+            "--rank {params.run.rank} --training-seed {params.run.training_seed}"
+            " --volumes {input.volumes} --splits {input.splits} --base {input.base}"
+            " --weights {output.weights} --curve {output.curve}",
+        )
 
 
 # ... and the usual fine-tune starts from them, with few or all labelled patients.
@@ -59,9 +62,12 @@ rule ssl_cell:
     message:
         "ssl: fine-tune from {wildcards.cell}"
     shell:
-        "uscl-med3d ssl_cell --params {input.params} --receipt {output.receipt} --labelled {params.labelled} --volumes {input.volumes}"
-        " --splits {input.splits} --pseudolabels {input.pseudolabels} --base {input.base} --start {input.start}"
-        " --scores {output.scores} --watch {output.watch} > {log} 2>&1"
+        run_stage(
+            "ssl_cell",
+            "--labelled {params.labelled} --volumes {input.volumes} --splits {input.splits}"
+            " --pseudolabels {input.pseudolabels} --base {input.base} --start {input.start}"
+            " --scores {output.scores} --watch {output.watch}",
+        )
 
 
 # What is known of simulated patients, beside their images.
@@ -77,7 +83,10 @@ rule ssl_metadata:
     message:
         "ssl: metadata of patients"
     shell:
-        "uscl-med3d ssl_metadata --params {input.params} --receipt {output.receipt} --out {output.csv} > {log} 2>&1"
+        run_stage(
+            "ssl_metadata",
+            "--out {output.csv}",
+        )
 
 
 # Single frames: an encoder from random weights, a pretext task, probes of its frozen features.
@@ -100,9 +109,12 @@ rule ssl_frames:
     message:
         "ssl: frames, {wildcards.arm}"
     shell:
-        "uscl-med3d ssl_frames --params {input.params} --receipt {output.receipt} --arm {wildcards.arm} --volumes {input.volumes}"
-        " --splits {input.splits} --pseudolabels {input.pseudolabels} --metadata {input.metadata}"
-        " --scores {output.scores} --curve {output.curve} > {log} 2>&1"
+        run_stage(
+            "ssl_frames",
+            "--arm {wildcards.arm} --volumes {input.volumes} --splits {input.splits}"
+            " --pseudolabels {input.pseudolabels} --metadata {input.metadata} --scores {output.scores}"
+            " --curve {output.curve}",
+        )
 
 
 rule ssl_tables:
@@ -125,9 +137,11 @@ rule ssl_tables:
     message:
         "ssl: tables and claims"
     shell:
-        "uscl-med3d ssl --params {input.params} --receipt {output.receipt} --splits {input.splits}"
-        " --cells {input.cells} --watch {input.watch} --starts {input.starts} --arms {input.arms}"
-        " --curves {input.curves} --out {params.out} > {log} 2>&1"
+        run_stage(
+            "ssl",
+            "--splits {input.splits} --cells {input.cells} --watch {input.watch}"
+            " --starts {input.starts} --arms {input.arms} --curves {input.curves} --out {params.out}",
+        )
 
 
 rule ssl:
@@ -149,5 +163,7 @@ rule ssl:
     message:
         "ssl: figures"
     shell:
-        "uscl-med3d ssl_figures --params {input.params} --receipt {output.receipt} --tables {input.tables}"
-        " --out {params.out} > {log} 2>&1"
+        run_stage(
+            "ssl_figures",
+            "--tables {input.tables} --out {params.out}",
+        )
