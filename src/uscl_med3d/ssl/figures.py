@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +198,9 @@ def _name_claim(row: Mapping[Any, Any]) -> str:
     return name.removeprefix("T8 ") if name.startswith("T8 ") else wrap(f"{name}: {row['text']}", 62)
 
 
-def _bars(axes: Axes, rows: list[tuple[float, Any]], column: str, label: str, look: dict[str, Any]) -> None:
+def _bars(
+    axes: Axes, rows: Sequence[tuple[float, Any]], column: str, label: str, look: dict[str, Any]
+) -> None:
     """Points with intervals, one a row; nothing where there are none."""
     if not rows:
         return
