@@ -114,15 +114,7 @@ def segment(
         raise typer.BadParameter(f"{mm!r}: ras or lps, or no value", param_hint="--mm")
     prompts = list_prompts(context.meta["prompts"], DEFAULT_OBJECT)
     check_exists(input)
-    if output is None:
-        output = name_mask(input)
-        if output.exists():  # nobody asked for this name, so nothing of this name is lost
-            raise InputError(
-                file=output,
-                found="a file of this name",
-                expected="none, where no -o is given",
-                remedy=f"say where the mask goes: -o FILE (-o {output} replaces it)",
-            )
+    output = output or _new_name(name_mask(input))
     check_suffix(output)
     segmenter = Segmenter.load(weights, base, start, scale, device, precision, model)
     print(f"model: {segmenter.describe()}", file=sys.stderr)
@@ -140,6 +132,18 @@ def segment(
         raise _refuse(error, str(input)) from None
     if say_written(written, output, json_) and not allow_empty:
         raise typer.Exit(EMPTY)
+
+
+def _new_name(output: Path) -> Path:
+    """The same path, of which no file is there: nobody asked for this name, so nothing of this name may be lost."""
+    if output.exists():
+        raise InputError(
+            file=output,
+            found="a file of this name",
+            expected="none, where no -o is given",
+            remedy=f"say where the mask goes: -o FILE (-o {output} replaces it)",
+        )
+    return output
 
 
 def give_prompts(segmenter: Any, prompts: Sequence[tuple[str, str, list[float], str]], world: Any) -> None:

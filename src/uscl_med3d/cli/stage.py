@@ -12,7 +12,7 @@ import typer
 
 from uscl_med3d.cli.app import STAGES, app
 from uscl_med3d.cli.words import StageCommand
-from uscl_med3d.core import receipts, spent
+from uscl_med3d.core import memory, receipts, spent
 
 # The roles of a stage's options. Inputs and outputs stand in the receipt; measured files and stores do not, because
 # results are the same without them.
@@ -43,6 +43,7 @@ def stage(made: Made | None = None) -> Callable[[Callable[..., None]], Callable[
 
         @wraps(function)
         def run(receipt: Path | None = None, **given: Any) -> None:
+            memory.keep_freed_memory()
             files = list_files(given, inputs)
             # Hashed before the work, so that the receipt says what was there when the job read it.
             receipts.hash_all(files)

@@ -149,15 +149,7 @@ def _read_nifti(path: Path) -> Header:
         raise _error(path, "not readable as an image volume", "a NIfTI file") from error
     shape, moved = _squeeze(stored)
     notes: list[Note] = []
-    spacing_notes: list[Note] = []
-    if code not in NIFTI_UNIT_MM:
-        spacing_notes.append(Note("the NIfTI header states no unit of length: taken as millimetres"))
-    elif unit != 1.0:
-        spacing_notes.append(
-            Note(
-                f"lengths of the NIfTI header are in {'metres' if unit > 1 else 'micrometres'}: brought to millimetres"
-            )
-        )
+    spacing_notes = _note_unit(code)
     place: np.ndarray | None = np.diag([unit, unit, unit, 1.0]) @ affine
     spacing = None
     if max(codes) > 0:
@@ -197,6 +189,17 @@ def _read_nifti(path: Path) -> Header:
         {},
         image,
     )
+
+
+def _note_unit(code: int) -> list[Note]:
+    """What is said about the unit of length of a NIfTI header, by its code; nothing for millimetres."""
+    if code not in NIFTI_UNIT_MM:
+        return [Note("the NIfTI header states no unit of length: taken as millimetres")]
+    unit = NIFTI_UNIT_MM[code]
+    if unit == 1.0:
+        return []
+    name = "metres" if unit > 1 else "micrometres"
+    return [Note(f"lengths of the NIfTI header are in {name}: brought to millimetres")]
 
 
 def _read_itk(path: Path) -> Header:

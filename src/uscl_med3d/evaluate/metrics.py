@@ -64,7 +64,7 @@ def _score_surfaces(
 ) -> tuple[float, float]:
     """NSD (percent) and HD95 of two masks, as MONAI's `compute_surface_dice` and `compute_hausdorff_distance`.
 
-    A test compares them. MONAI itself takes three times as long, and six seconds to be imported by every job.
+    A test compares them. MONAI itself is slower, and slow to import, which every job would do.
     """
     edges = [mask & ~binary_erosion(mask) for mask in (prediction, truth)]
     to_prediction, to_truth = (distance_transform_edt(~edge, sampling=spacing) for edge in edges)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from uscl_med3d.nets.seggpt import image_size, predict_canvas, prepare_frames, prepare_masks, read_scores
@@ -61,21 +62,8 @@ def propose_scores(
         asked = [frame for frame in targets if shown & set(chosen[frame])]
         for start in range(0, len(asked), settings.batch_frames):
             batch = asked[start : start + settings.batch_frames]
-            prompts = torch.tensor([chosen[frame] for frame in batch], device=device)
-            rows = torch.tensor(
-                [[keys.index(key) for key in chosen[frame]] for frame in batch], device=device
-            )
-            weights = np.stack(
-                [weigh_prompts(frame, chosen[frame], settings.prompt_weights) for frame in batch]
-            )
-            predicted = predict_canvas(
-                model,
-                frames[torch.tensor(batch, device=device)],
-                frames[prompts],
-                masks[rows],
-                torch.from_numpy(weights).float().to(device),
-                embedding_type,
-            )
+            groups = {frame: chosen[frame] for frame in batch}
+            predicted = _predict_frames(model, embedding_type, frames, masks, keys, groups, settings)
             on_grid = F.interpolate(
                 read_scores(predicted)[:, None],
                 image.shape[1:],
@@ -86,6 +74,36 @@ def propose_scores(
             volume[batch] = on_grid[:, 0].clamp(0, 1).cpu().numpy()
         scores[label] = volume
     return scores
+
+
+def _predict_frames(
+    model: Any,
+    embedding_type: str,
+    frames: Tensor,
+    masks: Tensor,
+    keys: Sequence[int],
+    groups: Mapping[int, Sequence[int]],
+    settings: PromptRules,
+) -> Tensor:
+    """Canvases of some frames, see `predict_canvas`.
+
+    Args:
+        frames: all prepared frames. masks: prepared masks of the key frames `keys`, in their order.
+        groups: each frame to predict, and the key frames that prompt it.
+    """
+    device = frames.device
+    rows = torch.tensor([[keys.index(key) for key in prompts] for prompts in groups.values()], device=device)
+    weights = np.stack(
+        [weigh_prompts(frame, prompts, settings.prompt_weights) for frame, prompts in groups.items()]
+    )
+    return predict_canvas(
+        model,
+        frames[torch.tensor(list(groups), device=device)],
+        frames[torch.tensor(list(groups.values()), device=device)],
+        masks[rows],
+        torch.from_numpy(weights).float().to(device),
+        embedding_type,
+    )
 
 
 def combine_classes(scores: Mapping[int, np.ndarray], threshold: float, shape: tuple[int, ...]) -> np.ndarray:

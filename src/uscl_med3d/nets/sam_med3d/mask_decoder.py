@@ -76,7 +76,8 @@ class MaskDecoder(nn.Module):
         grid = image_embeddings.shape[2:]
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         tokens = torch.cat([output_tokens.expand(batch, -1, -1), sparse_prompt_embeddings], 1)
-        image = _to_tokens(image_embeddings) + _to_tokens(dense_prompt_embeddings)
+        # Contiguous, because the sum keeps the order of the embedding and every layer would copy it first.
+        image = _to_tokens(image_embeddings).contiguous() + _to_tokens(dense_prompt_embeddings)
         tokens, image = self.transformer(image.expand(batch, -1, -1), _to_tokens(image_pe), tokens)
 
         # The masks that are not returned need neither their hyper-network nor their product with the voxels.
