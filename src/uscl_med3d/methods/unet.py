@@ -134,7 +134,7 @@ class UNetMethod(WholeMethod):
         image, (d, h, w) = pad_to(volume, self.options.patch)
         self.network.eval()
         with torch.inference_mode():
-            logits = sliding_window_inference(
+            logits: Any = sliding_window_inference(
                 normalise(image).to(self.device),
                 self.options.patch,
                 1,
@@ -142,7 +142,8 @@ class UNetMethod(WholeMethod):
                 overlap=self.options.overlap,
                 mode="gaussian",
             )
-        return logits[0, :, d, h, w].cpu()
+        found: Tensor = logits[0, :, d, h, w].cpu()
+        return found
 
     # ------------------------------------------------------------------------------------------ training
     def prepare_training(self) -> list[nn.Parameter]:
