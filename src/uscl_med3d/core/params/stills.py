@@ -20,9 +20,25 @@ class StillAugmentation(Section):
     contrast: tuple[float, float]
 
 
+class StillDense(Section):
+    """The first steps of methods that take clicks and train their encoder: every structure of an image, pixel by pixel.
+
+    Attributes:
+        share: of the steps; 0: clicks from the first step on.
+        head_rate: highest learning rate of the head that is thrown away afterwards.
+        background_bias, structure_bias: of the head, at the start.
+    """
+
+    share: float = Field(ge=0, lt=1)
+    head_rate: float = Field(gt=0)
+    background_bias: float
+    structure_bias: float
+
+
 class StillTraining(Schedule):
     """How every method is trained on a fold."""
 
+    dense: StillDense
     augmentation: StillAugmentation
 
 
