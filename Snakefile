@@ -9,6 +9,7 @@ from pathlib import Path
 
 configfile: "params.yaml"
 configfile: "params/ssl.yaml"
+configfile: "params/stills.yaml"
 
 
 for recipe in sorted(Path("params/foundation").glob("*.yaml")):

@@ -22,7 +22,7 @@ def samus_scans(params: Job, out: Output) -> None:
 @stage()
 def still_fold(
     params: Job,
-    name: Annotated[str, typer.Option(help="Key of `stills.methods` in params.yaml.")],
+    name: Annotated[str, typer.Option(help="Key of `stills.methods` in params/stills.yaml.")],
     fold: Annotated[int, typer.Option()],
     images: Input,
     scores: Output,
@@ -38,7 +38,7 @@ def still_fold(
 @stage()
 def still_weights(
     params: Job,
-    name: Annotated[str, typer.Option(help="Key of `stills.methods` in params.yaml.")],
+    name: Annotated[str, typer.Option(help="Key of `stills.methods` in params/stills.yaml.")],
     images: Input,
     weights: Output,
     curve: Output,
@@ -54,7 +54,7 @@ def still_weights(
 def samus_scores(
     params: Job,
     name: Annotated[
-        str, typer.Option(help="Key of `samus.methods` in params.yaml, or a variant of `samus`.")
+        str, typer.Option(help="Key of `samus.methods` in params/stills.yaml, or a variant of `samus`.")
     ],
     images: Input,
     scores: Output,

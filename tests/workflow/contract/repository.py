@@ -112,11 +112,16 @@ class Repository(Checkout):
 
     def write_params(self, values: dict[str, Any]) -> None:
         """Write default values back to where they are read from; files that do not change are left alone."""
-        contents = {"params.yaml": {key: value for key, value in values.items() if key != "foundation"}}
-        contents |= {
+        contents = {
             f"params/foundation/{name}.yaml": {"foundation": {name: value}}
             for name, value in values["foundation"].items()
         }
+        apart = {"foundation"}
+        for file in ("params/ssl.yaml", "params/stills.yaml"):
+            sections = list(yaml.safe_load((self.folder / file).read_text()))
+            contents[file] = {section: values[section] for section in sections}
+            apart |= set(sections)
+        contents["params.yaml"] = {key: value for key, value in values.items() if key not in apart}
         for file, content in contents.items():
             path = self.folder / file
             if yaml.safe_load(path.read_text()) != content:

@@ -1,4 +1,4 @@
-"""Where the default values are written: params.yaml, params/ssl.yaml, and one file a base model in params/foundation/."""
+"""Where the default values are written: params.yaml, params/{ssl,stills}.yaml, and one file a base model in params/foundation/."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ WHOLE = ("classes",)
 def list_default_files(root: Path) -> list[Path]:
     """The files that make up the default values, in the order in which they are read."""
     recipes = sorted((root / "params" / "foundation").glob("*.yaml"))
-    return [root / "params.yaml", *recipes, root / "params" / "ssl.yaml"]
+    targets = [root / "params" / f"{name}.yaml" for name in ("ssl", "stills")]
+    return [root / "params.yaml", *recipes, *targets]
 
 
 def read_defaults(root: Path) -> dict[str, Any]:

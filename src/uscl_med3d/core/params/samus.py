@@ -61,7 +61,7 @@ class SamusEntry(StillEntry):
 
 
 class Samus(Section):
-    """See params.yaml, section `samus`.
+    """See params/stills.yaml, section `samus`.
 
     Attributes:
         points: clicks per structure that are scored. places: first clicks per structure, drawn anew, whose scores show

@@ -95,7 +95,7 @@ class StillMethod(ABC):
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise InputError(
-                file="params.yaml, stills.methods, options",
+                file="params/stills.yaml, stills.methods, options",
                 found=wrong,
                 expected=f"the keys {', '.join(sorted(cls.Options.model_fields)) or '(none)'}",
                 remedy="correct or remove the named keys",
