@@ -40,7 +40,9 @@ def test_every_planned_job_has_run_or_is_named_as_missing(receipts):
     wanted = {f"frames/{name}" for name in plan.arms} | set(ALONE)
     assert wanted <= set(receipts)
     missing = {name for name in plan.cells if f"cells/{name}" not in receipts}
-    said = re.search(r"^.*Not run yet: (.*)\.$", Path("docs/ssl.md").read_text(encoding="utf-8"), re.MULTILINE)
+    said = re.search(
+        r"^.*Not run yet: (.*)\.$", Path("docs/ssl.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert missing == (set(re.findall(r"`(\w+)`", said[1])) if said else set())
     assert set(pd.read_csv(SSL / "table8.csv")["start"]) == set(plan.cells) - missing
 
