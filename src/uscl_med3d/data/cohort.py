@@ -17,6 +17,8 @@ from uscl_med3d.data.splits import SPLITS
 REQUIRED = ("patient", "sweep", "group", "view", "video")
 OPTIONAL = ("split", "key_frames", "probe", "spacing_mm", "frame_spacing_mm", "reference", "corrections")
 IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,100}")
+# What programs for tables write where a value is missing: several patients with it would become one.
+MISSING = frozenset({"na", "nan", "-nan", "null", "none", "nil"})
 CHOICES = {
     "group": ("chest", "abdomen", "breast", "heart", "neck"),
     "view": (
@@ -164,6 +166,10 @@ def _parse_row(path: Path, line: int, record: dict[str, str]) -> tuple[CohortRow
     for column in ("patient", "sweep"):
         if not IDENTIFIER.fullmatch(record[column]):
             complain(column, "letters, digits, _ and - only", "rename it; ids become file names")
+        elif record[column].casefold() in MISSING:
+            complain(
+                column, "an id; this is how programs write that there is none", "give an id, or another one"
+            )
     for column, choices in CHOICES.items():
         if record[column] not in choices:
             complain(column, f"one of {', '.join(c or '(empty)' for c in choices)}", "correct the cell")

@@ -21,7 +21,7 @@ from uscl_med3d.data.annotations import (
     read_annotations,
     read_label_map,
 )
-from uscl_med3d.data.annotations.naming import ClipNames
+from uscl_med3d.data.annotations.naming import ClipNames, list_mentioned
 from uscl_med3d.data.clips import Clip, Note, hash_clip, open_clip
 from uscl_med3d.data.clips.cached import CachedClip
 from uscl_med3d.data.clips.volume import VolumeClip
@@ -81,6 +81,7 @@ def inspect_sweep(
         return Inspection(row, None, 0, None, "", 0.0, (error, *_check_existence(row)))
     height, width = region.shape
     canvas = Canvas(frames, height, width, classes, clip.affine, names)
+    _say_other_names(row, canvas)
     masks, errors, outside = _inspect_key_frames(row, canvas, region, fan.max_labels_outside)
     corrections: dict[int, np.ndarray] = {}
     if row.corrections is not None:
@@ -110,6 +111,17 @@ def inspect_sweep(
         reference,
         assumed,
     )
+
+
+def _say_other_names(row: CohortRow, canvas: Canvas) -> None:
+    """The table says what belongs to a clip; a path that names another one of the cohort may be a row gone astray."""
+    for column in ("key_frames", "corrections", "reference"):
+        path: Path | None = getattr(row, column)
+        others = list_mentioned(str(path), canvas.clip) if path is not None else ()
+        if canvas.clip is not None and others and not set(others) & canvas.clip.own:
+            canvas.say(
+                f"{column} of {row.sweep} lies at {path}, which names {', '.join(others)}: the table is believed"
+            )
 
 
 def _inspect_key_frames(

@@ -14,6 +14,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import HEADER_BYTES
 from uscl_med3d.data.clips.base import Note
 from uscl_med3d.data.clips.places import LPS_TO_RAS
+from uscl_med3d.data.volume_length import count_held
 
 NIFTI = (".nii", ".nii.gz")
 ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -28,6 +29,20 @@ UNIT_MM = {
     "micron": 1e-3,
 }
 NIFTI_UNIT_MM = {1: 1000.0, 2: 1.0, 3: 1e-3}
+SEGMENTATION = re.compile(r"Segment\d{1,4}_Name")  # a segmentation of 3D Slicer, whatever its file is called
+# Spaces of NRRD that say where the patient's sides are; others turn like a scanner, or like nothing.
+PATIENT_SPACES = {
+    f"{name}{time}"
+    for name in (
+        "left-posterior-superior",
+        "right-anterior-superior",
+        "left-anterior-superior",
+        "lps",
+        "ras",
+        "las",
+    )
+    for time in ("", "-time", "t")
+}
 TRACKED = re.compile(r"Seq_Frame\d+_")  # a sequence of frames with poses (PLUS) is no volume in the patient
 FLAT = 1e-6  # determinant of the directions of the axes below which they lie in one plane
 MADE_UP = 1e-6
@@ -74,9 +89,39 @@ class Header:
             raise _error(self.path, "header readable, pixel data not", "a whole image volume") from error
 
 
+def is_segmentation(path: Path) -> bool:
+    """Whether a file is a segmentation of 3D Slicer by its fields: its values say nothing without the names in them."""
+    if not path.name.lower().endswith(ITK):
+        return False
+    head = path.open("rb").read(HEADER_BYTES).decode("latin-1")
+    return SEGMENTATION.search(head.split("\n\n")[0]) is not None
+
+
 def read_header(path: Path) -> Header:
-    """Read a header; nothing else of the file. Raises `InputError`."""
-    return _read_nifti(path) if path.name.lower().endswith(NIFTI) else _read_itk(path)
+    """Read a header; nothing else of the file. Raises `InputError`, also for a file that holds more than it declares."""
+    header = _read_nifti(path) if path.name.lower().endswith(NIFTI) else _read_itk(path)
+    _refuse_more(header)
+    return header
+
+
+def _refuse_more(header: Header) -> None:
+    """A frame or more behind the last one: voxels of a wider type read as bytes, or frames that the header leaves out."""
+    if header.nifti is None:
+        offset, bits = None, re.search(r"(\d+)-bit", header.kind)
+        voxel = int(bits[1]) // 8 * header.components if bits else 0
+    else:
+        offset, voxel = int(header.nifti.dataobj.offset), header.nifti.get_data_dtype().itemsize
+    held = count_held(header.path, offset)
+    if held is None or len(header.stored_shape) < 2:
+        return
+    frame = header.stored_shape[0] * header.stored_shape[1] * voxel
+    declared = frame * int(np.prod(header.stored_shape[2:], dtype=np.int64))
+    if frame > 0 and held - declared >= frame:
+        raise _error(
+            header.path,
+            f"{held} bytes of voxels",
+            f"{declared} bytes: {' x '.join(map(str, header.stored_shape))} of type {header.kind}, as its header says",
+        )
 
 
 def read_itk_header(path: Path) -> Any:
@@ -248,7 +293,8 @@ def _read_itk(path: Path) -> Header:
 def _is_placed(head: str, nrrd: bool) -> bool:
     """Whether the text of a header gives directions or an origin, in words of its format."""
     if nrrd:
-        return re.search(r"^space( dimension)?\s*:", head, re.MULTILINE) is not None
+        match = re.search(r"^space\s*:\s*(\S+)", head, re.MULTILINE)
+        return match is not None and match[1].lower() in PATIENT_SPACES
     return (
         re.search(r"^(TransformMatrix|Orientation|Rotation|Offset|Position|Origin)\s*=", head, re.MULTILINE)
         is not None

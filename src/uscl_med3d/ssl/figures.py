@@ -112,8 +112,8 @@ def draw_table8(tables: Tables) -> Figure:
         panel.set_title(f"after {click} click{'s' if click > 1 else ''}")
         patients = tuned.drop_duplicates("labelled_per_group").set_index("labelled_per_group")
         numbers = patients["labelled_patients"].rename(str)
-        panel.set_xticks(range(len(counts)), [f"{name}\n({numbers.loc[name]} patients)" for name in counts])
-        panel.set_xlabel("labelled patients per group")
+        panel.set_xticks(range(len(counts)), [f"{name}\n(n = {numbers.loc[name]})" for name in counts])
+        panel.set_xlabel("labelled patients per group (n: in all)")
     panels[0].set_ylabel("Dice (%)")
     share_legend(figure, panels, columns=5)
     return figure
@@ -128,10 +128,8 @@ def draw_augment(tables: Tables) -> Figure:
     cells, effects = (table[table["kind"] == kind] for kind in ("cell", "main effect"))
     for panel, part in ((left, cells), (right, effects)):
         _bars(panel, list(enumerate(part.to_dict("records"))), "auroc", "", look)
-    _name_rows(
-        left,
-        [f"crop + {name}" if name != "crop" else name for name in cells["name"].str.removeprefix("augment_")],
-    )
+    shown = cells["name"].str.removeprefix("augment_").str.replace("_", " + ")
+    _name_rows(left, [name if name == "crop" else f"crop + {name}" for name in shown])
     left.set_xlabel("AUROC (%), mean over targets")
     left.set_title("every combination")
     _name_rows(
@@ -158,7 +156,7 @@ def draw_metadata(tables: Tables) -> Figure:
     _bars(left, list(enumerate(difference)), "auroc", "", {"fmt": "o", "color": OURS})
     left.set_xlabel("AUROC minus that of BYOL alone")
     right.barh(range(len(rows)), [row["branch_accuracy"] for row in rows], height=0.5, color=FAINT)
-    right.set_xlabel("branch right on training images (%)")
+    right.set_xlabel("branch's accuracy (%)")
     _name_rows(left, [_name_branch(row) for row in rows])
     return figure
 

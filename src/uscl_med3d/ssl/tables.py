@@ -19,8 +19,8 @@ from uscl_med3d.ssl.collapse_table import build_collapse
 from uscl_med3d.ssl.compare import Compared, Resampler, Wins, read_wins
 from uscl_med3d.ssl.words import ALL, LINEAR, name_labelled
 
-START = "random"
-"""The arm that every other one is compared with in the probe table."""
+COMPARED = {"random": "random", "shuffled": "labels_shuffled"}
+"""Ends of columns of the probe table -> arms that every other one is compared with there."""
 INTERVAL = ("ci_low", "ci_high")
 
 
@@ -116,7 +116,7 @@ def _read_all(files: Sequence[Path]) -> pd.DataFrame:
 
 
 def build_probe(probed: Probed) -> pd.DataFrame:
-    """AUROC of every arm and probe, per target and as their mean; the mean also against random weights.
+    """AUROC of every arm and probe, per target and as their mean; the mean also against other arms (`COMPARED`).
 
     `seed_sd`: standard deviation of the mean over training seeds.
     """
@@ -130,20 +130,11 @@ def build_probe(probed: Probed) -> pd.DataFrame:
             "draws": wins.won.shape[1],
         }
         whole = probed.resampler.compare([(1.0, wins)])
-        against = (
-            probed.compare([(1.0, arm), (-1.0, START)], probe, labelled)
-            if arm != START and (START, probe, labelled) in probed.wins
-            else Compared(np.nan, np.nan, np.nan, np.nan)
-        )
         by_seed = wins.by_seed()
         rows.append(
             common
             | {"target": "mean", "auroc": whole.estimate, "ci_low": whole.low, "ci_high": whole.high}
-            | {
-                "minus_random": against.estimate,
-                "minus_random_low": against.low,
-                "minus_random_high": against.high,
-            }
+            | _compare_with(probed, arm, probe, labelled)
             | {
                 "seed_sd": by_seed.std(ddof=1) if len(by_seed) > 1 else np.nan,
                 "patients": len(probed.resampler.patients),
@@ -159,6 +150,21 @@ def build_probe(probed: Probed) -> pd.DataFrame:
                 | {"patients": int(((wins.pairs[number].sum(0) + wins.pairs[number].sum(1)) > 0).sum())}
             )
     return pd.DataFrame(rows).round(3)
+
+
+def _compare_with(probed: Probed, arm: str, probe: str, labelled: int) -> dict[str, float]:
+    """Mean AUROC minus that of the arms of `COMPARED`, with intervals; NaN where there is none."""
+    found: dict[str, float] = {}
+    for end, other in COMPARED.items():
+        asked = arm != other and (other, probe, labelled) in probed.wins
+        terms = [(1.0, arm), (-1.0, other)]
+        against = probed.compare(terms, probe, labelled) if asked else Compared(*[np.nan] * 4)
+        found |= {
+            f"minus_{end}": against.estimate,
+            f"minus_{end}_low": against.low,
+            f"minus_{end}_high": against.high,
+        }
+    return found
 
 
 def build_augment(augment: Any, probed: Probed) -> pd.DataFrame:

@@ -149,6 +149,8 @@ def _read_still(path: Path) -> Source:
             )
             wide = image.mode.startswith(("I", "F"))
             grey = np.asarray(image) if wide else np.asarray(image.convert("L"))
+            if wide and _is_white_zero(opened):  # Pillow inverts those of 8 bits alone
+                grey = grey.max() - grey
             colours = (
                 np.asarray(image.convert("RGB"))
                 if image.mode in ("RGB", "RGBA", "P", "CMYK", "YCbCr")
@@ -189,6 +191,11 @@ def _read_still(path: Path) -> Source:
         notes=notes,
         colours=None if colours is None else colours[None],
     )
+
+
+def _is_white_zero(image: Any) -> bool:
+    """Whether the smallest value of a TIFF is white (PhotometricInterpretation 0)."""
+    return image.format == "TIFF" and image.tag_v2.get(262) == 0
 
 
 def _refuse_gaps(clip: DicomSeriesClip) -> None:

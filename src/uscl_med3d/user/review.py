@@ -155,8 +155,9 @@ def _read_sidecar(results: Path, sweep: str) -> dict[str, Any]:
 
 def list_flagged(results: Path, sweep: str) -> list[int]:
     """Positions along d of the frames that the gate rejected."""
-    table = pd.read_csv(results / "pseudolabels/frames.csv", dtype={"sweep": str, "patient": str})
-    rejected = table[(table["sweep"] == sweep) & ~table["accepted"].astype(bool)]
+    # Identifiers are text: a sweep may be called `001` or `NA`.
+    table = pd.read_csv(results / "pseudolabels/frames.csv", dtype=str, keep_default_na=False)
+    rejected = table[(table["sweep"] == sweep) & (table["accepted"].str.lower() != "true")]
     return sorted({int(index) for index in rejected["frame"]})
 
 

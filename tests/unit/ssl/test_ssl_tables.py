@@ -259,4 +259,7 @@ def test_probe_table_compares_with_random_weights(tables):
     table = tables["probe"]
     table = table[(table["target"] == "mean") & (table["probe"] == LINEAR)].set_index("arm")
     assert table.loc["labels", "minus_random"] > table.loc["byol", "minus_random"] > 0
+    # `labels_shuffled` was made like `random`: either tells the same of an arm, and nothing of itself.
+    assert table.loc["labels", "minus_shuffled"] == pytest.approx(table.loc["labels", "minus_random"], abs=6)
+    assert np.isnan(table.loc["labels_shuffled", "minus_shuffled"])
     assert table.loc["random", "auroc"] == pytest.approx(50, abs=6)

@@ -18,7 +18,7 @@ from uscl_med3d.core.io import load_volume, read_json, save_volume, write_csv, w
 from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.plan import Plan
 from uscl_med3d.data.ingest import ingest
-from uscl_med3d.user.review import export_review
+from uscl_med3d.user.review import export_review, list_flagged
 
 ROOT = Path(__file__).resolve().parents[3]
 COLUMNS = ("patient", "sweep", "group", "view", "split", "video", "key_frames", "spacing_mm", "corrections")
@@ -186,3 +186,16 @@ def test_another_clip_is_noticed(study: Study, tmp_path) -> None:
 def test_numbers_of_frames_are_numbers(capsys) -> None:
     assert cli.main(["review", "a", "--frames", "3;4", "--out", "x"]) == 2
     assert "numbers with commas" in capsys.readouterr().err
+
+
+def test_identifiers_in_the_gates_table_are_text(tmp_path) -> None:
+    table = pd.DataFrame(
+        {
+            "sweep": ["NA", "NA", "001", "1"],
+            "patient": ["P1", "P1", "P2", "P3"],
+            "frame": [4, 2, 7, 8],
+            "accepted": [False, True, False, False],
+        }
+    )
+    write_csv(tmp_path / "pseudolabels/frames.csv", table)
+    assert list_flagged(tmp_path, "NA") == [4] and list_flagged(tmp_path, "001") == [7]

@@ -1,4 +1,4 @@
-"""Where the default values are written: params.yaml, params/{ssl,stills}.yaml, and one file a base model in params/foundation/."""
+"""Where the default values are written: params.yaml, params/{ssl,stills}.yaml, params/foundation/<base model>.yaml."""
 
 from __future__ import annotations
 

@@ -63,7 +63,11 @@ class StillEntry(Section):
 
 
 class Stills(Section):
-    """See params/stills.yaml, section `stills`. `kept`: methods that are trained on all images, too, for `segment --model`."""
+    """See params/stills.yaml, section `stills`.
+
+    Attributes:
+        kept: methods that are trained on all images, too, for `segment --model`.
+    """
 
     layout: str
     folder: str

@@ -17,7 +17,7 @@ from uscl_med3d.core.io import read_json
 from uscl_med3d.data.annotations import coco, cvat, labelme, nifti, png, seg_nrrd
 from uscl_med3d.data.annotations.base import IGNORE, Canvas
 from uscl_med3d.data.annotations.naming import split_name
-from uscl_med3d.data.annotations.nifti import read_label_map
+from uscl_med3d.data.volumes import is_segmentation
 
 FORMATS: tuple[ModuleType, ...] = (png, nifti, coco, labelme, cvat, seg_nrrd)
 # In this order: a segmentation of 3D Slicer is an NRRD file, too.
@@ -46,6 +46,8 @@ def choose_format(path: Path) -> ModuleType:
         if name.endswith(".json"):
             content = read_json(path)
             return labelme if isinstance(content, dict) and "shapes" in content else coco
+        if is_segmentation(path):
+            return seg_nrrd
         for suffix, module in BY_SUFFIX.items():
             if name.endswith(suffix):
                 return module
@@ -79,6 +81,16 @@ def read_annotations(path: str | Path, canvas: Canvas) -> dict[int, np.ndarray]:
             remedy="annotate a frame that shows a structure, or leave key_frames empty in cohort.csv",
         )
     return dict(sorted(masks.items()))
+
+
+def read_label_map(path: Path, canvas: Canvas) -> np.ndarray:
+    """Labels uint8 (frames, rows, columns) of a label map or a 3D Slicer segmentation. Raises `InputError`."""
+    if choose_format(path) is not seg_nrrd:
+        return nifti.read_label_map(path, canvas)
+    whole = np.zeros((canvas.frames, canvas.height, canvas.width), np.uint8)
+    for frame, mask in seg_nrrd.read(path, canvas).items():
+        whole[frame] = mask
+    return whole
 
 
 def by_order(path: Path) -> bool:

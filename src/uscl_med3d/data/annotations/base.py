@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
+from uscl_med3d.core.io import list_data_files
 from uscl_med3d.data.annotations.naming import ClipNames, split_name
 from uscl_med3d.data.clips.base import Note
+from uscl_med3d.data.volumes import ITK
 
 IGNORE = 255  # "not annotated"
 # "frame_0012", "S01_frame_12", "frame000012", "0012"; nothing else says which number is the frame.
@@ -55,14 +57,34 @@ class Shape:
 
 
 def paint(shapes: Iterable[Shape], canvas: Canvas, file: Path) -> dict[int, np.ndarray]:
-    """Frame -> label map uint8 (h, w); every frame with a shape is a key frame."""
+    """Frame -> label map uint8 (h, w); every frame with a shape is a key frame. Where classes overlap, it is said."""
     shapes = list(shapes)
     values = match_classes({shape.name for shape in shapes}, canvas.classes, file)
     masks: dict[int, np.ndarray] = {}
+    covered: dict[int, int] = {}
     for shape in shapes:
         mask = masks.setdefault(shape.frame, np.zeros((canvas.height, canvas.width), np.uint8))
-        mask[shape.area] = values[shape.name]
+        covered[shape.frame] = covered.get(shape.frame, 0) + lay(mask, shape.area, values[shape.name])
+    say_covered(covered, canvas, file)
     return masks
+
+
+def lay(mask: np.ndarray, area: np.ndarray, value: int) -> int:
+    """Give the pixels of an area a label; the number of those that another class had."""
+    below = mask[area]
+    covered = int(np.count_nonzero((below != 0) & (below != IGNORE) & (below != value)))
+    mask[area] = value
+    return covered
+
+
+def say_covered(covered: Mapping[int, int], canvas: Canvas, file: Path) -> None:
+    """Say where shapes of different classes overlap. covered: frame -> pixels that two of them claim."""
+    frames = [frame for frame, count in sorted(covered.items()) if count]
+    if frames:
+        canvas.say(
+            f"{file.name}: shapes of different classes overlap in {len(frames)} frame(s), first in frame {frames[0]} "
+            f"({covered[frames[0]]} pixels): the shape that lies higher or comes later has them"
+        )
 
 
 def match_classes(names: Iterable[str], classes: Mapping[str, int], file: Path) -> dict[str, int]:
@@ -144,6 +166,17 @@ def read_binary(masks: dict[int, np.ndarray], canvas: Canvas, file: Path) -> dic
     ((name, value),) = canvas.classes.items()
     canvas.say(f"{file.name} holds 0 and 255 alone: 255 is taken as {name}, the only class")
     return {frame: np.where(mask == IGNORE, value, mask).astype(np.uint8) for frame, mask in masks.items()}
+
+
+def check_beside(file: Path) -> None:
+    """Raise where the header of a label map names a file with its voxels that lies in another folder."""
+    if not file.name.lower().endswith(ITK):
+        return
+    for name in list_data_files(file):
+        if name != "LOCAL" and (".." in name or name.startswith(("/", "\\")) or ":" in name):
+            raise damaged(
+                file, f"a header that names {name!r:.100}", "voxels in the file itself or beside it"
+            )
 
 
 def refuse_shape(kind: Any, known: str, file: Path) -> InputError:

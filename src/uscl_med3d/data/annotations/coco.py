@@ -24,12 +24,14 @@ from uscl_med3d.data.annotations.base import (
     read_name,
     refuse_shape,
 )
-from uscl_med3d.data.annotations.naming import NUMBER, choose_group, split_name
+from uscl_med3d.data.annotations.naming import NUMBER, choose_group, list_mentioned, split_name
 from uscl_med3d.data.annotations.raster import polygon_area, run_area, unpack_counts
 
 EXPECTED = "a COCO JSON file (*.json)"
 KINDS = "polygons or run lengths"
 NUMBERS = ("frame_id", "frame_index", "frame_number")  # of an image in its video
+
+PATHS = ("path", "coco_url")  # where tools put the place of an image on the disk or server they ran on
 
 
 def read(path: Path, canvas: Canvas) -> dict[int, np.ndarray]:
@@ -81,6 +83,9 @@ def _choose_images(
             names, text = (f"{NUMBER}{video['id']}", *split_name(name), *names), f"video {name}"
         elif image.get("video_id") is not None:
             names, text = (f"{NUMBER}{image['video_id']}", *names), f"video {image['video_id']}"
+        for key in PATHS:
+            if more := list_mentioned(str(image.get(key) or ""), canvas.clip):
+                names, text = tuple(dict.fromkeys((*names, *more))), text or more[0]
         found.setdefault(names, {})[image["id"]] = frame, image
         shown[names] = text or "(no name)"
     if not found:

@@ -23,10 +23,12 @@ from uscl_med3d.data.annotations.base import (
     check_frame,
     check_size,
     damaged,
+    lay,
     match_classes,
     paint,
     read_name,
     refuse_shape,
+    say_covered,
 )
 from uscl_med3d.data.annotations.cvat_tasks import Task, check_task, list_tasks, number_frames
 from uscl_med3d.data.annotations.naming import NUMBER, choose_group
@@ -79,6 +81,12 @@ def _read_images(
             continue
         check_size(int(image.attrib["height"]), int(image.attrib["width"]), canvas, path)
         check_frame(frame, canvas, path)
+        if task is not None and task.video and not task.shows(frame):
+            raise damaged(
+                path,
+                f"image {image.attrib['name']!r:.80}, a frame that {task.label} does not have",
+                task.expected,
+            )
         if frame in seen:
             raise damaged(path, f"two images of frame {frame}", "one image per frame")
         seen.add(frame)
@@ -160,13 +168,15 @@ def _read_tracks(
                 between.setdefault(frame, []).append(element)
     values = match_classes({name for shapes in drawn.values() for _, name, _ in shapes}, canvas.classes, path)
     masks = {}
+    covered: dict[int, int] = {}
     for frame, shapes in drawn.items():
         mask = np.zeros((canvas.height, canvas.width), np.uint8)
         for element in between.get(frame, []):
             mask[_area(element, canvas, path)] = IGNORE
         for _, name, element in sorted(shapes, key=lambda shape: shape[0]):
-            mask[_area(element, canvas, path)] = values[name]
+            covered[frame] = covered.get(frame, 0) + lay(mask, _area(element, canvas, path), values[name])
         masks[frame] = mask
+    say_covered(covered, canvas, path)
     return masks
 
 

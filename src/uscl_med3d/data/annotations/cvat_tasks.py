@@ -48,6 +48,13 @@ class Task:
         """Names by its video file and its own name."""
         return tuple(dict.fromkeys((*self.video_names, *split_name(self.name))))
 
+    @property
+    def expected(self) -> str:
+        """For messages: the frames that it has."""
+        return f"frames {self.start} + n * {self.step}" + (
+            f" up to {self.stop}" if self.stop is not None else ""
+        )
+
     def shows(self, frame: int) -> bool:
         """Whether a number may be a frame of the task by the count of its video."""
         inside = frame >= self.start and (self.stop is None or frame <= self.stop)

@@ -55,6 +55,7 @@ def place(affine: np.ndarray | None, shape: tuple[int, ...], canvas: Canvas, fil
     across = np.linalg.solve(canvas.affine, affine)
     found = _as_turn(across, shape)
     if found is not None and _covers(found, shape, canvas):
+        _say_shift(found, shape, canvas, file)
         return found
     if is_made_up(affine) and is_made_up(canvas.affine):
         # Both say nothing: programs differ in the signs that they make up.
@@ -118,6 +119,16 @@ def _covers(found: Placement, shape: tuple[int, ...], canvas: Canvas) -> bool:
         if high - low < min(2, room[axis], shape[found.axes[axis]]):
             return False
     return True
+
+
+def _say_shift(found: Placement, shape: tuple[int, ...], canvas: Canvas, file: Path) -> None:
+    """A map of the clip's own size that lies beside it by its affine: right if the affine is, so it is said."""
+    turned = tuple(shape[axis] for axis in found.axes)
+    if turned == (canvas.width, canvas.height, canvas.frames) and any(found.start):
+        start = ", ".join(map(str, found.start))
+        canvas.say(
+            f"{file.name} has the clip's size and begins at its voxel ({start}) by the affines of both: moved there"
+        )
 
 
 def _say_assumption(affine: np.ndarray | None, canvas: Canvas, file: Path) -> None:

@@ -26,7 +26,7 @@ from uscl_med3d.data.annotations.base import (
     read_name,
     refuse_shape,
 )
-from uscl_med3d.data.annotations.naming import choose_group, split_name
+from uscl_med3d.data.annotations.naming import choose_group, list_mentioned, split_name
 from uscl_med3d.data.annotations.raster import polygon_area
 
 EXPECTED = "LabelMe JSON files, one per frame (frame_0012.json, or a folder of them)"
@@ -39,7 +39,7 @@ def read(path: Path, canvas: Canvas) -> dict[int, np.ndarray]:
     shown: dict[tuple[str, ...], str] = {}
     for file in list_files(path):
         content = _read_content(file)
-        frame, names, text = _read_names(file, content)
+        frame, names, text = _read_names(file, content, canvas)
         group = found.setdefault(names, {})
         if frame in group:
             raise damaged(file, f"a second file of frame {frame}", "one file per frame")
@@ -78,15 +78,20 @@ def _read_content(file: Path) -> Any:
     return content
 
 
-def _read_names(file: Path, content: Any) -> tuple[int, tuple[str, ...], str]:
+def _read_names(file: Path, content: Any, canvas: Canvas) -> tuple[int, tuple[str, ...], str]:
     """Frame and clip by the names of the file and of the image that was drawn on."""
     frame, names, shown = read_name(file.name, file)
-    folder, _, last = str(content.get("imagePath") or "").replace("\\", "/").rpartition("/")
+    path = str(content.get("imagePath") or "").replace("\\", "/")
+    folder, _, last = path.rpartition("/")
     match = FRAME_NAME.fullmatch(last.split(".")[0])
     if match is not None and int(match[2]) != frame:
         raise damaged(file, f"a file of frame {frame} drawn on {last!r:.80}", "one number in both names")
-    # Of the folders only the last can name the clip; the others are those of somebody's disk.
-    image = (*split_name(folder.rpartition("/")[2]), *(split_name(match[1] or "") if match else ()))
+    # Of the folders only the last can name a clip that is not in the cohort; the others are those of somebody's disk.
+    image = (
+        *split_name(folder.rpartition("/")[2]),
+        *(split_name(match[1] or "") if match else ()),
+        *list_mentioned(path, canvas.clip),
+    )
     more = tuple(name for name in image if name not in names)
     return frame, (*names, *more), "/".join(dict.fromkeys(part for part in (*more, shown) if part))
 

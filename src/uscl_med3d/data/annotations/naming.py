@@ -58,6 +58,7 @@ VIDEO_SUFFIX = re.compile(
     r"\.(mp4|mov|m4v|avi|mpe?g|mkv|webm|wmv|ts|m2ts|vob|gif|dcm|dicom|ima|nii|nii\.gz|nrrd|mha|mhd)$",
     re.IGNORECASE,
 )
+TRAILING_NUMBER = re.compile(r"[\s_\-]*(frame)?[\s_\-]*\d+$", re.IGNORECASE)
 NUMBER = "#"  # begins an id that keeps groups apart and names no clip
 MOST_NAMED = 10  # clips in a message
 
@@ -68,12 +69,13 @@ Names = frozenset[str]
 class ClipNames:
     """Names of a clip, and of the other clips of its cohort, all plain (`plain_name`).
 
-    label: for messages.
+    label: for messages. shared: names of the clip that others have, too, its patient's for example.
     """
 
     own: Names
     others: Names
     label: str
+    shared: Names = frozenset()
 
 
 def plain_name(text: str) -> str:
@@ -90,10 +92,27 @@ def name_clip(sweep: str, patient: str, source: str, others: Iterable[tuple[str,
     Args:
         sweep, patient, source: ids of the clip, and its path as the table has it. others: the same of the other clips.
     """
+    others = list(others)
     elsewhere = frozenset().union(*(_names(*other) for other in others)) if others else frozenset()
     own = _names(sweep, patient, source)
-    # A name that several clips share (the patient's, a folder's) tells none of them; a sweep's own id always does.
-    return ClipNames((own - elsewhere) | {plain_name(sweep)}, elsewhere - {plain_name(sweep)}, source)
+    # A name that several clips share (the patient's, a folder's) tells none of them; a sweep's own id does, unless another
+    # differs from it by case or separators alone.
+    unique = {plain_name(sweep)} - {plain_name(other) for other, _, _ in others}
+    return ClipNames((own - elsewhere) | unique, elsewhere - unique, source, own & elsewhere)
+
+
+def list_mentioned(text: str, clip: ClipNames | None) -> tuple[str, ...]:
+    """Clips of the cohort that a path mentions somewhere: its folders, or the file as a whole or up to a number.
+
+    For paths of somebody's disk, whose other folders name no clip. The clip's own name counts before those of others.
+    """
+    if clip is None:
+        return ()
+    parts = text.replace("\\", "/").split("/")
+    stem = parts[-1].split(".")[0]
+    names = {plain_name(part) for part in (*parts, stem, TRAILING_NUMBER.sub("", stem))}
+    own = names & clip.own
+    return tuple(sorted(own or (names & clip.others) - clip.shared))
 
 
 def split_name(text: str) -> tuple[str, ...]:
@@ -119,7 +138,8 @@ def choose_group(
         if clip is None or matching or all(name.startswith(NUMBER) for name in only):
             return only
         raise _refuse(file, f"annotations of {groups[only]}", groups, clip)
-    if len(matching) == 1:
+    # Images that name no clip beside some that do may be of any of them.
+    if len(matching) == 1 and () not in groups:
         return matching[0]
     raise _refuse(file, f"annotations of {len(groups)} clips: {_list(groups.values())}", groups, clip)
 

@@ -11,10 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from uscl_med3d.core.io import check_packing, list_data_files
-from uscl_med3d.data.annotations.base import IGNORE, Canvas, damaged, expecting, read_binary
+from uscl_med3d.core.io import check_packing
+from uscl_med3d.data.annotations.base import (
+    IGNORE,
+    Canvas,
+    check_beside,
+    damaged,
+    expecting,
+    read_binary,
+)
 from uscl_med3d.data.annotations.geometry import place, put
-from uscl_med3d.data.volumes import NIFTI, read_header
+from uscl_med3d.data.volumes import read_header
 
 EXPECTED = "a NIfTI label map (*.nii.gz, *.nii; also *.nrrd, *.mha)"
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -30,12 +37,7 @@ def read(path: Path, canvas: Canvas) -> dict[int, np.ndarray]:
 
 def read_label_map(path: Path, canvas: Canvas) -> np.ndarray:
     """Labels uint8 (frames, rows, columns) on the clip's grid. Raises `InputError`."""
-    if not path.name.lower().endswith(NIFTI):
-        for name in list_data_files(path):
-            if name != "LOCAL" and (".." in name or name.startswith(("/", "\\")) or ":" in name):
-                raise damaged(
-                    path, f"a header that names {name!r:.100}", "voxels in the file itself or beside it"
-                )
+    check_beside(path)
     with expecting(EXPECTED):
         header = read_header(path)
     whole = (canvas.width, canvas.height, canvas.frames)
@@ -50,6 +52,8 @@ def read_label_map(path: Path, canvas: Canvas) -> np.ndarray:
     with expecting(EXPECTED):
         array = header.read()
     labels = _to_labels(array, path)
+    for note in header.notes:
+        canvas.say(f"{path.name}: {note.text}")
     if placement is None:
         return labels
     return put(labels, placement, IGNORE if (labels == IGNORE).any() else 0, canvas, path)

@@ -18,6 +18,7 @@ from uscl_med3d.data.annotations.palette import read_indexed
 
 EXPECTED = "a folder of label images frame_0012.png"
 LOSSY = (".jpg", ".jpeg", ".webp")
+TURN = 0x0112  # orientation in EXIF, which viewers apply
 BIT_DEPTH = 24  # byte of the header that says the bits of a sample
 
 
@@ -94,6 +95,7 @@ def _read_mask(file: Path, canvas: Canvas) -> np.ndarray:
 
     try:
         with Image.open(file, formats=["PNG"]) as image:
+            pages, turn = getattr(image, "n_frames", 1), image.getexif().get(TURN, 1)
             mode, mask = image.mode, np.array(image)
             palette = image.getpalette("RGB") if mode == "P" else None
         bits = file.read_bytes()[BIT_DEPTH]
@@ -104,6 +106,15 @@ def _read_mask(file: Path, canvas: Canvas) -> np.ndarray:
             expected="an 8-bit PNG label image",
             remedy="export the mask again",
         ) from error
+    if pages > 1 or turn != 1:
+        raise InputError(
+            file=file,
+            found=f"{pages} pictures in one file"
+            if pages > 1
+            else f"a mask that its EXIF turns (orientation {turn})",
+            expected="one mask, as its pixels lie",
+            remedy="save the mask again as a plain PNG",
+        )
     if mode == "P":
         return read_indexed(mask, palette or [], canvas.classes, file)
     if mode == "1":

@@ -16,17 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from uscl_med3d.data.annotations.base import Canvas, Shape, damaged, expecting, paint
+from uscl_med3d.data.annotations.base import Canvas, Shape, check_beside, damaged, expecting, paint
 from uscl_med3d.data.annotations.geometry import AS_IT_IS, place, put
 from uscl_med3d.data.volumes import read_header
 
-EXPECTED = "a 3D Slicer segmentation (*.seg.nrrd)"
+EXPECTED = "a 3D Slicer segmentation (*.seg.nrrd, or any NRRD file with its fields)"
 SEGMENT = re.compile(r"Segment(\d{1,4})_(Name|LabelValue|Layer)")
 OFFSET = "Segmentation_ReferenceImageExtentOffset"
 
 
 def read(path: Path, canvas: Canvas) -> dict[int, np.ndarray]:
     """Frame index -> label map uint8 (h, w). Raises `InputError`."""
+    check_beside(path)
     with expecting(EXPECTED):
         header = read_header(path)
     if len(header.shape) != 3:

@@ -13,6 +13,14 @@ import numpy as np
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.data.clips import functional_groups
 from uscl_med3d.data.clips.base import ClipInfo, Note, check_size, refuse_blank
+from uscl_med3d.data.clips.grey_values import (
+    Limits,
+    describe_bits,
+    describe_inversion,
+    leave_out,
+    note_range,
+    read_padding,
+)
 from uscl_med3d.data.clips.regions import choose_region, list_tissue, positive
 from uscl_med3d.data.timing import FrameTimes
 
@@ -30,9 +38,8 @@ STUDIO = "YBR_PARTIAL_422"  # luma of 16..235, which no decoder converts
 GREY = ("MONOCHROME1", "MONOCHROME2")
 STARTS = (b"\xff\xd8", b"\xff\x4f")  # of a JPEG, of a JPEG 2000 stream: one for each frame
 
+RUN_LENGTH = "1.2.840.10008.1.2.5"
 TWELVE_BITS = "1.2.840.10008.1.2.4.51"  # JPEG of up to 12 bits, of which other decoders know only 8
-
-Limits = tuple[float, float]
 
 
 class DicomClip:
@@ -49,6 +56,7 @@ class DicomClip:
             self._kind = str(header.get("PhotometricInterpretation", ""))
             self._bits = int(header.get("BitsStored") or 8)
             self._signed = bool(header.get("PixelRepresentation"))
+            self._padding = read_padding(header)
             size = [int(header.get(name) or 1) for name in ("Columns", "Rows", "NumberOfFrames")]
             self._count = size[2]
             self._regions = list_tissue(header)
@@ -70,8 +78,12 @@ class DicomClip:
                 f"not readable as DICOM ({type(error).__name__})", "an ultrasound image"
             ) from error
         check_size(path, *size)
+        if (text := describe_bits(header)) and not self._is_compressed(header):
+            raise self._error(text, "pixels in the lowest bits of their words")
         self._brightest: np.ndarray | None = None
         self._said: list[Note] = []
+        if text := describe_inversion(header):
+            self._say(f"{text}: viewers show the grey values inverted, they are taken as stored", True)
 
     @property
     def info(self) -> ClipInfo:
@@ -123,10 +135,26 @@ class DicomClip:
         """Lowest and highest grey value of the file; None for 8 bits without a sign, which are taken as they are."""
         if self._kind not in GREY:
             return None
-        ranges = [(float(frame.min()), float(frame.max())) for frame in self._decode()]
+        frames = (leave_out(self._padding, frame) for frame in self._decode())
+        ranges = [(float(frame.min()), float(frame.max())) for frame in frames if frame.size]
+        if not ranges:
+            raise self._error("padding in every pixel", "an ultrasound image")
         low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-        eight = self._bits == 8 and not self._signed and low >= 0 and high <= 255
-        return None if eight else (low, high)
+        if self._bits == 8 and not self._signed and low >= 0 and high <= 255:
+            return None
+        if (note := self.note_range((low, high))) not in self._said:
+            self._said.append(note)
+        return low, high
+
+    def note_range(self, limits: Limits) -> Note:
+        """What there is to say where grey values are scaled from `limits`."""
+        return note_range(self._bits, self._signed, limits)
+
+    @staticmethod
+    def _is_compressed(header: Any) -> bool:
+        """Whether a codec knows where the bits are, whatever the header says."""
+        syntax = header.file_meta.TransferSyntaxUID
+        return bool(syntax.is_compressed) and syntax != RUN_LENGTH
 
     def measure(self, brightest: np.ndarray | None = None) -> tuple[ClipInfo, list[Note]]:
         """Facts with the pixel size, and what was assumed about it.

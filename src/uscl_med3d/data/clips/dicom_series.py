@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -47,7 +48,9 @@ class DicomSeriesClip:
         self.path = folder
         headers, self.unreadable = _read_headers(folder)
         _check(headers, folder)
-        headers, self._along = _sort(headers)
+        self._assumed: list[Note] = []
+        headers, self._along = _sort(headers, folder, self._assumed)
+        self._range: list[Note] = []
         self.files = [path for path, _ in headers]
         self._headers = [header for _, header in headers]
         self.off_by_mm = 0.0 if self._along is None else off_by_mm(self._along)
@@ -66,7 +69,7 @@ class DicomSeriesClip:
     @property
     def notes(self) -> list[Note]:
         """What was assumed."""
-        notes = [*self._first.notes_of_decoding, *self._measure()[1]]
+        notes = [*self._first.notes_of_decoding, *self._measure()[1], *self._assumed, *self._range]
         if self._note is not None:
             notes.append(self._note)
         elif self.times_s.gaps:
@@ -99,6 +102,8 @@ class DicomSeriesClip:
         ranges = [limits for clip in clips if (limits := clip.limits()) is not None]
         # One scale for all frames, not one for each.
         limits = (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
+        if limits is not None:
+            self._range = [self._first.note_range(limits)]
         single = (frame for clip in clips for frame in clip.single_frames(limits))
         brightest: np.ndarray | None = None
         for frame in refuse_blank(self.path, single):
@@ -246,14 +251,60 @@ def _check(headers: list[tuple[Path, Any]], folder: Path) -> None:
         )
 
 
-def _sort(headers: list[tuple[Path, Any]]) -> tuple[list[tuple[Path, Any]], np.ndarray | None]:
-    """Headers in order, and the distance of each along the sweep where all are placed."""
-    headers = sorted(headers, key=lambda item: (_number(item[1]) or 0, item[0].name))
-    if not all(_is_placed(header) for _, header in headers):
-        return headers, None
-    points = np.array([header.ImagePositionPatient for _, header in headers], float)
-    order, along = order_along(points, _plane(headers[0][1]))
-    return [headers[i] for i in order], along[order]
+def _sort(
+    headers: list[tuple[Path, Any]], folder: Path, assumed: list[Note]
+) -> tuple[list[tuple[Path, Any]], np.ndarray | None]:
+    """Headers in order, and the distance of each along the sweep where all are placed; notes are added to `assumed`.
+
+    Raises:
+        InputError: where neither positions nor numbers say the order.
+    """
+    if len({str(header.get("RescaleSlope") or 1) for _, header in headers}) > 1:
+        assumed.append(Note("files differ in RescaleSlope: grey values are taken as stored"))
+    numbers = [_number(header) for _, header in headers]
+    unnumbered = numbers.count(None)
+    headers = sorted(headers, key=lambda item: (_number(item[1]) or 0, _natural(item[0].name)))
+    if all(_is_placed(header) for _, header in headers):
+        points = np.array([header.ImagePositionPatient for _, header in headers], float)
+        order, along = order_along(points, _plane(headers[0][1]))
+        _refuse_times(along, folder)
+        if np.ptp(along) > 0 or len(headers) == 1:
+            return [headers[i] for i in order], along[order]
+        found: np.ndarray | None = along
+    else:
+        found = None
+    if unnumbered == len(headers) > 1:
+        assumed.append(
+            Note("no positions and no instance numbers: frames are in the order of their file names")
+        )
+    elif unnumbered or len(set(numbers)) < len(numbers):
+        what = (
+            f"{unnumbered} without a number" if unnumbered else f"{len(numbers) - len(set(numbers))} repeated"
+        )
+        raise _error(
+            folder,
+            f"instance numbers that give {len(headers)} frames no order ({what}), and no positions that do",
+            "a number of its own for each frame, or a position",
+            "put the frames of one acquisition into a folder of its own, or export them as one multi-frame file",
+        )
+    return headers, found
+
+
+def _refuse_times(along: np.ndarray, folder: Path) -> None:
+    """Raise `InputError` for several volumes in time: every place of the sweep as often as all the others."""
+    _, counts = np.unique(np.round(along, 4), return_counts=True)
+    if len(counts) > 1 and counts.min() == counts.max() > 1:
+        raise _error(
+            folder,
+            f"{len(along)} frames at {len(counts)} places: several volumes in time, or several views",
+            "one frame at each place",
+            "put the frames of each volume into a folder of its own",
+        )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """For sorting: `im2` comes before `im10`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def _number(header: Any) -> int | None:

@@ -44,6 +44,7 @@ class VolumeClip:
             raise self._error(found, EXPECTED)
         check_size(path, *shape)
         check_packing(path, int(np.prod(shape, dtype=float)))
+        self._range: list[Note] = []  # known when the frames have been read
         self.info = ClipInfo(
             format="volume", codec=None, frames_per_second=None, pixel_spacing_mm=None, frame_spacing_mm=None
         )
@@ -55,8 +56,8 @@ class VolumeClip:
 
     @property
     def notes(self) -> list[Note]:
-        """What was assumed about the header; not what it means for a pixel size, which depends on who asks."""
-        return list(self.header.notes)
+        """What was assumed; not what the header means for a pixel size, which depends on who asks."""
+        return [*self.header.notes, *self._range]
 
     def frames(self) -> Iterator[np.ndarray]:
         """Grey frames, uint8 (h, w); other types are scaled from their range in the file to 0..255."""
@@ -80,6 +81,7 @@ class VolumeClip:
         if not np.isfinite(grey).all():
             raise self._error("NaN, infinite or overflowing values", "finite grey values")
         low, high = float(array.min()), float(array.max())
+        self._range = [Note(f"values of type {self.header.kind}: {low:g} to {high:g} become 0 to 255", False)]
         scale = 255.0 / (high - low) if high > low else 0.0
         return np.rint((grey - low) * scale).astype(np.uint8)
 
