@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,10 @@ def read_cohort(path: str | Path) -> tuple[list[CohortRow], list[InputError]]:
         if row is not None:
             rows.append(row)
     errors += _check_unique(path, [(line, record["sweep"]) for line, record in records])
+    errors += _check_case(path, "patient", [record["patient"] for _, record in records])
+    errors += _check_case(path, "sweep", [record["sweep"] for _, record in records])
     errors += _check_patients(path, rows)
+    errors += _check_clips(path, rows)
     return rows, errors
 
 
@@ -231,6 +235,41 @@ def _check_unique(path: Path, sweeps: list[tuple[int, str]]) -> list[InputError]
         )
         for sweep, where in sorted(lines.items())
         if len(where) > 1
+    ]
+
+
+def _check_case(path: Path, column: str, ids: list[str]) -> list[InputError]:
+    """Ids that differ by case alone: one patient would be two, in two splits, and two sweeps one file on some disks."""
+    written: dict[str, set[str]] = {}
+    for name in ids:
+        written.setdefault(name.casefold(), set()).add(name)
+    return [
+        InputError(
+            file=path,
+            found=f"{column} ids that differ by case alone: {', '.join(map(repr, sorted(names)))}",
+            expected="one spelling of each id",
+            remedy="write the id in one way, or give different ids",
+        )
+        for _, names in sorted(written.items())
+        if len(names) > 1
+    ]
+
+
+def _check_clips(path: Path, rows: list[CohortRow]) -> list[InputError]:
+    """One clip of two patients, whichever way its path is written: it could train and test at once."""
+    users: dict[Path, dict[str, str]] = {}
+    for row in rows:
+        users.setdefault(Path(os.path.realpath(row.video)), {})[row.sweep] = row.patient
+    return [
+        InputError(
+            file=path,
+            found=f"one clip in the rows of several patients: {row_list}",
+            expected="a clip of its own for every patient",
+            remedy="correct the column video",
+        )
+        for clip, sweeps in sorted(users.items())
+        if len(set(sweeps.values())) > 1
+        for row_list in [f"{', '.join(sorted(sweeps))} ({clip.name})"]
     ]
 
 

@@ -23,12 +23,15 @@ from uscl_med3d.data.annotations import (
 )
 from uscl_med3d.data.annotations.naming import ClipNames, list_mentioned
 from uscl_med3d.data.clips import Clip, Note, hash_clip, open_clip
+from uscl_med3d.data.clips.base import check_extent
 from uscl_med3d.data.clips.cached import CachedClip
 from uscl_med3d.data.clips.volume import VolumeClip
 from uscl_med3d.data.cohort import CohortRow
 from uscl_med3d.data.fan import find_fan
 from uscl_med3d.data.spacing import check_aspect, compare
 from uscl_med3d.data.timing import find_irregular
+
+AGREE = 0.5  # of the labelled pixels: two people who outline one structure agree in more
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,12 @@ def inspect_sweep(
         if row.spacing_mm is not None:
             check_aspect(row.video, row.spacing_mm, clip.info.pixel_aspect)
         region = find_fan(brightest, darkest, **fan.model_dump(exclude={"max_labels_outside"}))
+        check_extent(row.video, row.spacing_mm or clip.info.pixel_spacing_mm, region.shape)
         digest = hash_clip(row.video)
     except InputError as error:
         return Inspection(row, None, 0, None, "", 0.0, (error, *_check_existence(row)))
     height, width = region.shape
-    canvas = Canvas(frames, height, width, classes, clip.affine, names)
+    canvas = Canvas(frames, height, width, classes, clip.affine, names, spacing_mm=_pixel_mm(row, opened))
     _say_other_names(row, canvas)
     masks, errors, outside = _inspect_key_frames(row, canvas, region, fan.max_labels_outside)
     corrections: dict[int, np.ndarray] = {}
@@ -94,6 +98,7 @@ def inspect_sweep(
     if row.reference is not None:
         reference, problems = _read_reference(row.reference, canvas)
         errors += problems
+        _say_disagreement(masks, reference, canvas)
     irregular = find_irregular(repeated, clip.times_s)
     assumed = (*clip.notes, *_note_spacing(row, opened), *canvas.notes, *_note_frames(irregular))
     return Inspection(
@@ -122,6 +127,35 @@ def _say_other_names(row: CohortRow, canvas: Canvas) -> None:
             canvas.say(
                 f"{column} of {row.sweep} lies at {path}, which names {', '.join(others)}: the table is believed"
             )
+
+
+def _pixel_mm(row: CohortRow, clip: Clip) -> tuple[float, float] | None:
+    """Size of the clip's pixels, (h, w), by the table, the file, or the header of a stack, which alone is not believed."""
+    if row.spacing_mm is not None or clip.info.pixel_spacing_mm is not None:
+        return row.spacing_mm or clip.info.pixel_spacing_mm
+    stated = clip.header.spacing_mm if isinstance(clip, VolumeClip) else None
+    return None if stated is None else (stated[1], stated[0])
+
+
+def _say_disagreement(masks: Mapping[int, np.ndarray], reference: np.ndarray | None, canvas: Canvas) -> None:
+    """Say where key frames and the reference of the same frames show other things: one of them is of another clip,
+    mirrored, or moved by a frame."""
+    labelled, same, frames = 0, 0, 0
+    for frame, mask in masks.items():
+        if reference is None or frame >= len(reference) or mask.shape != reference[frame].shape:
+            continue
+        other = reference[frame]
+        if (other == IGNORE).all():
+            continue
+        both = (mask != IGNORE) & (other != IGNORE) & ((mask != 0) | (other != 0))
+        labelled += int(both.sum())
+        same += int((both & (mask == other)).sum())
+        frames += 1
+    if labelled and same < AGREE * labelled:
+        canvas.say(
+            f"key frames and reference agree in {same / labelled:.0%} of the pixels that either labels "
+            f"in {frames} frame(s): check that both are of this clip, not turned and not moved"
+        )
 
 
 def _inspect_key_frames(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import HEADER_BYTES
+from uscl_med3d.core.io import DETACHED, HEADER_BYTES
 from uscl_med3d.data.clips.base import Note
 from uscl_med3d.data.clips.places import LPS_TO_RAS
 from uscl_med3d.data.volume_length import count_held
@@ -100,12 +100,21 @@ def is_segmentation(path: Path) -> bool:
 def read_header(path: Path) -> Header:
     """Read a header; nothing else of the file. Raises `InputError`, also for a file that holds more than it declares."""
     header = _read_nifti(path) if path.name.lower().endswith(NIFTI) else _read_itk(path)
-    _refuse_more(header)
+    more = _refuse_more(header)
+    if more and path.suffix.lower() in DETACHED:
+        note = Note(
+            f"the file with the voxels has {more} bytes more than its header declares: they count as its last; if they are "
+            "a header in front, every voxel is moved (`byte skip` or `HeaderSize` says so)"
+        )
+        return replace(header, notes=(*header.notes, note))
     return header
 
 
-def _refuse_more(header: Header) -> None:
-    """A frame or more behind the last one: voxels of a wider type read as bytes, or frames that the header leaves out."""
+def _refuse_more(header: Header) -> int:
+    """Bytes of voxels that the header does not declare, less than a frame. Raises `InputError` for more.
+
+    A frame or more behind the last one is voxels of a wider type read as bytes, or frames that the header leaves out.
+    """
     if header.nifti is None:
         offset, bits = None, re.search(r"(\d+)-bit", header.kind)
         voxel = int(bits[1]) // 8 * header.components if bits else 0
@@ -113,7 +122,7 @@ def _refuse_more(header: Header) -> None:
         offset, voxel = int(header.nifti.dataobj.offset), header.nifti.get_data_dtype().itemsize
     held = count_held(header.path, offset)
     if held is None or len(header.stored_shape) < 2:
-        return
+        return 0
     frame = header.stored_shape[0] * header.stored_shape[1] * voxel
     declared = frame * int(np.prod(header.stored_shape[2:], dtype=np.int64))
     if frame > 0 and held - declared >= frame:
@@ -122,6 +131,7 @@ def _refuse_more(header: Header) -> None:
             f"{held} bytes of voxels",
             f"{declared} bytes: {' x '.join(map(str, header.stored_shape))} of type {header.kind}, as its header says",
         )
+    return max(0, held - declared)
 
 
 def read_itk_header(path: Path) -> Any:
@@ -192,6 +202,12 @@ def _read_nifti(path: Path) -> Header:
         zooms = np.abs(np.array(header.get_zooms()[:3], float))
     except Exception as error:
         raise _error(path, "not readable as an image volume", "a NIfTI file") from error
+    if any(size > 1 for size in stored[4:]):  # the fourth is time; what comes behind are values of one voxel
+        raise _error(
+            path,
+            f"{' x '.join(map(str, stored))} voxels: several values in each (colours or vectors)",
+            "one grey value in each voxel",
+        )
     shape, moved = _squeeze(stored)
     notes: list[Note] = []
     spacing_notes = _note_unit(code)

@@ -13,7 +13,7 @@ import numpy as np
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.data.clips import Note, open_clip
-from uscl_med3d.data.clips.base import refuse_blank
+from uscl_med3d.data.clips.base import check_extent, refuse_blank
 from uscl_med3d.data.clips.dicom import is_dicom
 from uscl_med3d.data.clips.dicom_series import DicomSeriesClip
 from uscl_med3d.data.clips.places import LPS_TO_RAS
@@ -98,6 +98,7 @@ def read_source(path: str | Path, spacing_mm: tuple[float, float] | None = None)
     check_exists(path)
     if path.is_file() and path.suffix.lower() in STILLS and not is_dicom(path):
         source = _read_still(path)
+        check_extent(path, spacing_mm, source.frames.shape[1:])
         return (
             source
             if spacing_mm is None
@@ -119,6 +120,7 @@ def read_source(path: str | Path, spacing_mm: tuple[float, float] | None = None)
     if spacing_mm is not None:
         check_aspect(path, spacing_mm, info.pixel_aspect)
         spacing, origin = spacing_mm, "given"
+    check_extent(path, spacing, frames.shape[1:])
     irregular = find_irregular([], clip.times_s) or {}
     for word in ("damaged_frames", "dropped_frames"):
         if word in irregular:

@@ -109,7 +109,9 @@ def test_units_and_codes_of_nifti(tmp_path: Path, unit: str, codes: tuple[int, i
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
 def test_units_of_other_headers(tmp_path: Path, suffix: str, word: str | None, factor: float) -> None:
     path = tmp_path / f"a{suffix}"
-    SimpleITK.WriteImage(oriented(draw("uint8"), "LPS"), str(path))
+    image = oriented(draw("uint8"), "LPS")
+    image.SetSpacing([side / factor for side in image.GetSpacing()])  # 0.4 and 0.3 mm in every unit
+    SimpleITK.WriteImage(image, str(path))
     if word is not None:
         line = (
             f'space units: "{word}" "{word}" "{word}"\n' if suffix == ".nrrd" else f"DistanceUnits = {word}\n"
@@ -120,7 +122,7 @@ def test_units_of_other_headers(tmp_path: Path, suffix: str, word: str | None, f
         at = data.index(b"\n", at) + 1 if suffix == ".nrrd" else at
         path.write_bytes(data[:at] + line.encode() + data[at:])
     source = read_source(path)
-    assert source.pixel_spacing_mm == pytest.approx((0.4 * factor, 0.3 * factor))
+    assert source.pixel_spacing_mm == pytest.approx((0.4, 0.3))
     assert any("brought to millimetres" in note.text for note in source.notes) == (factor != 1.0)
 
 

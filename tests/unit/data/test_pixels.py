@@ -90,6 +90,7 @@ WHOLE, INSET, LEFT, RIGHT, DARK = (
         ([(WHOLE, 0.03), (INSET, 0.01)], 0.3, "several scales"),
         ([(DARK, 0.03)], None, "next to nothing"),
         ([(LEFT, 0.03), (RIGHT, 0.02)], None, "several scales"),
+        ([(WHOLE, 0.03), (LEFT, 0.02)], None, "several scales"),  # one within the other
         ([(LEFT, 0.03), (RIGHT, 0.03)], 0.3, None),
         ([(WHOLE, 0.03)], 0.3, None),
     ],

@@ -96,7 +96,7 @@ def read_label_map(path: Path, canvas: Canvas) -> np.ndarray:
 def by_order(path: Path) -> bool:
     """Whether a file or folder names no clip at all: label images and label maps belong to whatever names them."""
     if path.is_dir():
-        prefixed = any(split_name(png.prefix_of_file(file)) for file in path.glob("*.png"))
+        prefixed = any(split_name(png.prefix_of_file(file)) for file in png.list_files(path))
         return not labelme.list_files(path) and not prefixed
     return path.name.lower().endswith((*nifti.SUFFIXES, ".png"))
 

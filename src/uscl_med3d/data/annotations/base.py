@@ -29,6 +29,7 @@ class Canvas:
     Attributes:
         affine: (4, 4) voxel (column, row, frame) -> RAS millimetres of the clip; None where it states no place.
         clip: names of the clip; None where nothing is known of it.
+        spacing_mm: size of its pixels, (h, w), as the table or the file states it; None where neither does.
         notes: what the readers assumed is added here.
     """
 
@@ -39,6 +40,7 @@ class Canvas:
     affine: np.ndarray | None = None
     clip: ClipNames | None = None
     notes: list[Note] = field(default_factory=list)
+    spacing_mm: tuple[float, float] | None = None
 
     def say(self, text: str, changes_results: bool = True) -> None:
         """Add a note, once."""

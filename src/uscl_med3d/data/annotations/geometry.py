@@ -13,6 +13,7 @@ from uscl_med3d.data.volumes import is_made_up
 
 NEAR = 0.1  # voxels of the clip by which a voxel of the label may miss one and still be it
 PLAIN = 1e-6
+SAME = 0.02  # sizes of pixels that differ by this share count as one
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,22 @@ def place(affine: np.ndarray | None, shape: tuple[int, ...], canvas: Canvas, fil
         canvas.say(f"neither the clip nor {file.name} states its place: taken voxel by voxel")
         return None
     raise _refuse(affine, across, shape, canvas, file)
+
+
+def say_sizes(spacing_mm: tuple[float, float, float] | None, canvas: Canvas, file: Path) -> None:
+    """Say where a map that is taken voxel by voxel has pixels of another size than the clip.
+
+    spacing_mm: (column, row, frame) as its header states it; None where it says nothing.
+    """
+    if spacing_mm is None or canvas.spacing_mm is None:
+        return
+    own = (spacing_mm[1], spacing_mm[0])
+    if any(abs(a - b) > SAME * max(a, b) for a, b in zip(own, canvas.spacing_mm, strict=True)):
+        label, clip = (" x ".join(f"{side:.4g}" for side in size) for size in (own, canvas.spacing_mm))
+        canvas.say(
+            f"{file.name} states pixels of {label} mm, the clip has {clip} mm: "
+            "taken voxel by voxel; check that it is of this clip"
+        )
 
 
 def put(array: np.ndarray, placement: Placement, empty: int, canvas: Canvas, file: Path) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Key frames as LabelMe JSON: one file per frame, frame_0012.json, alone or in a folder.
 
 Every file is a key frame, also one without shapes: nothing of any class is seen there. The prefix of a file, and the folder
-and prefix of its image, say the clip. Images beside the files are not looked at.
+and prefix of its image, say the clip. Label images beside the files are refused.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
 from uscl_med3d.data.annotations.base import (
     FRAME_NAME,
+    IGNORE,
     Canvas,
     Shape,
     check_frame,
@@ -37,6 +39,7 @@ def read(path: Path, canvas: Canvas) -> dict[int, np.ndarray]:
     """Frame index -> label map uint8 (h, w). Raises `InputError`."""
     found: dict[tuple[str, ...], dict[int, tuple[Path, Any]]] = {}
     shown: dict[tuple[str, ...], str] = {}
+    _refuse_masks(path, canvas)
     for file in list_files(path):
         content = _read_content(file)
         frame, names, text = _read_names(file, content, canvas)
@@ -59,7 +62,11 @@ def list_files(path: Path) -> list[Path]:
     """The JSON files of a folder, or the file itself."""
     if path.is_file():
         return [path]
-    return [file for file in sorted(path.glob("*.json")) if not file.name.startswith(".")]
+    return [
+        file
+        for file in sorted(path.iterdir())
+        if file.suffix.lower() == ".json" and not file.name.startswith(".")
+    ]
 
 
 def file_of(path: Path, frame: int) -> Path:
@@ -69,6 +76,31 @@ def file_of(path: Path, frame: int) -> Path:
         if digits.isdigit() and int(digits) == frame:
             return file
     return path
+
+
+def _refuse_masks(path: Path, canvas: Canvas) -> None:
+    """Raise `InputError` for label images beside LabelMe files: nobody says which of the two is meant.
+
+    The pictures that were drawn on may lie there; they have other grey values than those of classes.
+    """
+    from PIL import Image
+
+    known = [0, IGNORE, *canvas.classes.values()]
+    for file in sorted(path.iterdir()) if path.is_dir() else []:
+        if file.suffix.lower() != ".png" or file.name.startswith("."):
+            continue
+        try:
+            with Image.open(file) as image:
+                mask = np.array(image) if image.mode in ("L", "P") else None
+        except Exception:  # not readable as a picture, so no mask that would be missed
+            continue
+        if mask is not None and np.isin(mask, known).all() and np.isin(mask, known[2:]).any():
+            raise InputError(
+                file=file,
+                found="a label image beside LabelMe files",
+                expected="annotations of one format in a folder",
+                remedy="keep the right ones, and move the others out of the folder",
+            )
 
 
 def _read_content(file: Path) -> Any:

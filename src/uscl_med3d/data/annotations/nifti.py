@@ -20,7 +20,7 @@ from uscl_med3d.data.annotations.base import (
     expecting,
     read_binary,
 )
-from uscl_med3d.data.annotations.geometry import place, put
+from uscl_med3d.data.annotations.geometry import place, put, say_sizes
 from uscl_med3d.data.volumes import read_header
 
 EXPECTED = "a NIfTI label map (*.nii.gz, *.nii; also *.nrrd, *.mha)"
@@ -55,6 +55,7 @@ def read_label_map(path: Path, canvas: Canvas) -> np.ndarray:
     for note in header.notes:
         canvas.say(f"{path.name}: {note.text}")
     if placement is None:
+        say_sizes(header.spacing_mm, canvas, path)
         return labels
     return put(labels, placement, IGNORE if (labels == IGNORE).any() else 0, canvas, path)
 

@@ -18,6 +18,7 @@ from uscl_med3d.data.annotations.palette import read_indexed
 
 EXPECTED = "a folder of label images frame_0012.png"
 LOSSY = (".jpg", ".jpeg", ".webp")
+LEFT_BEHIND = ("thumbs.db", "desktop.ini")  # by file managers
 TURN = 0x0112  # orientation in EXIF, which viewers apply
 BIT_DEPTH = 24  # byte of the header that says the bits of a sample
 
@@ -26,9 +27,7 @@ def read(folder: Path, canvas: Canvas) -> dict[int, np.ndarray]:
     """Frame index -> label map uint8 (h, w), of the size it has. Raises `InputError`."""
     groups: dict[tuple[str, ...], dict[int, Path]] = {}
     shown: dict[tuple[str, ...], str] = {}
-    for file in sorted(folder.iterdir()):
-        if file.name.startswith("."):
-            continue
+    for file in list_files(folder):
         frame = frame_of_file(file)
         if frame is None:
             raise _refuse_name(file)
@@ -54,9 +53,18 @@ def read(folder: Path, canvas: Canvas) -> dict[int, np.ndarray]:
     return read_binary({frame: _read_mask(file, canvas) for frame, file in own.items()}, canvas, folder)
 
 
+def list_files(folder: Path) -> list[Path]:
+    """What a person has put into a folder, sorted; not what file managers leave there."""
+    return [
+        file
+        for file in sorted(folder.iterdir())
+        if not file.name.startswith(".") and file.name.lower() not in LEFT_BEHIND
+    ]
+
+
 def file_of(folder: Path, frame: int) -> Path:
     """The file that holds the mask of a frame, for messages."""
-    for file in sorted(folder.iterdir()):
+    for file in list_files(folder):
         if frame_of_file(file) == frame:
             return file
     return folder
@@ -118,7 +126,7 @@ def _read_mask(file: Path, canvas: Canvas) -> np.ndarray:
     if mode == "P":
         return read_indexed(mask, palette or [], canvas.classes, file)
     if mode == "1":
-        return np.where(mask, 255, 0).astype(np.uint8)
+        return _read_bits(mask, canvas, file)
     if mode != "L":
         raise InputError(
             file=file,
@@ -128,3 +136,19 @@ def _read_mask(file: Path, canvas: Canvas) -> np.ndarray:
         )
     # Grey values of 2 and 4 bits come spread over 0..255: 3 of 2 bits would read as 255.
     return mask // (255 // (2**bits - 1)) if bits < 8 else mask
+
+
+def _read_bits(mask: np.ndarray, canvas: Canvas, file: Path) -> np.ndarray:
+    """A mask of black and white: the structure, where there is but one class. Raises `InputError` for several."""
+    if len(canvas.classes) == 1:
+        ((name, value),) = canvas.classes.items()
+        canvas.say(
+            f"{file.parent.name} holds black and white masks: white is taken as {name}, the only class"
+        )
+        return np.where(mask, value, 0).astype(np.uint8)
+    raise InputError(
+        file=file,
+        found="a black and white PNG (1 bit), which does not say which class is white",
+        expected=f"an 8-bit grey or palette PNG with one value for each of {', '.join(canvas.classes)}",
+        remedy="export label values; a mask of one structure gets the value of its class",
+    )

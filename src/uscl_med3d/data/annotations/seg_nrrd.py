@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from uscl_med3d.data.annotations.base import Canvas, Shape, check_beside, damaged, expecting, paint
-from uscl_med3d.data.annotations.geometry import AS_IT_IS, place, put
+from uscl_med3d.data.annotations.geometry import AS_IT_IS, place, put, say_sizes
 from uscl_med3d.data.volumes import read_header
 
 EXPECTED = "a 3D Slicer segmentation (*.seg.nrrd, or any NRRD file with its fields)"
@@ -35,6 +35,7 @@ def read(path: Path, canvas: Canvas) -> dict[int, np.ndarray]:
     placement = place(header.affine, header.shape, canvas, path)
     if placement is None:  # before anything is unpacked
         _check_extent(header.shape, header.fields, canvas, path)
+        say_sizes(header.spacing_mm, canvas, path)
         i, j, k = _read_offset(header.fields, path)
         placement = replace(AS_IT_IS, start=(i, j, k))
     segments = _list_segments(dict(header.fields), header.components, path)

@@ -19,6 +19,10 @@ MOST_FRAMES = 36_000
 LARGEST_CLIP_PX = 2**33
 # A clip with more of its frames damaged or missing is refused; with fewer they are listed in the sidecar.
 MOST_DAMAGED = 0.05
+SMALLEST_MM, LARGEST_MM = (
+    0.5,
+    1000.0,
+)  # longer side of an image; those of a matrix probe and of panoramas lie between
 DARK, BRIGHT = 4, 251  # grey levels at most or at least: black, saturated
 BLANK_SHARE = 0.9995  # of all pixels of a clip: no ultrasound image fills less than this leaves
 
@@ -97,6 +101,25 @@ def check_size(path: Path, columns: int, rows: int, frames: int) -> None:
         found=f"a header that declares {frames} frames of {columns} x {rows} pixels",
         expected=f"1 to {MOST_FRAMES} frames of at most {LARGEST_FRAME_PX} pixels, {LARGEST_CLIP_PX} in all",
         remedy="export the sweep again; the header is damaged",
+    )
+
+
+def check_extent(path: Path, spacing_mm: tuple[float, float] | None, shape: tuple[int, ...]) -> None:
+    """Raise `InputError` where the pixel size makes an image that no probe takes: metres, or micrometres, for millimetres.
+
+    Args:
+        spacing_mm: (h, w) of a pixel, None where unknown. shape: (rows, columns) of the frame.
+    """
+    if spacing_mm is None:
+        return
+    height, width = (side * count for side, count in zip(spacing_mm, shape, strict=True))
+    if max(height, width) >= SMALLEST_MM and max(height, width) <= LARGEST_MM:
+        return
+    raise InputError(
+        file=path,
+        found=f"pixels of {spacing_mm[0]:.4g} x {spacing_mm[1]:.4g} mm, and so an image of {height:.4g} x {width:.4g} mm",
+        expected=f"an image between {SMALLEST_MM:g} and {LARGEST_MM:g} mm long",
+        remedy="correct the pixel size, which is in millimetres; in cohort.csv it is spacing_mm",
     )
 
 

@@ -18,6 +18,7 @@ from uscl_med3d.data.clips.grey_values import (
     describe_bits,
     describe_inversion,
     leave_out,
+    looks_like_ybr,
     note_range,
     read_padding,
 )
@@ -298,6 +299,11 @@ class DicomClip:
             return 255 - grey if self._kind == "MONOCHROME1" else grey
         wide = frame.dtype.itemsize > 1 and self._bits > 8 and self._kind != "PALETTE COLOR"
         eight = (frame >> (self._bits - 8) if wide else frame).astype(np.uint8)
+        if self._kind == "RGB" and looks_like_ybr(eight):
+            self._say(
+                "green and blue are 128 nearly everywhere, as chroma would be: taken as RGB, as the header says",
+                True,
+            )
         if self._kind == STUDIO:
             self._say("YBR_PARTIAL_422: luma taken as studio range (16..235)", False)
             luma = (eight[..., 0].astype(np.float64) - 16) * 255 / 219

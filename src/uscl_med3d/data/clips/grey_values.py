@@ -9,6 +9,8 @@ import numpy as np
 from uscl_med3d.data.clips.base import Note
 
 Limits = tuple[float, float]
+NEAR_MIDDLE = 4  # grey levels around 128 in which chroma without colour lies
+GREY_SHARE = 0.9  # of the pixels of a frame; marks of the scanner may be coloured
 
 
 def describe_inversion(header: Any) -> str:
@@ -53,3 +55,13 @@ def _number(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError):
         return None
+
+
+def looks_like_ybr(rgb: np.ndarray) -> bool:
+    """Whether the second and third of three components, uint8 (h, w, 3), are the chroma of a grey picture.
+
+    A grey picture in red, green and blue has three equal components; of two that stay at their middle while the first
+    one changes, somebody has written the wrong photometric interpretation.
+    """
+    middle = np.abs(rgb[..., 1:].astype(np.int16) - 128).max(axis=-1) <= NEAR_MIDDLE
+    return bool(middle.mean() >= GREY_SHARE and np.ptp(rgb[..., 0]) > 4 * NEAR_MIDDLE)

@@ -57,6 +57,8 @@ def choose_region(
     total = int(np.logical_or.reduce(inside).sum())
     others = [i for i in range(len(regions)) if not _same(regions[i].spacing_mm, spacing)]
     own = np.logical_or.reduce([mask for i, mask in enumerate(inside) if i not in others])
+    for i in others:  # pixels that two scales claim belong to neither
+        own &= ~inside[i]
     if counts[best] < LEAST_LIT * lit.sum() or not counts[best]:
         return None, Note(
             "the calibrated region holds next to nothing of the image: the pixel size counts as unknown"

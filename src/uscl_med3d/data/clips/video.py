@@ -54,6 +54,7 @@ REMEDY = (
 EXACT = {"mov", "matroska"}  # containers whose duration ends with the last frame
 EDITED = "mov"  # containers whose edit list may hide frames that the header counts
 HARMLESS = "SEI"  # side information that decoders complain about; no picture depends on it
+HDR = {16: "PQ", 18: "HLG"}  # AVColorTransferCharacteristic: other brightness for a value than players show
 JPEG_RANGE = 2  # AVColorRange of FFmpeg: luma uses 0..255
 PLANAR_YUV = ("yuv420p", "yuv422p", "yuv444p", "yuv410p", "yuv411p", "yuv440p", "yuva420p", "nv12", "nv21")
 FULL_PLANAR_YUV = ("yuvj420p", "yuvj422p", "yuvj444p", "yuvj411p", "yuvj440p")
@@ -207,6 +208,10 @@ class _Reading:
             self._say(
                 "interlaced",
                 "interlaced frames: each holds two fields of different times, taken as one picture",
+            )
+        if frame.color_trc in HDR:
+            self._say(
+                "hdr", f"grey values coded for a bright screen ({HDR[frame.color_trc]}): taken as coded"
             )
         luma = frame.format.name in PLANAR_YUV and frame.color_range == 0
         if luma and "range" not in self._said:
