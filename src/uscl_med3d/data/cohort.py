@@ -78,7 +78,6 @@ def read_cohort(path: str | Path) -> tuple[list[CohortRow], list[InputError]]:
     errors += _check_case(path, "patient", [record["patient"] for _, record in records])
     errors += _check_case(path, "sweep", [record["sweep"] for _, record in records])
     errors += _check_patients(path, rows)
-    errors += _check_clips(path, rows)
     return rows, errors
 
 
@@ -255,21 +254,19 @@ def _check_case(path: Path, column: str, ids: list[str]) -> list[InputError]:
     ]
 
 
-def _check_clips(path: Path, rows: list[CohortRow]) -> list[InputError]:
-    """One clip of two patients, whichever way its path is written: it could train and test at once."""
+def list_clips_of_several(rows: list[CohortRow]) -> list[str]:
+    """What to say of clips that stand in the rows of several patients, whichever way their paths are written.
+
+    In two splits such a clip trains and tests at once. It is said and not refused: a table may be a trial.
+    """
     users: dict[Path, dict[str, str]] = {}
     for row in rows:
         users.setdefault(Path(os.path.realpath(row.video)), {})[row.sweep] = row.patient
     return [
-        InputError(
-            file=path,
-            found=f"one clip in the rows of several patients: {row_list}",
-            expected="a clip of its own for every patient",
-            remedy="correct the column video",
-        )
+        f"one clip in the rows of several patients: {', '.join(sorted(sweeps))} ({clip.name}); scores mean nothing if it "
+        "trains and tests"
         for clip, sweeps in sorted(users.items())
         if len(set(sweeps.values())) > 1
-        for row_list in [f"{', '.join(sorted(sweeps))} ({clip.name})"]
     ]
 
 

@@ -19,7 +19,14 @@ from uscl_med3d.core.store import Store, describe_code, fingerprint, hash_files
 from uscl_med3d.core.watchdog import watch_parent
 from uscl_med3d.data.annotations import by_order
 from uscl_med3d.data.annotations.naming import ClipNames
-from uscl_med3d.data.cohort import CohortRow, list_shared, name_clips, raise_all, read_cohort
+from uscl_med3d.data.cohort import (
+    CohortRow,
+    list_clips_of_several,
+    list_shared,
+    name_clips,
+    raise_all,
+    read_cohort,
+)
 from uscl_med3d.data.convert import convert_sweep
 from uscl_med3d.data.failures import find_gaps, plan_splits, write_failures
 from uscl_med3d.data.inspect import inspect_sweep
@@ -184,6 +191,8 @@ def _report(
     rows: list[CohortRow], outcomes: list[_Outcome], failed: dict[str, tuple[InputError, ...]]
 ) -> None:
     """To the log: every problem, what was assumed, then how many sweeps were converted."""
+    for text in list_clips_of_several(rows):
+        print(f"ingest: {text}", file=sys.stderr)
     for sweep, problems in failed.items():
         listing = "\n".join(f"- {error}" for error in problems)
         print(f"ingest: sweep {sweep} is left out\n{listing}", file=sys.stderr)

@@ -18,7 +18,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.ingest import Fan
 from uscl_med3d.data.annotations import Canvas, by_order, read_annotations, read_label_map
 from uscl_med3d.data.clips import open_clip, read_clip
-from uscl_med3d.data.cohort import CohortRow, read_cohort
+from uscl_med3d.data.cohort import CohortRow, list_clips_of_several, read_cohort
 from uscl_med3d.data.inspect import Inspection, inspect_sweep
 from uscl_med3d.user.inputs import read_source
 
@@ -54,10 +54,11 @@ def test_one_clip_of_two_patients(tmp_path: Path, second: str) -> None:
     (tmp_path / "x").mkdir()
     video = second.format(folder=tmp_path.name)
     first, other = {"patient": "p", "sweep": "s"}, {"patient": "q", "sweep": "t", "video": video}
-    _, errors = read_cohort(table(tmp_path, first, other))
-    assert len(errors) == 1 and "several patients: s, t (a.mp4)" in errors[0].found
-    _, errors = read_cohort(table(tmp_path, first, other | {"video": "b.mp4"}))
-    assert not errors
+    rows, errors = read_cohort(table(tmp_path, first, other))
+    (said,) = list_clips_of_several(rows)
+    assert not errors and "several patients: s, t (a.mp4)" in said
+    rows, _ = read_cohort(table(tmp_path, first, other | {"video": "b.mp4"}))
+    assert not list_clips_of_several(rows)
 
 
 # Folders of annotations
