@@ -36,6 +36,7 @@ from uscl_med3d.core.params.ingest import Fan
 from uscl_med3d.data.annotations import Canvas, read_annotations, read_label_map
 from uscl_med3d.data.annotations.naming import name_clip
 from uscl_med3d.data.clips import open_clip, read_clip
+from uscl_med3d.data.clips.grey_values import describe_bits, describe_inversion, read_padding
 from uscl_med3d.data.cohort import read_cohort
 from uscl_med3d.data.inspect import inspect_sweep
 
@@ -383,3 +384,16 @@ def test_spaces_that_name_no_side_of_the_patient(tmp_path: Path, space: str, pla
 def test_a_missing_value_is_no_id(tmp_path: Path, column: str, word: str) -> None:
     rows, errors = read_cohort(write(tmp_path / "cohort.csv", GOOD | {column: word}))
     assert not rows and "there is none" in errors[0].expected
+
+
+@pytest.mark.parametrize("error", [NotImplementedError, ValueError])
+def test_a_damaged_element_says_nothing_of_the_grey_values(error) -> None:
+    """pydicom raises these for an unknown kind of value and for a wrong number of bytes; found by fuzzing."""
+
+    class Damaged:
+        def get(self, name: str) -> None:
+            raise error(name)
+
+    header = Damaged()
+    assert describe_bits(header) == describe_inversion(header) == ""
+    assert read_padding(header) is None

@@ -310,7 +310,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 def _number(header: Any) -> int | None:
     try:
         return int(header.get("InstanceNumber"))
-    except (TypeError, ValueError):
+    except (NotImplementedError, TypeError, ValueError):
         return None
 
 

@@ -15,11 +15,11 @@ GREY_SHARE = 0.9  # of the pixels of a frame; marks of the scanner may be colour
 
 def describe_inversion(header: Any) -> str:
     """What makes viewers show the grey values of MONOCHROME2 inverted; nothing where they do not."""
-    if str(header.get("PhotometricInterpretation", "")) != "MONOCHROME2":
+    if str(_get(header, "PhotometricInterpretation")) != "MONOCHROME2":
         return ""
-    if str(header.get("PresentationLUTShape") or "") == "INVERSE":
+    if str(_get(header, "PresentationLUTShape")) == "INVERSE":
         return "PresentationLUTShape INVERSE"
-    slope = _number(header.get("RescaleSlope"))
+    slope = _number(_get(header, "RescaleSlope"))
     return "a negative RescaleSlope" if slope is not None and slope < 0 else ""
 
 
@@ -31,7 +31,7 @@ def note_range(bits: int, signed: bool, limits: Limits) -> Note:
 
 def read_padding(header: Any) -> int | None:
     """The value that stands for "no pixel"."""
-    value = _number(header.get("PixelPaddingValue"))
+    value = _number(_get(header, "PixelPaddingValue"))
     return None if value is None else int(value)
 
 
@@ -43,11 +43,19 @@ def leave_out(padding: int | None, frame: np.ndarray) -> np.ndarray:
 def describe_bits(header: Any) -> str:
     """Where the pixels of a header do not lie in the lowest bits of their words, which pydicom takes for granted."""
     allocated, stored, high = (
-        _number(header.get(name)) for name in ("BitsAllocated", "BitsStored", "HighBit")
+        _number(_get(header, name)) for name in ("BitsAllocated", "BitsStored", "HighBit")
     )
     if allocated is None or stored is None or high is None or allocated == stored or high == stored - 1:
         return ""
     return f"{stored:g} bits that end at bit {high:g} of words of {allocated:g} bits"
+
+
+def _get(header: Any, name: str) -> Any:
+    """An element, or None where it is missing or damaged: who cannot do without it refuses the file."""
+    try:
+        return header.get(name)
+    except (NotImplementedError, ValueError):  # pydicom: an unknown kind of value, a wrong number of bytes
+        return None
 
 
 def _number(value: Any) -> float | None:
