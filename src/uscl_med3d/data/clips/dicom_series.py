@@ -310,7 +310,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 def _number(header: Any) -> int | None:
     try:
         return int(header.get("InstanceNumber"))
-    except (NotImplementedError, TypeError, ValueError):
+    except Exception:  # missing, no number, or damaged: pydicom decodes an element when it is asked for
         return None
 
 

@@ -54,7 +54,7 @@ def _get(header: Any, name: str) -> Any:
     """An element, or None where it is missing or damaged: who cannot do without it refuses the file."""
     try:
         return header.get(name)
-    except (NotImplementedError, ValueError):  # pydicom: an unknown kind of value, a wrong number of bytes
+    except Exception:  # pydicom decodes an element when it is asked for, and has many words for damage
         return None
 
 
