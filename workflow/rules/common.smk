@@ -8,6 +8,7 @@ from uscl_med3d.core.dry_run import is_dry, leave_as_found
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.files import replace_whole
 from uscl_med3d.core.plan import Plan
+from uscl_med3d.core.pretrained import check_pretrained
 from uscl_med3d.core.reporting import SAMUS_TABLES
 from uscl_med3d.core.watchdog import announce, drop_dead_lock, hold_lock
 from uscl_med3d.provenance.audit import list_planned
@@ -15,6 +16,7 @@ from uscl_med3d.provenance.audit import list_planned
 replace_whole(config, workflow.overwrite_configfiles)
 try:
     PLAN = Plan(config)
+    check_pretrained(PLAN)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 if is_dry(sys.argv[1:]):

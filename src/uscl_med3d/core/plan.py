@@ -241,7 +241,12 @@ class Plan:
 
     @property
     def pretrainings(self) -> dict[str, Run]:
-        """Pretrainings: name -> one of the runs that share it. One for each pretext task, rank and training seed."""
+        """Pretrainings that are made here: those of `starts` whose adapter is not given (`pretrained`)."""
+        return {name: run for name, run in self.starts.items() if name not in self.params.pretrained}
+
+    @property
+    def starts(self) -> dict[str, Run]:
+        """Pretrained encoders: name -> one of the runs that start from it. One for each task, rank and training seed."""
         found: dict[str, Run] = {}
         for run in sorted(self.runs.values(), key=lambda run: run.rank or 0):
             if name := pretraining_id(run):
@@ -292,9 +297,10 @@ class Plan:
         return [f"{self.results}/checkpoints/finetune/{name}.safetensors"] if name in self.trained else []
 
     def start_weights(self, run: str) -> list[str]:
-        """The pretrained encoder that a run starts from."""
+        """The pretrained encoder that a run starts from: made here, or given."""
         name = pretraining_id(self.runs[run])
-        return [f"{self.results}/checkpoints/pretrain/{name}.safetensors"] if name else []
+        made = f"{self.results}/checkpoints/pretrain/{name}.safetensors"
+        return [self.params.pretrained.get(name, made)] if name else []
 
     @property
     def annotation_run(self) -> str:

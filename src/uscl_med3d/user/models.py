@@ -111,13 +111,20 @@ def choose_run(run: str, scale: str, must_exist: bool = True) -> Choice | None:
     base = weights / f"foundation/{job.method.base}.safetensors"
     checkpoint = weights / f"finetune/{run}.safetensors" if job.method.trained else None
     name = pretraining_id(job.run)
-    start = weights / f"pretrain/{name}.safetensors" if name else None
+    start = _find_start(results, name) if name else None
     missing = [str(path) for path in (base, checkpoint, start) if path is not None and not path.is_file()]
     if missing:
         _refuse(must_exist, missing[0], "no such file", f"the weights of {run}")
         return None
     ingest = load_job("ingest", results / "params/ingest.json").ingest
     return Choice(run, job, ingest, base, checkpoint, start, read_validation_dice(results, run), scale)
+
+
+def _find_start(results: Path, name: str) -> Path:
+    """The pretrained encoder adapter of a run: the one that it was given, else the one that was made for it."""
+    said = results / "params/all.json"
+    given = read_json(said).get("pretrained", {}) if said.is_file() else {}
+    return Path(given.get(name, results / f"checkpoints/pretrain/{name}.safetensors"))
 
 
 def choose_file(weights: Path, base: Path | None, start: Path | None, scale: str) -> Choice:

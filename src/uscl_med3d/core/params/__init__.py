@@ -10,7 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, create_model, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    create_model,
+    model_serializer,
+    model_validator,
+)
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
@@ -49,6 +56,7 @@ class Params(Section):
     cohort: str
     benchmark: bool | None = None
     compared: Literal["all"] | tuple[str, ...] = "all"  # `all_but` has become a list
+    pretrained: dict[str, str] = Field(default_factory=dict)
     general: dict[str, str]
     general_reading: GeneralReading
     classes: dict[str, int]
@@ -71,6 +79,16 @@ class Params(Section):
     stills: Stills
     samus: Samus
     ssl: Ssl
+
+    @model_serializer(mode="wrap")
+    def _name_what_is_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Values of runs that are given no adapter are those of earlier versions, which did not know `pretrained`."""
+        values: dict[str, Any] = dump(self)
+        return (
+            values
+            if self.pretrained
+            else {key: value for key, value in values.items() if key != "pretrained"}
+        )
 
     @property
     def pretext_tasks(self) -> dict[str, dict[str, Any]]:
