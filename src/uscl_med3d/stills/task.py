@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from uscl_med3d.core.params.stills import StillTraining
 from uscl_med3d.core.seeds import Seeds, derive, rng
 from uscl_med3d.methods.stills.base import Batch, ClickedMethod, StillMethod
-from uscl_med3d.stills.dense import StillHead, learns_structures, structure_loss
 from uscl_med3d.train.augment2d import SamusAugmentation, augment_samus
+from uscl_med3d.train.dense import DenseFirst, dense_loss
 from uscl_med3d.train.engine import Group, Task
-
-_HEAD = "dense_head."  # in front of the names of the head's tensors
 
 Pictures = Sequence[tuple[np.ndarray, np.ndarray]]
 """Images and labels, uint8 (h, w) each, of any sizes."""
@@ -54,46 +53,39 @@ class StillTask(Task):
         trained = set(method.trained_names())
         for name, parameter in method.network.named_parameters():
             parameter.requires_grad_(name in trained)
-        self.dense_steps, self.head = self._start_dense(trained)
-
-    def _start_dense(self, trained: set[str]) -> tuple[int, StillHead | None]:
-        """The number of steps before clicks begin, and the head that they train."""
-        dense = self.training.dense
-        steps = round(dense.share * self.training.steps)
-        if steps == 0 or not learns_structures(self.method, trained):
-            return 0, None
-        assert isinstance(self.method, ClickedMethod)
-        torch.manual_seed(derive(*self.seeds, "dense_head"))
-        head = StillHead(self.method, self.classes, dense)
-        return steps, head.to(next(self.network.parameters()).device)
+        looks = any(name.startswith("image_encoder.") for name in trained)
+        self.dense = DenseFirst(
+            method if looks and isinstance(method, ClickedMethod) else None,
+            training.dense,
+            training.steps,
+            dimensions=2,
+            classes=classes,
+            seeds=seeds,
+        )
 
     def groups(self) -> list[Group]:
-        groups = [Group([value for value in self.network.parameters() if value.requires_grad], self.rate)]
-        if self.head is not None:
-            groups.append(Group(list(self.head.parameters()), self.training.dense.head_rate))
-        return groups
+        """See `Task.groups`."""
+        own = [value for value in self.network.parameters() if value.requires_grad]
+        return [Group(own, self.rate), *self.dense.groups()]
 
     def state(self) -> dict[str, Tensor]:
-        """The network, and the head."""
-        head = {} if self.head is None else self.head.state_dict()
-        return super().state() | {
-            _HEAD + name: value.detach().to("cpu", copy=True) for name, value in head.items()
-        }
+        """The network, and the head of the dense steps."""
+        return super().state() | self.dense.state()
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """See `Task.load_state`."""
-        head = {name.removeprefix(_HEAD): value for name, value in tensors.items() if name.startswith(_HEAD)}
-        if self.head is not None:
-            self.head.load_state_dict(head)
-        super().load_state({name: value for name, value in tensors.items() if not name.startswith(_HEAD)})
+        super().load_state(self.dense.load_state(tensors))
 
     def loss(self, step: int) -> Mapping[str, Tensor]:
         """Structures in the first steps of a method that learns to look, then the method's own loss after a click."""
         batch = self.draw(step)
-        if step >= self.dense_steps or self.head is None:
-            return self.method.loss(batch)
-        assert isinstance(self.method, ClickedMethod)
-        return {"loss": structure_loss(self.method, self.head, batch)}
+        return {"loss": self._learn_structures(batch)} if step < self.dense.steps else self.method.loss(batch)
+
+    def _learn_structures(self, batch: Batch) -> Tensor:
+        logits = self.dense.logits(batch.images)
+        cells = F.interpolate(batch.labels[:, None].float(), size=logits.shape[-2:], mode="nearest").long()
+        losses = [dense_loss(one, cell[0]) for one, cell in zip(logits, cells, strict=True)]
+        return torch.stack(losses).mean()
 
     def evaluate(self) -> Mapping[str, float]:
         """Nothing: the fold's other images are for scoring alone."""

@@ -1,21 +1,28 @@
 """Learning every structure of a crop at once, voxel by voxel: what makes an encoder look before clicks are learned.
 
 Embedding -> the mask decoder's own upscaling -> one linear head -> classes, on the grid of the low-resolution masks.
+Images are learned as crops are, pixel by pixel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from uscl_med3d.core.params.finetune import DenseStart
+from uscl_med3d.core.params.stills import StillDense
+from uscl_med3d.core.seeds import Seeds, derive
 from uscl_med3d.train.crops import IGNORE
+from uscl_med3d.train.engine import Group
 
 Upscale = Callable[[Tensor, Tensor], Tensor]
 _SMOOTH = 1.0  # of the soft Dice loss, in cells
+_HEAD = "dense_head."  # in front of the names of the head's tensors
 
 
 class DenseHead(nn.Module):
@@ -25,13 +32,16 @@ class DenseHead(nn.Module):
     the embedding becomes constant.
 
     Args:
-        channels: of the upscaled embedding. classes: beside the background.
+        dimensions: 3 for crops, 2 for images. channels: of the upscaled embedding. classes: beside the background.
         background_bias, structure_bias: at the start.
     """
 
-    def __init__(self, channels: int, classes: int, background_bias: float, structure_bias: float) -> None:
+    def __init__(
+        self, dimensions: int, channels: int, classes: int, background_bias: float, structure_bias: float
+    ) -> None:
         super().__init__()
-        self.linear = nn.Conv3d(channels, classes + 1, 1)
+        convolution = nn.Conv3d if dimensions == 3 else nn.Conv2d
+        self.linear = convolution(channels, classes + 1, 1)
         with torch.no_grad():
             bias = self.linear.bias
             assert bias is not None
@@ -39,7 +49,7 @@ class DenseHead(nn.Module):
             bias[0] = background_bias
 
     def forward(self, upscale: Upscale, embedding: Tensor) -> Tensor:
-        """Embedding (b, c, g, g, g) -> logits (b, 1 + classes, m, m, m), class 0 the background.
+        """Embedding (b, c, g, g, g) -> logits (b, 1 + classes, m, m, m), class 0 the background; in 2D without one axis.
 
         Args:
             upscale: of the mask decoder: embedding and weights (b, 1 + classes, channels) -> weighted sums of channels.
@@ -47,7 +57,74 @@ class DenseHead(nn.Module):
         weights = self.linear.weight.flatten(1)[None].expand(embedding.shape[0], -1, -1)
         bias = self.linear.bias
         assert bias is not None
-        return upscale(embedding, weights) + bias[:, None, None, None]
+        return upscale(embedding, weights) + bias.view(-1, *[1] * (embedding.ndim - 2))
+
+
+class Looks(Protocol):
+    """A method whose encoder can learn structures; see `ClickMethod` for crops, `ClickedMethod` for images."""
+
+    network: Any
+
+    @property
+    def upscaled_channels(self) -> int | None: ...
+
+    def embed(self, images: Tensor, /) -> Tensor: ...
+
+    def upscale(self, embedding: Tensor, weights: Tensor) -> Tensor: ...
+
+
+class DenseFirst:
+    """The first steps of a training, where structures are learned before clicks, and the head that they alone train.
+
+    Args:
+        method: what learns; None: its encoder is not trained, so there is nothing to see first.
+        steps: of the whole training. dimensions, classes: see `DenseHead`. seeds: of the training.
+
+    Attributes:
+        steps: before clicks begin; 0 where they begin at once.
+        head: None where they begin at once.
+    """
+
+    def __init__(
+        self,
+        method: Looks | None,
+        settings: DenseStart | StillDense,
+        steps: int,
+        dimensions: int,
+        classes: int,
+        seeds: Seeds,
+    ) -> None:
+        self.method, self.rate, self.steps = method, settings.head_rate, round(settings.share * steps)
+        self.head: DenseHead | None = None
+        if method is None or method.upscaled_channels is None or self.steps == 0:
+            self.steps = 0
+            return
+        torch.manual_seed(derive(*seeds, "dense_head"))
+        bias = settings.background_bias, settings.structure_bias
+        head = DenseHead(dimensions, method.upscaled_channels, classes, *bias)
+        self.head = head.to(next(method.network.parameters()).device)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Images or crops, as the method embeds them -> logits; see `DenseHead.forward`."""
+        assert self.method is not None and self.head is not None
+        logits: Tensor = self.head(self.method.upscale, self.method.embed(images))
+        return logits
+
+    def groups(self) -> list[Group]:
+        """The head's parameters, to train beside the method's."""
+        return [] if self.head is None else [Group(list(self.head.parameters()), self.rate)]
+
+    def state(self) -> dict[str, Tensor]:
+        """The head's tensors (copies), by names that no network uses."""
+        head = {} if self.head is None else self.head.state_dict()
+        return {_HEAD + name: value.detach().to("cpu", copy=True) for name, value in head.items()}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Put the head back; the other tensors are returned."""
+        head = {name.removeprefix(_HEAD): value for name, value in tensors.items() if name.startswith(_HEAD)}
+        if self.head is not None:
+            self.head.load_state_dict(head)
+        return {name: value for name, value in tensors.items() if not name.startswith(_HEAD)}
 
 
 def majority(channels: np.ndarray, factor: int, at_least: float) -> np.ndarray:

@@ -9,7 +9,6 @@ from tiny_stills import make_base, make_stills, tiny_job
 from uscl_med3d.data.images2d import open_set, read_item
 from uscl_med3d.methods.stills import find_still_method
 from uscl_med3d.methods.stills.base import Start
-from uscl_med3d.stills.dense import StillHead, structure_loss
 from uscl_med3d.stills.task import StillTask
 
 CLASSES = ("nerve", "vessel")
@@ -44,33 +43,30 @@ def make_task(name, base, pictures, **dense):
 def test_methods_that_take_clicks_and_train_their_encoder_see_first(name, steps, base, pictures):
     """MedSAM's first form tunes the decoder alone; the others named take no clicks."""
     task = make_task(name, base, pictures, share=0.4)
-    assert task.dense_steps == steps and (task.head is not None) == bool(steps)
+    assert task.dense.steps == steps and (task.dense.head is not None) == bool(steps)
     assert len(task.groups()) == 1 + bool(steps)
-    assert make_task(name, base, pictures, share=0.0).head is None
+    assert make_task(name, base, pictures, share=0.0).dense.head is None
 
 
 def test_no_click_is_looked_at_while_structures_are_learned(base, pictures):
     task = make_task("samus", base, pictures, share=0.4)
     batch = task.draw(0)
     moved = type(batch)(batch.images, batch.labels, batch.chosen, batch.points + 5, 1 - batch.signs)
-    assert torch.equal(
-        structure_loss(task.method, task.head, batch), structure_loss(task.method, task.head, moved)
-    )
+    assert torch.equal(task._learn_structures(batch), task._learn_structures(moved))
     assert task.method.loss(batch)["loss"] != task.method.loss(moved)["loss"]
 
 
 def test_the_head_starts_at_background_and_learns_through_the_encoder(base, pictures):
     task = make_task("samus", base, pictures, share=0.4, background_bias=2.0, structure_bias=-2.0)
     batch = task.draw(0)
-    assert isinstance(task.head, StillHead)
     with torch.no_grad():
-        logits = task.head(task.method, task.method.embed(batch.images))
+        logits = task.dense.logits(batch.images)
     assert logits.shape[1] == 3 and (logits.argmax(1) == 0).float().mean() > 0.9
     optimiser = torch.optim.Adam([value for group in task.groups() for value in group.parameters], 0.01)
     losses = []
     for _ in range(40):
         optimiser.zero_grad()
-        loss = structure_loss(task.method, task.head, batch)
+        loss = task._learn_structures(batch)
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
@@ -82,6 +78,6 @@ def test_the_head_starts_at_background_and_learns_through_the_encoder(base, pict
 def test_the_head_is_part_of_the_state(base, pictures):
     task, other = (make_task("samus", base, pictures, share=0.4) for _ in range(2))
     with torch.no_grad():
-        other.head.linear.bias += 1
+        other.dense.head.linear.bias += 1
     task.load_state(other.state())
-    assert torch.equal(task.head.linear.bias, other.head.linear.bias)
+    assert torch.equal(task.dense.head.linear.bias, other.dense.head.linear.bias)

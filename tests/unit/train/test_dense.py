@@ -49,7 +49,7 @@ def test_without_any_structure_the_loss_is_finite(value):
 
 
 def test_the_head_starts_at_its_share_of_background():
-    head = DenseHead(4, 3, background_bias=1.0, structure_bias=-3.0)
+    head = DenseHead(3, 4, 3, background_bias=1.0, structure_bias=-3.0)
     logits = head(lambda embedding, weights: torch.zeros(2, 4, 1, 1, 1), torch.zeros(2, 8, 1, 1, 1))
     assert logits.softmax(1)[:, 0].min() > 0.9
 
@@ -72,8 +72,8 @@ def gradients(task, step):
 def test_structures_first_then_clicks(cohort, make_job):
     task = start(cohort, make_job, "full_tuning", finetune__dense__share=0.5)
     steps = task.schedule.steps
-    assert 0 < task.dense_steps == round(0.5 * steps) < steps
-    dense, clicks = gradients(task, 0), gradients(task, task.dense_steps)
+    assert 0 < task.dense.steps == round(0.5 * steps) < steps
+    dense, clicks = gradients(task, 0), gradients(task, task.dense.steps)
     assert any(name.startswith("image_encoder.blocks") for name in dense & clicks)
     assert not any("transformer" in name or name.startswith("prompt_encoder") for name in dense)
     assert any("transformer" in name for name in clicks)
@@ -92,4 +92,4 @@ def test_what_is_learned_depends_on_the_labels(cohort, make_job):
 )
 def test_without_a_trained_encoder_or_a_share_clicks_begin_at_once(cohort, make_job, run, share):
     task = start(cohort, make_job, run, finetune__dense__share=share)
-    assert task.dense_steps == 0 and task.head is None and len(task.groups()) == 1
+    assert task.dense.steps == 0 and task.dense.head is None and len(task.groups()) == 1

@@ -40,7 +40,7 @@ class DenseLabels(Task):
         channels = network.config.prompt_dim // 8
         bias = self.settings.background_bias, self.settings.structure_bias
         self.heads = nn.ModuleDict(
-            {name: DenseHead(channels, len(table.names), *bias) for name, table in self.tables.items()}
+            {name: DenseHead(3, channels, len(table.names), *bias) for name, table in self.tables.items()}
         )
         self._start()
         # One module of all that trains, so that state and device are one.

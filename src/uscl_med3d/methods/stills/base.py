@@ -122,6 +122,17 @@ class ClickedMethod(StillMethod):
         embedding: Tensor = self.network.image_encoder(frame.place_images(images))
         return embedding
 
+    @property
+    def upscaled_channels(self) -> int:
+        """Channels that `upscale` sums up."""
+        channels: int = self.network.config.prompt_dim // 8
+        return channels
+
+    def upscale(self, embedding: Tensor, weights: Tensor) -> Tensor:
+        """Embeddings (n, c, g, g), without any prompt, and weights (n, k, channels) -> logits (n, k, m, m)."""
+        logits: Tensor = self.network.mask_decoder.upscale_embedding(embedding, weights)
+        return logits
+
     def click(self, embedding: Tensor, size: tuple[int, int], points: Tensor, labels: Tensor) -> Tensor:
         """Logits (n, 1, h, w) after clicks (n, k, 2) as (row, column) with labels (n, k)."""
         frame = self.make_frame(size)

@@ -14,18 +14,16 @@ import torch
 from torch import Tensor
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.seeds import derive, rng
+from uscl_med3d.core.seeds import rng
 from uscl_med3d.methods.base import ClickMethod
 from uscl_med3d.train.augment import augment_crop
 from uscl_med3d.train.clicking import Crop, draw_objects, learn_from_clicks
 from uscl_med3d.train.crops import CropSource, draw_balanced
-from uscl_med3d.train.dense import DenseHead, dense_loss, majority
+from uscl_med3d.train.dense import DenseFirst, dense_loss, majority
 from uscl_med3d.train.engine import Group
 from uscl_med3d.train.sweeps import LabelledSweeps
 from uscl_med3d.train.tasks.base import FinetuneTask
 from uscl_med3d.train.validation import choose_validation_crops, validate
-
-_HEAD = "dense_head."  # in front of the names of the head's tensors
 
 
 class CropClicks(FinetuneTask):
@@ -40,7 +38,14 @@ class CropClicks(FinetuneTask):
         self.seeds = (job.seed, "finetune", job.run.training_seed)
         schedule, size = self.schedule, job.model.image_size
         self.parameters = method.prepare_training()
-        self.dense_steps, self.head = self._start_dense()
+        self.dense = DenseFirst(
+            None if method.embeds_once else method,
+            schedule.dense,
+            schedule.steps,
+            dimensions=3,
+            classes=max(job.classes.values()),
+            seeds=self.seeds,
+        )
         self.source = CropSource(sweeps.load_train, size, schedule.cached_cases)
         self.targets = self.source.find_targets(sweeps.train, job.classes, schedule.min_target_voxels)
         if not self.targets:
@@ -60,37 +65,17 @@ class CropClicks(FinetuneTask):
             self.validation_source, held_back, schedule.validation_targets, job.seed, "finetune"
         )
 
-    def _start_dense(self) -> tuple[int, DenseHead | None]:
-        """The number of steps before clicks begin, and the head that they train."""
-        dense, method = self.schedule.dense, self.method
-        channels, steps = method.upscaled_channels, round(dense.share * self.schedule.steps)
-        if channels is None or method.embeds_once or steps == 0:
-            return 0, None
-        torch.manual_seed(derive(*self.seeds, "dense_head"))
-        classes = max(self.job.classes.values())
-        head = DenseHead(channels, classes, dense.background_bias, dense.structure_bias)
-        return steps, head.to(next(method.network.parameters()).device)
-
     def groups(self) -> list[Group]:
         """See `Task.groups`."""
-        groups = [Group(self.parameters, self.method.learning_rate())]
-        if self.head is not None:
-            groups.append(Group(list(self.head.parameters()), self.schedule.dense.head_rate))
-        return groups
+        return [Group(self.parameters, self.method.learning_rate()), *self.dense.groups()]
 
     def state(self) -> dict[str, Tensor]:
-        """What the tuning trains, and the head."""
-        head = {} if self.head is None else self.head.state_dict()
-        return super().state() | {
-            _HEAD + name: value.detach().to("cpu", copy=True) for name, value in head.items()
-        }
+        """What the tuning trains, and the head of the dense steps."""
+        return super().state() | self.dense.state()
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """See `Task.load_state`."""
-        head = {name.removeprefix(_HEAD): value for name, value in tensors.items() if name.startswith(_HEAD)}
-        if self.head is not None:
-            self.head.load_state_dict(head)
-        super().load_state({name: value for name, value in tensors.items() if not name.startswith(_HEAD)})
+        super().load_state(self.dense.load_state(tensors))
 
     def loss(self, step: int) -> Mapping[str, Tensor]:
         """See `dense_loss` for the first steps, `learn_from_clicks` for the others."""
@@ -98,14 +83,12 @@ class CropClicks(FinetuneTask):
         crops = self.draw_crops(random)
         return {
             "loss": self._learn_structures(crops)
-            if step < self.dense_steps
+            if step < self.dense.steps
             else self._learn_clicks(crops, random)
         }
 
     def _learn_structures(self, crops: Sequence[Crop]) -> Tensor:
-        assert self.head is not None
-        embedding = self.method.embed(torch.from_numpy(np.stack([image for image, _, _ in crops])[:, None]))
-        logits = self.head(self.method.upscale, embedding)
+        logits = self.dense.logits(torch.from_numpy(np.stack([image for image, _, _ in crops])[:, None]))
         factor = crops[0][1].shape[0] // logits.shape[-1]
         cells = [majority(label, factor, self.schedule.dense.majority) for _, label, _ in crops]
         losses = [
@@ -164,7 +147,7 @@ class CropClicks(FinetuneTask):
         """Facts for the record."""
         return {
             "steps": self.schedule.steps,
-            "dense_steps": self.dense_steps,
+            "dense_steps": self.dense.steps,
             "batch_size": self.schedule.batch_size,
             "clicks": self.schedule.clicks,
             "objects_per_crop": self.schedule.objects_per_crop,
