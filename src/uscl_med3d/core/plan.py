@@ -370,12 +370,15 @@ class Plan:
 
     @property
     def image_used(self) -> list[str]:
-        """Runs whose use of the image is shown: main runs, all training seeds, of methods that take clicks."""
+        """Runs whose use of the image is shown: main runs, all training seeds, of methods with a prompt and own weights.
+
+        A prompt without a network (copied or interpolated key frames) looks at no image.
+        """
         methods = self.params.methods.items()
         mains = {
             self.main_runs[name]
             for name, entry in methods
-            if entry.takes == "clicks" and not entry.weights_of
+            if (entry.takes == "clicks" or entry.base) and not entry.weights_of
         }
         return [
             run.id for run in self.runs.values() if run.id.removesuffix(f"_s{run.training_seed}") in mains

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from uscl_med3d.core.seeds import rng
-from uscl_med3d.evaluate.cases import Item
+from uscl_med3d.evaluate.cases import UNANNOTATED, Item
 from uscl_med3d.evaluate.protocol import NoPrediction, Prediction, Setting
 from uscl_med3d.evaluate.rows import score_prediction
 
@@ -49,12 +49,7 @@ class ImageUse:
 
     def add_scores(self, prediction: Prediction, scored: Sequence[dict[str, Any]], setting: Setting) -> None:
         """Scores of an item with its own image."""
-        about = (*_case(prediction.item), prediction.item.name)
-        if (
-            setting == self.setting
-            and scored
-            and any((*_case(item), item.name) == about for item in self.items)
-        ):
+        if setting == self.setting and scored and any(_is_of(prediction.item, item) for item in self.items):
             self.own += self._rows(prediction, scored, "own")
 
     def measure(self, predict: Predict) -> list[dict[str, Any]]:
@@ -64,7 +59,7 @@ class ImageUse:
             other = find_other(item, self.pool)
             if other is None:
                 continue
-            shown = replace(item, image=fit(other.image, item.image.shape), pseudo_label=None)
+            shown = replace(_alone(item, self.job), image=fit(other.image, item.image.shape))
             for prediction in predict([shown], self.setting):
                 if isinstance(prediction, Prediction):
                     scored = score_prediction(self.job, prediction, self.setting)
@@ -123,3 +118,25 @@ def fit(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _case(item: Item) -> tuple[str, str]:
     return item.dataset, item.case
+
+
+def _is_of(predicted: Item, item: Item) -> bool:
+    """Whether a prediction is meant for the reference that an item is compared by: the volume's where it has one."""
+    return (*_case(predicted), predicted.name, predicted.reference) == (
+        *_case(item),
+        item.name,
+        item.reference,
+    )
+
+
+def _alone(item: Item, job: Any) -> Item:
+    """An item with the one reference that it is compared by, and with key frames that show its class only.
+
+    A method prompted with key frames then follows one class, once, instead of all of them for every item.
+    """
+    key_frames = item.key_frames
+    if key_frames is not None:
+        kept = np.isin(key_frames, (UNANNOTATED, job.classes[item.name]))
+        key_frames = np.where(kept, key_frames, np.uint8(0))
+    held_out = item.held_out if item.reference is None else None
+    return replace(item, key_frames=key_frames, held_out=held_out, pseudo_label=None)

@@ -85,9 +85,12 @@ def _predict_from_key_frames(
         for item in items:
             if item.reference is not None:
                 yield _prediction(replace(item, held_out=None), labels, classes)
+    of_frames = [item for item in items if item.held_out is not None or item.reference is None]
+    if not of_frames:
+        return
     inner = np.array(annotated[1:-1], dtype=int)
     labels = leave_one_out(method, image, key_frames, inner, classes)
-    for item in items:
+    for item in of_frames:
         held_out = FrameMasks(inner, key_frames[inner] == classes[item.name])
         alone = replace(item, reference=None, held_out=held_out, pseudo_label=None)
         yield (

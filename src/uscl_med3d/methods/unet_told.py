@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from uscl_med3d.methods.unet import UNetMethod
 
@@ -17,6 +18,9 @@ class UNetToldMethod(UNetMethod):
     """Weights of the U-Net's main run; other classes are left out of the comparison with background."""
 
     told_class: ClassVar[bool] = True
+    _seen: tuple[np.ndarray, Tensor] | None = (
+        None  # the last volume and its logits, which all its classes share
+    )
 
     def segment(
         self,
@@ -28,7 +32,9 @@ class UNetToldMethod(UNetMethod):
         """See `WholeMethod.segment`; classes that are not asked for do not count."""
         asked = [name for name in self.classes if name in classes]
         channels = [0, *(1 + self.classes.index(name) for name in asked)]
-        found = self.predict_logits(volume)[channels].argmax(0).numpy()
+        if self._seen is None or self._seen[0] is not volume:
+            self._seen = volume, self.predict_logits(volume)
+        found = self._seen[1][channels].argmax(0).numpy()
         labels = np.array([0, *(classes[name] for name in asked)], dtype=np.uint8)[found]
         labels[volume == 0] = 0
         return labels

@@ -67,6 +67,7 @@ def learn_from_clicks(
     batch: ObjectBatch,
     *,
     last: int,
+    at_once: int,
     simulator: str,
     quality_weight: float,
     random: np.random.Generator,
@@ -78,6 +79,7 @@ def learn_from_clicks(
 
     Args:
         embedding: of the crops (b, ...), with the gradient that it shall carry.
+        at_once: clicks that are drawn on one mask before the next is predicted; 1 as at inference.
         quality_weight: of the squared error of the predicted IoU, beside Dice and cross-entropy.
     """
     state = method.start(embedding[torch.from_numpy(batch.owner)])
@@ -85,7 +87,8 @@ def learn_from_clicks(
     target, counts = (truth == 1).float(), (truth != IGNORE).float()
     points, labels = first_clicks(batch.objects)
     total = torch.zeros((), device=embedding.device)
-    for number in range(1, last + 1):
+    numbers = [*range(1, last, at_once), last]
+    for number, following in zip(numbers, [*numbers[1:], last], strict=True):
         learned = number in (1, last)
         with torch.set_grad_enabled(learned):
             logits = method.click(state, points, labels)
@@ -93,7 +96,7 @@ def learn_from_clicks(
             total = total + dice_cross_entropy(logits, target, counts)
             if quality_weight:
                 total = total + quality_weight * quality_error(state.quality, logits, target, counts)
-        if number < last:
+        for _ in range(following - number):
             points, labels = add_clicks(
                 points, labels, logits.detach() > 0, batch.objects.truth, simulator, random
             )

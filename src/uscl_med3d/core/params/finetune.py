@@ -30,6 +30,7 @@ class Finetune(Schedule):
         dense: the first steps.
         objects_per_crop: of each crop, so many objects are clicked.
         clicks: the later click that is learned from, beside the first, is drawn from 2 to this.
+        clicks_at_once: so many clicks between the two are drawn on one mask before the next mask is predicted.
         quality_weight: of the squared error of the predicted IoU.
         min_target_voxels: pseudo-labels with fewer voxels of a class are not trained on.
         validation_targets: crops of validation patients, scored on their annotated key frames.
@@ -39,6 +40,7 @@ class Finetune(Schedule):
     dense: DenseStart
     objects_per_crop: int = Field(ge=1)
     clicks: int = Field(ge=1)
+    clicks_at_once: int = Field(ge=1)
     click_simulator: Literal["random_error", "largest_error_centre"]
     quality_weight: float = Field(ge=0)
     augmentation: Augmentation

@@ -51,6 +51,7 @@ class ObjectClicks(Task):
             embedding,
             batch,
             last=last,
+            at_once=1,
             simulator=self.sampling.click_simulator,
             quality_weight=settings.quality_weight,
             random=random,

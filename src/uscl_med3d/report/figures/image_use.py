@@ -16,7 +16,8 @@ from uscl_med3d.report.words import signed
 TITLE = "Image use: own image against another patient's"
 CAPTION = (
     "Mean Dice over classes after the fewest (small marks) and the most clicks measured (large marks): filled with the "
-    "image that belongs to the clicks, hollow with another patient's image and the same clicks. The line between them "
+    "image that belongs to the clicks, hollow with another patient's image and the same clicks (SegGPT: the same key "
+    "frames). The line between them "
     "is what the model gains by looking; at its right the gain after the most clicks. Where marks coincide, the model "
     "draws a shape round the clicks."
 )
@@ -54,9 +55,11 @@ def _panel(axes: Axes, rows: pd.DataFrame, title: str, labels: list[str]) -> Non
     if rows.empty:
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=MUTED, fontsize=7)
         return
-    points = sorted(rows["points"].unique())
+    points = sorted(rows.loc[rows["points"] > 0, "points"].unique()) or [0]
     for shift, size, click in ((-0.16, 2.6, points[0]), (0.14, 5.0, points[-1]))[len(points) == 1 :]:
-        part = rows[rows["points"] == click].assign(place=lambda one: one["method"].map(labels.index))
+        # A method that is prompted with key frames has no clicks; its one value stands with the largest marks.
+        shown = rows["points"].isin((0, click) if click == points[-1] else (click,))
+        part = rows[shown].assign(place=lambda one: one["method"].map(labels.index))
         y, noun = part["place"] + shift, "click" if click == 1 else "clicks"
         axes.hlines(y, part["dice_other"], part["dice_own"], color=OURS, lw=1.0, zorder=2)
         axes.plot(part["dice_own"], y, "o", color=OURS, ms=size, zorder=3, label=f"own image, {click} {noun}")
@@ -70,6 +73,6 @@ def _panel(axes: Axes, rows: pd.DataFrame, title: str, labels: list[str]) -> Non
             zorder=3,
             label=f"another patient's image, {click} {noun}",
         )
-    for row in rows[rows["points"] == points[-1]].to_dict("records"):
+    for row in rows[rows["points"].isin((0, points[-1]))].to_dict("records"):
         text, place = signed(row["difference"], 0), labels.index(row["method"])
         axes.text(117, place, text.replace("-", "−"), ha="right", va="center", fontsize=6.5, color=INK)

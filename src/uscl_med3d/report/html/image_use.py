@@ -33,7 +33,7 @@ def image_use(job: Any, inputs: Any) -> str:
 
 def tell(frame: pd.DataFrame) -> str:
     """Which methods gain nothing by looking, on ultrasound after the most clicks."""
-    rows = frame[(frame["dataset"] == "ultrasound") & (frame["points"] == frame["points"].max())]
+    rows = frame[(frame["dataset"] == "ultrasound") & frame["points"].isin((0, frame["points"].max()))]
     blind = list(rows.loc[~(rows["ci_low"] > 0), "method"])
     if not len(rows):
         return paragraph("Not measured on ultrasound.", "note")

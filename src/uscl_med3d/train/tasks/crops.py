@@ -108,6 +108,7 @@ class CropClicks(FinetuneTask):
             embedding,
             batch,
             last=last,
+            at_once=schedule.clicks_at_once,
             simulator=schedule.click_simulator,
             quality_weight=schedule.quality_weight,
             random=random,
