@@ -178,7 +178,11 @@ def tiny_params(**changes: Any) -> parameters.Params:
     }
     values["finetune"] |= short
     modules = ["encoder", "decoder", "both"]
-    values["methods"]["uscl_med3d"]["grid"] |= {"modules": modules, "sweep_modules": modules}
+    values["methods"]["uscl_med3d"]["grid"] |= {
+        "ranks": [8, 32],
+        "modules": modules,
+        "sweep_modules": modules,
+    }
     crops = {
         "min_target_voxels": 5,
         "validation_patients": 1,

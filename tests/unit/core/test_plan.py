@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def config() -> dict:
-    return read_defaults(ROOT)
+    values = read_defaults(ROOT)
+    values["methods"]["uscl_med3d"]["grid"]["ranks"] = [8, 32]
+    return values
 
 
 def job_times(folder: Path) -> dict[str, int]:

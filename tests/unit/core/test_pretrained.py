@@ -46,7 +46,9 @@ def test_a_given_adapter_is_used_and_nothing_is_pretrained(adapter):
 
 
 def test_one_of_several_is_given(adapter):
-    plan = Plan(read_defaults(ROOT) | OWN | {"benchmark": True, "pretrained": {NAME: adapter()}})
+    values = read_defaults(ROOT) | OWN | {"benchmark": True, "pretrained": {NAME: adapter()}}
+    values["methods"]["uscl_med3d"]["grid"]["ranks"] = [8, 32]
+    plan = Plan(values)
     assert list(plan.pretrainings) == ["vcl_r8"] and list(plan.starts) == ["vcl_r8", NAME]
 
 

@@ -109,3 +109,55 @@ def test_an_image_on_another_grid_keeps_its_middle():
     assert made.shape == (3, 6, 3)
     np.testing.assert_array_equal(made[:, 1:5], image[1:4])
     assert (made[:, 0] == 0).all() and (made[:, 5] == 0).all()
+
+
+def test_a_method_prompted_with_key_frames_follows_one_class_with_the_other_image():
+    from dataclasses import replace
+
+    from uscl_med3d.evaluate.cases import FrameMasks
+    from uscl_med3d.evaluate.whole import predict_whole
+
+    asked: list[set[int]] = []
+
+    class Follower:
+        """Copies what is bright; its prompts are remembered."""
+
+        takes, told_class = "key_frames", False
+
+        def segment(self, volume, key_frames, classes, frames):
+            asked.append(set(np.unique(key_frames).tolist()))
+            return np.where(volume > 0, np.uint8(1), np.uint8(0))
+
+    items = []
+    for patient in "abc":
+        item = make_item(patient)
+        key_frames = np.full(item.image.shape, 255, np.uint8)
+        key_frames[[0, 2, 3]] = 0
+        key_frames[[0, 2, 3], 0], key_frames[[0, 2, 3], 1] = 1, 2
+        held_out = FrameMasks(np.array([2]), key_frames[[2]] == 1)
+        items.append(replace(item, key_frames=key_frames, held_out=held_out))
+    settings = SimpleNamespace(
+        image_use=SimpleNamespace(classes_per_case=1, points=(1, 10)),
+        surface_at=(),
+        nsd_tolerance=None,
+        empty_masks="undefined",
+        model_copy=lambda update: settings,
+    )
+    run = SimpleNamespace(id="run", method="m", rank=None, modules=None, pretraining=None, training_seed=0)
+    job = SimpleNamespace(
+        seed=1, run=run, evaluate=settings, classes={"liver": 1, "spleen": 2}, model_copy=lambda update: job
+    )
+    setting = Setting("whole", "none", 0)
+    looked = module.ImageUse(job, setting)
+    predict = lambda of_case, setting: predict_whole(Follower(), of_case, setting, job)  # noqa: E731
+    for item in items:
+        looked.add_items([item])
+        for prediction in predict([item], setting):
+            looked.add_scores(prediction, module.score_prediction(job, prediction, setting), setting)
+    assert asked == [{0, 1, 2, 255}] * 6  # the volume, and the key frame between the others
+    asked.clear()
+    rows = looked.measure(predict)
+    assert asked == [{0, 1, 255}] * 3
+    assert [row["image"] for row in rows] == ["own"] * 3 + ["other"] * 3
+    assert {row["dice"] for row in rows if row["image"] == "own"} == {100.0}
+    assert all(row["dice"] < 90 for row in rows if row["image"] == "other")
