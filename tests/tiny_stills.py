@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from tiny_sam import TWO_BLOCKS
 
 from uscl_med3d.core.params import job_model, slice_job, validate
 from uscl_med3d.core.params.files import overlay, read_defaults
@@ -16,25 +17,6 @@ from uscl_med3d.nets.sam.checkpoint import save_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (52, 60)
-ARCHITECTURE: dict[str, Any] = {
-    "image_size": 32,
-    "patch_size": 8,
-    "embed_dim": 16,
-    "depth": 2,
-    "num_heads": 2,
-    "global_blocks": (1,),
-    "window_size": 2,
-    "mlp_ratio": 2.0,
-    "prompt_dim": 16,
-    "mask_channels": 4,
-    "decoder_mlp_dim": 16,
-    "decoder_heads": 2,
-    "decoder_depth": 1,
-    "iou_head_depth": 2,
-    "iou_head_dim": 8,
-    "num_multimask_outputs": 3,
-    "adapter_ratio": None,
-}
 
 
 def make_stills(root: Path, count: int) -> Path:
@@ -57,7 +39,7 @@ def make_stills(root: Path, count: int) -> Path:
 
 def make_base(file: Path) -> Path:
     torch.manual_seed(0)
-    save_weights(file, "sam", ARCHITECTURE, build_sam(ARCHITECTURE))
+    save_weights(file, "sam", TWO_BLOCKS, build_sam(TWO_BLOCKS))
     return file
 
 

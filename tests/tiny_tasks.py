@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 import yaml
 from tiny_cohort import ROOT, Cohort, tiny_job, tiny_params
+from tiny_sam import SHAPE, TWO_BLOCKS
 
 from uscl_med3d.core.params.schedule import Schedule
 from uscl_med3d.core.seeds import prepare_torch
@@ -20,24 +21,6 @@ from uscl_med3d.pretext import list_pretexts
 from uscl_med3d.train.engine import Task
 
 SEED = 7
-SAM = {
-    "image_size": 32,
-    "patch_size": 8,
-    "embed_dim": 16,
-    "depth": 2,
-    "num_heads": 2,
-    "global_blocks": [1],
-    "window_size": 2,
-    "mlp_ratio": 2.0,
-    "prompt_dim": 16,
-    "mask_channels": 4,
-    "decoder_mlp_dim": 16,
-    "decoder_heads": 2,
-    "decoder_depth": 1,
-    "iou_head_depth": 2,
-    "iou_head_dim": 8,
-    "num_multimask_outputs": 3,
-}
 TINY_VIT = {
     "widths": [8, 12, 16, 16],
     "depths": [1, 1, 1, 1],
@@ -70,7 +53,7 @@ class Example(NamedTuple):
 def _job(stage: str, seed: int) -> Any:
     changes: dict[str, Any] = {"seed": seed}
     for name in ("sam", "sam_med2d"):
-        changes |= {f"foundation__{name}__architecture__{key}": value for key, value in SAM.items()}
+        changes |= {f"foundation__{name}__architecture__{key}": value for key, value in SHAPE.items()}
     for name in ("mobile_sam", "tinysam"):
         changes |= {f"foundation__{name}__architecture__{key}": value for key, value in TINY_VIT.items()}
     changes |= {f"foundation__seggpt__architecture__{key}": value for key, value in SEGGPT.items()}
@@ -194,8 +177,7 @@ def _finetune_slices(cohort: Cohort, seed: int) -> Example:
     (run,) = [run for run in list_runs(params.methods, [0]) if run.id == "sam"]
     job = parameters.job_model("finetune").model_validate(parameters.slice_job(params, "finetune", run))
     prepare_torch(job.seed, job.threads, "finetune")
-    architecture = {**SAM, "adapter_ratio": None}
-    method = SamMethod(build_sam(architecture), architecture, (0.5, 99.5), torch.device("cpu"))
+    method = SamMethod(build_sam(TWO_BLOCKS), TWO_BLOCKS, (0.5, 99.5), torch.device("cpu"))
     strategy = find_tuning("full")
     method.tuning = strategy(method.network, strategy.Options.model_validate(tuning), run, seed)
     task = make_task(job, method, LabelledSweeps(cohort.volumes, cohort.splits, cohort.pseudolabels))

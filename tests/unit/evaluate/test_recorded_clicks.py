@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import torch
+from tiny_sam import SMALLEST
 
 from uscl_med3d.core.io import load_volume, sha256
 from uscl_med3d.core.scores import read_score_file
@@ -16,32 +17,12 @@ from uscl_med3d.methods.registry import find_method
 from uscl_med3d.nets.sam import build_sam
 from uscl_med3d.nets.sam.checkpoint import save_weights
 
-TINY_SAM = {
-    "image_size": 16,
-    "patch_size": 4,
-    "embed_dim": 16,
-    "depth": 1,
-    "num_heads": 2,
-    "global_blocks": [0],
-    "window_size": 2,
-    "mlp_ratio": 2.0,
-    "prompt_dim": 16,
-    "mask_channels": 4,
-    "decoder_mlp_dim": 16,
-    "decoder_heads": 2,
-    "decoder_depth": 1,
-    "iou_head_depth": 2,
-    "iou_head_dim": 8,
-    "num_multimask_outputs": 3,
-    "adapter_ratio": None,
-}
-
 
 def test_clicks_in_slices_replay_to_the_same_masks(cohort, make_job, tmp_path):
     """The record alone, given to a tiny SAM in order, gives the masks that were scored."""
     job = make_job("evaluate", "sam", methods__sam__datasets=["us"], evaluate__splits=["test"])
     torch.manual_seed(2)
-    save_weights(tmp_path / "sam.safetensors", "sam", TINY_SAM, build_sam(TINY_SAM))
+    save_weights(tmp_path / "sam.safetensors", "sam", SMALLEST, build_sam(SMALLEST))
     for name in ("a", "b"):
         evaluate(
             job,

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from tiny_cohort import cohort, make_job
+from tiny_sam import SHAPE, TWO_BLOCKS
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json, sha256
@@ -22,24 +23,6 @@ from uscl_med3d.nets.sam.frame import PIXEL_MEAN, SquareFrame
 
 __all__ = ["cohort", "make_job"]
 
-SMALL = {
-    "image_size": 32,
-    "patch_size": 8,
-    "embed_dim": 16,
-    "depth": 2,
-    "num_heads": 2,
-    "global_blocks": [1],
-    "window_size": 2,
-    "mlp_ratio": 2.0,
-    "prompt_dim": 16,
-    "mask_channels": 4,
-    "decoder_mlp_dim": 16,
-    "decoder_heads": 2,
-    "decoder_depth": 1,
-    "iou_head_depth": 2,
-    "iou_head_dim": 8,
-    "num_multimask_outputs": 3,
-}
 SCHEDULE = {
     "steps": 4,
     "batch_size": 2,
@@ -60,7 +43,7 @@ def change():
     """Parameters of both base models, small and short."""
     changes = {}
     for name in ("sam", "sam_med2d"):
-        changes |= {f"foundation__{name}__architecture__{key}": value for key, value in SMALL.items()}
+        changes |= {f"foundation__{name}__architecture__{key}": value for key, value in SHAPE.items()}
         for part, values in SHORT.items():
             changes |= {f"foundation__{name}__training__{part}__{key}": x for key, x in values.items()}
     return changes
@@ -98,7 +81,7 @@ def test_sam_training_is_reproducible_and_described(make_job, change, tmp_path, 
 
 def test_official_sam_weights_are_checked_and_kept(make_job, change, tmp_path):
     official = tmp_path / "official.pth"
-    network = build_sam(SMALL | {"adapter_ratio": None})
+    network = build_sam(TWO_BLOCKS)
     torch.save(network.state_dict(), official)
     change |= {"foundation__sam__weights": str(official), "foundation__sam__sha256": sha256(official)}
     weights = tmp_path / "sam.safetensors"
@@ -135,7 +118,7 @@ def test_sam_med2d_needs_a_base_of_its_own_architecture(make_job, change, cohort
 
 def test_official_sam_med2d_weights_load_from_their_wrapper(make_job, change, cohort, tmp_path):
     official = tmp_path / "official.pth"
-    network = build_sam(SMALL | {"adapter_ratio": 0.25})
+    network = build_sam(SHAPE | {"adapter_ratio": 0.25})
     torch.save({"model": network.state_dict()}, official)
     change |= {"foundation__sam_med2d__weights": str(official)}
     weights = train_med2d(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from tiny_sam import ONE_BLOCK
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.params.base import Section
@@ -21,25 +22,6 @@ from uscl_med3d.nets.mobile_sam import build_mobile_sam
 from uscl_med3d.nets.sam import OFFICIAL_DECODER, build_sam
 from uscl_med3d.nets.sam.checkpoint import read_weights, save_weights
 
-TEACHER = {
-    "image_size": 32,
-    "patch_size": 8,
-    "embed_dim": 16,
-    "depth": 1,
-    "num_heads": 2,
-    "global_blocks": [0],
-    "window_size": 2,
-    "mlp_ratio": 2.0,
-    "adapter_ratio": None,
-    "prompt_dim": 16,
-    "mask_channels": 4,
-    "decoder_mlp_dim": 16,
-    "decoder_heads": 2,
-    "decoder_depth": 1,
-    "iou_head_depth": 2,
-    "iou_head_dim": 8,
-    "num_multimask_outputs": 3,
-}
 SCENES = {
     "objects": 3,
     "pace": [0.5, 2.0],
@@ -75,7 +57,7 @@ SAM = {
     "weights": "train",
     "sha256": None,
     "source": "the test",
-    "architecture": TEACHER,
+    "architecture": ONE_BLOCK,
     "scenes": SCENES,
     "training": {
         "images": {
@@ -172,7 +154,7 @@ def job() -> Job:
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("teacher") / "sam.safetensors"
-    save_weights(path, "sam", TEACHER, build_sam(TEACHER))
+    save_weights(path, "sam", ONE_BLOCK, build_sam(ONE_BLOCK))
     return path
 
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from tiny_sam import SMALLEST
 
 from uscl_med3d.foundation.slice_clicks import (
     SliceBatch,
@@ -17,25 +18,6 @@ from uscl_med3d.foundation.slice_clicks import (
 from uscl_med3d.methods.sam import SamMethod
 from uscl_med3d.nets.sam import build_sam
 
-ARCHITECTURE = {
-    "image_size": 16,
-    "patch_size": 4,
-    "embed_dim": 16,
-    "depth": 1,
-    "num_heads": 2,
-    "global_blocks": [0],
-    "window_size": 2,
-    "mlp_ratio": 2.0,
-    "adapter_ratio": None,
-    "prompt_dim": 16,
-    "mask_channels": 4,
-    "decoder_mlp_dim": 16,
-    "decoder_heads": 2,
-    "decoder_depth": 1,
-    "iou_head_depth": 2,
-    "iou_head_dim": 8,
-    "num_multimask_outputs": 3,
-}
 TRAINING = SimpleNamespace(
     clicks=3,
     focal_weight=1.0,
@@ -54,7 +36,7 @@ def make_batch():
 
 def make_method():
     torch.manual_seed(1)
-    return SamMethod(build_sam(ARCHITECTURE), ARCHITECTURE, (0.0, 100.0), torch.device("cpu"))
+    return SamMethod(build_sam(SMALLEST), SMALLEST, (0.0, 100.0), torch.device("cpu"))
 
 
 def test_only_the_best_of_several_masks_is_learned_from():

@@ -5,38 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tiny_sam import SMALLEST
 
 from uscl_med3d.methods.sam import SamMethod
 from uscl_med3d.methods.sam_med2d import SamMed2DMethod
 from uscl_med3d.methods.slicewise import grey_to_rgb
 
-ARCHITECTURE = {
-    "image_size": 16,
-    "patch_size": 4,
-    "embed_dim": 16,
-    "depth": 1,
-    "num_heads": 2,
-    "global_blocks": [0],
-    "window_size": 2,
-    "mlp_ratio": 2.0,
-    "prompt_dim": 16,
-    "mask_channels": 4,
-    "decoder_mlp_dim": 16,
-    "decoder_heads": 2,
-    "decoder_depth": 1,
-    "iou_head_depth": 2,
-    "iou_head_dim": 8,
-    "num_multimask_outputs": 3,
-}
 SIZE = (12, 20)
 
 
 def make_method(kind):
     torch.manual_seed(2)
-    extra = (
-        {"adapter_ratio": 0.5, "small_slices": "pad"} if kind is SamMed2DMethod else {"adapter_ratio": None}
-    )
-    architecture = ARCHITECTURE | extra
+    extra = {"adapter_ratio": 0.5, "small_slices": "pad"} if kind is SamMed2DMethod else {}
+    architecture = SMALLEST | extra
     return kind(kind.build(architecture), architecture, (1.0, 99.0), torch.device("cpu"))
 
 
