@@ -264,12 +264,20 @@ def find_exported(folder: Path) -> Path:
     )
 
 
-def load_method(choice: Choice) -> Any:
-    """The method of a choice, ready to predict. Raises `InputError` for files that do not fit it."""
+def load_method(choice: Choice, adapters: Literal["merged", "separate"] = "merged") -> Any:
+    """The method of a choice, ready to predict. Raises `InputError` for files that do not fit it.
+
+    adapters: LoRA is added to the weights that it adapts (`user.merged`), or stays beside them as in training.
+    """
     from uscl_med3d.methods.base import Weights
     from uscl_med3d.methods.registry import find_method
     from uscl_med3d.nets.tensors import read_tensors
+    from uscl_med3d.user.merged import load_merged
 
+    if choice.checkpoint is not None and adapters == "merged":
+        merged = load_merged(choice.job, choice.base, choice.checkpoint)
+        if merged is not None:
+            return merged
     run, kind = choice.job.run, find_method(choice.job.method.module or choice.job.run.method)
     if run.pretraining is None or choice.start is not None or choice.checkpoint is None:
         return kind.load(choice.job, Weights(choice.base, choice.start, choice.checkpoint))

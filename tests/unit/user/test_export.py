@@ -30,7 +30,7 @@ def embed(network, side):
 def expected(finished):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(finished)
-        method = models.load_method(models.choose(LORA, None, None, "phantom"))
+        method = models.load_method(models.choose(LORA, None, None, "phantom"), "separate")
     return embed(method.network.eval(), method.network.config.image_size)
 
 

@@ -28,7 +28,7 @@ def write(choice: Choice, folder: Path) -> str:
             expected="a run of uscl_med3d",
             remedy="name one by --weights, or use --format official",
         )
-    method = load_method(choice)
+    method = load_method(choice, "separate")
     names = sorted(lora_layers(method.network))
     config = LoraConfig(
         r=choice.job.run.rank,
