@@ -18,6 +18,7 @@ rule finetune:
         receipt=f"{RESULTS}/receipts/finetune/{{run}}.json",
     log:
         f"{RESULTS}/logs/finetune/{{run}}.log",
+    priority: 3
     resources:
         gpu=PLAN.gpus,
     message:

@@ -1,6 +1,7 @@
 # Pretext tasks on the encoder's LoRA layers: once per task, rank and training seed, shared by every run of these.
 
 
+# What fine-tunes wait for comes before them, and these, which take longest, before scores: no core waits at the end.
 rule pretrain:
     input:
         params=lambda wildcards: PLAN.pretrain_file(wildcards.pretraining),
@@ -14,6 +15,7 @@ rule pretrain:
         receipt=f"{RESULTS}/receipts/pretrain/{{pretraining}}.json",
     log:
         f"{RESULTS}/logs/pretrain/{{pretraining}}.log",
+    priority: 4
     resources:
         gpu=PLAN.gpus,
     params:
