@@ -7,7 +7,8 @@ import sys
 
 # From glibc's malloc.h. What is larger than the mapping threshold is given back to the system when it is freed.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
-_LARGE = 2**30
+_MAPPED = 2**25  # the largest that glibc allows
+_KEPT = 2**27  # more of it would leave the memory of a large network in pieces: four times the peak
 _AT_ONCE = 2**26
 
 
@@ -24,5 +25,5 @@ def keep_freed_memory() -> bool:
         set_option = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return False
-    settings = ((_MMAP_THRESHOLD, _LARGE), (_TRIM_THRESHOLD, _LARGE), (_TOP_PAD, _AT_ONCE))
+    settings = ((_MMAP_THRESHOLD, _MAPPED), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _AT_ONCE))
     return all([set_option(option, value) == 1 for option, value in settings])

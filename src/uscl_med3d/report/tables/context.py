@@ -300,15 +300,16 @@ def source_of_cell(context: Context, rank: int, modules: str, vcl: bool) -> Sour
 
 
 def labels_in_order(context: Context, table: str) -> list[str]:
-    """Row labels: the paper's, in its order, then the registry's further methods that get clicks.
+    """Row labels: the paper's, in its order, then the registry's further methods that get clicks on these sets.
 
     Of an own cohort the registry's alone.
     """
+    sets = {"us"} if table == "table1" else set(DATASETS) - {"us"}
     paper = list(dict.fromkeys(load_reported(table)["method"]))
     clicked = [
         entry.label
         for entry in context.job.methods.values()
-        if entry.takes == "clicks" and entry.weights_of is None
+        if entry.takes == "clicks" and entry.weights_of is None and sets & set(entry.datasets)
     ]
     if context.own:
         return clicked

@@ -1,6 +1,6 @@
 """Table 7: beyond Dice at one click. Area under the curve, clicks to reach, failures, surfaces.
 
-Not in the paper. Ultrasound test patients, every method of the registry.
+Not in the paper. Ultrasound test patients, every method of the registry that is scored on them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ EMPTY = "HD95 leaves out cases without any predicted voxel (their NSD is 0)"
 
 
 def list_labels(context: Context) -> list[str]:
-    """Every method of the registry that is a model of its own, in its order."""
-    return [entry.label for entry in context.job.methods.values() if entry.weights_of is None]
+    """Every method of the registry that is a model of its own and scored on ultrasound, in its order."""
+    entries = context.job.methods.values()
+    return [entry.label for entry in entries if entry.weights_of is None and "us" in entry.datasets]
 
 
 def list_measures(context: Context) -> list[str]:
