@@ -37,6 +37,7 @@ PLAIN = Augmentation(
     brightness=0.0,
 )
 COLLAPSED = 0.5  # of the spread before: less is called a collapse
+MARGIN = 0.05  # of the best constant guess: a smaller difference is called none
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,15 @@ class Measure:
     guess: float
     still: float | None
 
+    def gain(self, other: float | None) -> float:
+        """How much better `after` is than another value, as a share of the guess; NaN without a value."""
+        if other is None or not self.guess:
+            return math.nan
+        return (self.after - other if self.higher_is_better else other - self.after) / self.guess
+
     def beats(self, other: float | None) -> bool:
-        """Whether `after` is better than another value; nothing is better than no value."""
-        if other is None or math.isnan(other) or math.isnan(self.after):
-            return False
-        return self.after > other if self.higher_is_better else self.after < other
+        """Whether `after` is better than another value by more than `MARGIN`; nothing is better than no value."""
+        return self.gain(other) > MARGIN
 
     def as_dict(self) -> dict[str, Any]:
         """For the card."""
@@ -130,18 +135,7 @@ def judge(measures: list[Measure], watched: Mapping[str, Any], measuring: int) -
     if not measures:
         said = ["Nothing was measured: only one patient, who teaches. The adapter may have learned nothing."]
     else:
-        first = measures[0]
-        said = [_judge_task(first, measuring)]
-        if first.still is not None:
-            part = "better than" if first.beats(first.still) else "no better than"
-            said.append(
-                f"{part.capitalize()} with the adapter held still ({first.still:.3f}), where only the head learns"
-                + (
-                    ": the adapter itself has learned."
-                    if first.beats(first.still)
-                    else ": the adapter adds nothing."
-                )
-            )
+        said = [_judge_task(measures[0], measuring), _judge_adapter(measures[0])]
     before, after = watched["before"]["feature_std"], watched["after"]["feature_std"]
     fell = after < COLLAPSED * before
     said.append(
@@ -154,10 +148,23 @@ def judge(measures: list[Measure], watched: Mapping[str, Any], measuring: int) -
 
 
 def _judge_task(first: Measure, measuring: int) -> str:
-    who = f"clips of {measuring} patient{'s' if measuring > 1 else ''} that taught nothing"
+    few = "" if measuring > 4 else f" ({measuring} is too few to be sure)"
+    who = (
+        f"{first.name} on clips of {measuring} patient{'s' if measuring > 1 else ''} that taught nothing{few}"
+    )
+    over = f"better by {first.gain(first.guess):.0%} than the best constant guess"
     if first.beats(first.guess) and first.beats(first.before):
-        few = "" if measuring > 4 else f" ({measuring} is too few to be sure)"
-        return f"The task is learned: {first.name} on {who} is better than the best constant guess{few}."
+        return f"The task is learned: {who} is {over}."
     if first.beats(first.before):
-        return f"Hardly learned: {first.name} on {who} got better, and is no better than the best constant guess."
-    return f"NOT learned: {first.name} on {who} did not get better. More steps or more clips may help."
+        return f"Hardly learned: {who} got better, and is no better than the best constant guess."
+    if first.beats(first.guess):
+        return f"Nothing new: {who} is {over}, as it was before the training."
+    return f"NOT learned: {who} did not get better. More steps or more clips may help."
+
+
+def _judge_adapter(first: Measure) -> str:
+    if first.still is None:
+        return "Head and adapter learn together: how much of it is the adapter's, --control says."
+    if first.beats(first.still):
+        return f"The adapter has learned: without it, the head alone reaches {first.still:.3f}."
+    return f"The adapter itself has learned next to NOTHING: the head alone reaches {first.still:.3f}, about as good."

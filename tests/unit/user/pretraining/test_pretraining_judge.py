@@ -26,7 +26,12 @@ def loss(before: float, after: float, guess: float, still: float | None = None) 
     ("measure", "word"),
     [
         (loss(0.5, 0.1, 0.2), "The task is learned"),
-        (loss(0.1, 0.15, 0.2), "NOT learned"),  # below the guess, but the untrained model was better
+        (
+            loss(0.1, 0.15, 0.2),
+            "Nothing new",
+        ),  # better than the guess, but the untrained model was better still
+        (loss(0.151, 0.15, 0.2), "Nothing new"),
+        (loss(0.21, 0.199, 0.2), "Hardly learned"),  # a difference that small is none
         (loss(0.5, 0.3, 0.2), "Hardly learned"),
         (loss(0.5, 0.6, 0.2), "NOT learned"),
         (loss(0.5, math.nan, 0.2), "NOT learned"),
@@ -35,7 +40,7 @@ def loss(before: float, after: float, guess: float, still: float | None = None) 
     ],
 )
 def test_verdict_of_the_task(measure, word):
-    first, collapse = judge([measure], watched(0.39), 1)
+    first, _, collapse = judge([measure], watched(0.39), 1)
     assert first.startswith(word) and collapse.startswith("No collapse")
 
 
@@ -49,8 +54,10 @@ def test_collapse_is_called_one():
 
 
 def test_the_control_says_who_has_learned():
-    assert "itself has learned" in judge([loss(0.5, 0.1, 0.2, still=0.15)], watched(0.4), 1)[1]
-    assert "adds nothing" in judge([loss(0.5, 0.1, 0.2, still=0.1)], watched(0.4), 1)[1]
+    assert "The adapter has learned" in judge([loss(0.5, 0.1, 0.2, still=0.15)], watched(0.4), 1)[1]
+    for still in (0.105, 0.1, 0.05):
+        assert "next to NOTHING" in judge([loss(0.5, 0.1, 0.2, still=still)], watched(0.4), 1)[1]
+    assert "--control says" in judge([loss(0.5, 0.1, 0.2)], watched(0.4), 1)[1]
     assert "held still 0.150" in describe_measures([loss(0.5, 0.1, 0.2, still=0.15)])[0]
 
 
