@@ -52,9 +52,7 @@ LEFT_OUT = {"adaptformer", "unet", "unet_told", "swin_unetr", "seggpt", "shape_i
 
 @pytest.fixture(scope="module")
 def scales() -> tuple[params.Params, params.Params]:
-    paper = overlay(
-        read_defaults(ROOT), yaml.safe_load((ROOT / "workflow/scales/paper.yaml").read_text())
-    )
+    paper = overlay(read_defaults(ROOT), yaml.safe_load((ROOT / "workflow/scales/paper.yaml").read_text()))
     full = overlay(paper, yaml.safe_load((ROOT / "workflow/scales/full.yaml").read_text()))
     return params.validate(paper, "paper"), params.validate(full, "full")
 
@@ -86,12 +84,12 @@ def test_networks_crops_and_checkpoints_are_those_of_the_paper(scales) -> None:
 
 def test_methods_are_those_of_the_paper_but_for_what_is_left_out(scales) -> None:
     paper, full = scales
-    assert paper.methods.keys() - full.methods.keys() == LEFT_OUT and full.methods.keys() <= paper.methods.keys()
+    assert (
+        paper.methods.keys() - full.methods.keys() == LEFT_OUT and full.methods.keys() <= paper.methods.keys()
+    )
     for name, entry in full.methods.items():
         given = paper.methods[name]
-        grid = given.grid and given.grid.model_copy(
-            update={key: getattr(entry.grid, key) for key in GRID}
-        )
+        grid = given.grid and given.grid.model_copy(update={key: getattr(entry.grid, key) for key in GRID})
         assert set(entry.datasets) <= set(given.datasets)
         assert entry == given.model_copy(update={"datasets": entry.datasets, "grid": grid}), name
     runs = {run.id for run in list_runs(full.methods, full.training_seeds)}
