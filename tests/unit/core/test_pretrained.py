@@ -13,7 +13,7 @@ from test_own_overlay import plan_own
 from uscl_med3d.core import shipped
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256, write_json
-from uscl_med3d.core.pretrained import check_pretrained
+from uscl_med3d.core.pretrained import check_pretrained, refuse_as_model
 
 NAME, RUN = "vcl_r32", "uscl_med3d_r32_both_vcl"
 
@@ -90,3 +90,13 @@ def test_segment_finds_the_adapter_that_a_run_was_given(tmp_path):
     assert _find_start(tmp_path, NAME) == made
     write_json(tmp_path / "params/all.json", {"pretrained": {NAME: "mine.safetensors"}})
     assert _find_start(tmp_path, NAME) == Path("mine.safetensors") and _find_start(tmp_path, "vcl_r8") != made
+
+
+def test_an_adapter_is_no_model_to_segment_with(adapter, tmp_path):
+    from uscl_med3d.user.models import choose
+
+    with pytest.raises(InputError, match="segments nothing by itself"):
+        choose(adapter(), None, None, "phantom")
+    save_file({"a": np.zeros(1, np.float32)}, tmp_path / "other.safetensors")
+    refuse_as_model(tmp_path / "other.safetensors")
+    refuse_as_model(tmp_path / "nowhere.safetensors")

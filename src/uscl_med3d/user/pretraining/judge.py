@@ -25,7 +25,7 @@ GUESSES = (
     ("loss", "validation_loss", "validation_constant_loss", False),
     ("accuracy", "validation_accuracy", "validation_chance", True),
 )
-"""What a learning curve may say: name, column, column of the best answer that looks at nothing, whether higher is better."""
+"""What a learning curve may say: name, column, column of an answer that looks at nothing, whether higher is better."""
 VIEWS = 4  # crops of each clip in the collapse watch
 PLAIN = Augmentation(
     crop_share=(0.2, 1.0),
@@ -37,7 +37,7 @@ PLAIN = Augmentation(
     brightness=0.0,
 )
 COLLAPSED = 0.5  # of the spread before: less is called a collapse
-MARGIN = 0.05  # of the best constant guess: a smaller difference is called none
+MARGIN = 0.05  # of the constant guess: a smaller difference is called none
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Measure:
     """One number of the pretext task on clips that taught nothing.
 
     Attributes:
-        before: with the base model's encoder and an untrained head. guess: of the best answer that looks at nothing.
+        before: with the base model's encoder and an untrained head. guess: of an answer that looks at nothing.
         still: after the same training with the adapter held still; None where that was not asked for.
     """
 
@@ -120,7 +120,7 @@ def watch_collapse(
 def describe_measures(measures: list[Measure]) -> list[str]:
     """A line for each number."""
     return [
-        f"{one.name}: {one.before:.3f} before, {one.after:.3f} after; best constant guess {one.guess:.3f}"
+        f"{one.name}: {one.before:.3f} before, {one.after:.3f} after; constant guess {one.guess:.3f}"
         + ("" if one.still is None else f"; adapter held still {one.still:.3f}")
         for one in measures
     ]
@@ -152,11 +152,11 @@ def _judge_task(first: Measure, measuring: int) -> str:
     who = (
         f"{first.name} on clips of {measuring} patient{'s' if measuring > 1 else ''} that taught nothing{few}"
     )
-    over = f"better by {first.gain(first.guess):.0%} than the best constant guess"
+    over = f"better by {first.gain(first.guess):.0%} than the constant guess"
     if first.beats(first.guess) and first.beats(first.before):
         return f"The task is learned: {who} is {over}."
     if first.beats(first.before):
-        return f"Hardly learned: {who} got better, and is no better than the best constant guess."
+        return f"Hardly learned: {who} got better, and is no better than the constant guess."
     if first.beats(first.guess):
         return f"Nothing new: {who} is {over}, as it was before the training."
     return f"NOT learned: {who} did not get better. More steps or more clips may help."

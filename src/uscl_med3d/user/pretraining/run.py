@@ -74,8 +74,7 @@ def pretrain_clips(
         "collapse_watch": watched,
         "use": name_use(task, rank, output, values),
         **_describe_clips(volumes, wanted),
-        "ingest": settings.model_dump(mode="json"),
-        "job": job.model_dump(mode="json"),
+        "parameters": {"ingest": settings.model_dump(mode="json"), **job.model_dump(mode="json")},
     }
     write_csv(curve_csv, curve)
     write_json(card_json, card)

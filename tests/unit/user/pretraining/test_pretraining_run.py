@@ -66,7 +66,9 @@ def test_every_task_gives_an_adapter_that_fits(call, base, task):
     lora.add_lora(model, "encoder", 4, 4.0, 0.0, 0, layers="attention_and_mlp")
     lora.load_lora_state(model, lora.read_lora(output, 4, 4.0, sha256(base.weights)), "encoder")
     _, _, card = read(output)
-    assert card["task"] == task and card["measured"] and list(card["job"]["pretrain"]["tasks"]) == [task]
+    assert (
+        card["task"] == task and card["measured"] and list(card["parameters"]["pretrain"]["tasks"]) == [task]
+    )
 
 
 def test_the_same_call_gives_the_same_bytes_and_another_seed_others(call):
