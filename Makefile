@@ -19,13 +19,14 @@ SNAKEMAKE := snakemake --cores $(CORES)
 SHOWN := $(if $(VERBOSE),,--logger stages)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo pictures docs reproduce smoke test test-contract test-clients test-napari bench readme record pull lock lint regenerate verify audit
+.PHONY: help env demo pictures docs reproduce smoke test test-contract test-full test-clients test-napari bench readme record pull lock lint regenerate verify audit
 
 help:
 	@sed -n '1,3p' Makefile
 	@echo "# make record      dvc repro: run what changed and write dvc.lock     make pull    dvc pull, then mark files as up to date"
 	@echo "# make regenerate  tables and curves again from scores, byte for byte; make verify FOLDER=new  all of it again elsewhere"
 	@echo "# make audit       do results, parameters and dvc.lock agree?         make test-contract  the attacks (docs/contract.md)"
+	@echo "# make test-full   the scale paper at full size: 128^3, ViT-B, 20 minutes, 12 GB of memory, 10 GB of disk"
 	@echo "# make test-clients, make test-napari: the server against clients    make pictures  those of README.md"
 	@echo "# make bench       benchmarks to results/bench/                        make lint    style, import rules, types"
 
@@ -59,6 +60,10 @@ test: env
 
 test-contract: env
 	$(BIN)/python -m pytest -m contract tests/workflow/contract
+
+# The scale `paper` with networks and crops of full size and official files of random weights (docs/official.md).
+test-full: env
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m full tests/workflow/full
 
 # The server against the oldest client that the documentation names and against the newest, each in a folder of its own.
 test-clients: env

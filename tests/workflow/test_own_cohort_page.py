@@ -88,7 +88,14 @@ def made(walked: Checkout) -> Path:
 
 def test_every_command_of_the_page_is_walked() -> None:
     """A command that is added to the page needs a step here."""
-    starts = ("uscl-med3d inspect", RUN, f"{RUN} -- pseudolabel", "uscl-med3d segment", "uscl-med3d review")
+    starts = (
+        "uscl-med3d inspect",
+        RUN,
+        f"{RUN} -- pseudolabel",
+        "uscl-med3d segment",
+        "uscl-med3d review",
+        "uscl-med3d pretrain-clips",
+    )
     found = read_commands()
     assert len(found) == len(starts) and all(
         one.startswith(start) for one, start in zip(found, starts, strict=True)
@@ -163,3 +170,25 @@ def test_a_pseudo_label_is_corrected(walked: Checkout, made: Path) -> None:
     assert "ingest: 1 of 5 sweeps computed, 4 unchanged" in (made / "logs/ingest.log").read_text()
     after = json.loads((made / "volumes/P01_right/sidecar.json").read_text())
     assert {key["frame"]: key["role"] for key in after["key_frames"]}[frame] == "correction"
+
+
+def test_an_adapter_of_clips_without_labels_is_where_fine_tuning_starts(walked: Checkout, made: Path) -> None:
+    """The page's `pretrain-clips` on the clips alone, then the page's parameters: no pretraining, all else anew."""
+    said = walked.run(*command("uscl-med3d pretrain-clips"), "--steps", "2", "--overlay", "my_cohort.yaml")
+    assert "5 clips of 4 patients" in said and "pretrained: {vcl_r32: my_adapter.safetensors}" in said
+    (use,) = [block for block in read_blocks("yaml") if "pretrained" in block]
+    (walked.folder / "my_cohort.yaml").write_text(use + TINY)
+    before = (made / "receipts/pretrain/vcl_r32.json").stat().st_mtime_ns
+    walked.run(*RUN.split(), "--quiet", "rules")
+    for verb in ("finetune", "evaluate"):
+        inputs = json.loads((made / f"receipts/{verb}/uscl_med3d_r32_both_vcl.json").read_text())["inputs"]
+        assert "my_adapter.safetensors" in inputs and not any(
+            "checkpoints/pretrain" in path for path in inputs
+        )
+    assert (made / "receipts/pretrain/vcl_r32.json").stat().st_mtime_ns == before
+    assert not walked.planned(scale="my_cohort.yaml")
+    said = walked.run(*command("uscl-med3d segment"), "--allow-empty")
+    assert "uscl_med3d_r32_both_vcl" in said
+    walked.run("git", "init", "--quiet")
+    git = walked.run("git", "status", "--short", "--untracked-files=all")
+    assert "my_adapter" not in git

@@ -21,6 +21,7 @@ VERBS = (
     "segment",
     "view",
     "volumes",
+    "pretrain_clips",
     "export",
     "models",
     "results",

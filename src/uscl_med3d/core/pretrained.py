@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uscl_med3d.core import shipped
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256
-from uscl_med3d.core.plan import Plan
+
+if TYPE_CHECKING:
+    from uscl_med3d.core.plan import Plan
 
 BASE = "sam_med3d"
 """The base model whose encoder pretext tasks teach."""
@@ -45,15 +47,11 @@ def check_pretrained(plan: Plan) -> None:
 
 def read_facts(file: Path) -> dict[str, Any]:
     """What a file of adapters says of itself: rank, alpha, base_sha256. Raises `InputError`."""
-    from safetensors import safe_open
-
-    facts: dict[str, Any] = {}
     try:
-        with safe_open(str(file), framework="np") as stream:
-            facts = json.loads((stream.metadata() or {}).get("lora", "{}"))
+        facts = _read_metadata(file)
         found = "no word on a rank and a base model"
     except Exception as error:  # the library has its own kinds
-        found = "no such file" if not file.is_file() else f"{type(error).__name__}: {error}"
+        facts, found = {}, "no such file" if not file.is_file() else f"{type(error).__name__}: {error}"
     if not facts:
         raise InputError(
             file=file,
@@ -61,4 +59,27 @@ def read_facts(file: Path) -> dict[str, Any]:
             expected="an encoder adapter that a pretraining has written",
             remedy="correct the path in `pretrained`, or make the adapter: uscl-med3d pretrain-clips",
         )
+    return facts
+
+
+def refuse_as_model(file: Path) -> None:
+    """Raise `InputError` for an encoder adapter where a model that segments is wanted."""
+    try:
+        is_adapter = file.suffix == ".safetensors" and bool(_read_metadata(file))
+    except Exception:  # whoever reads the file says what is wrong with it
+        return
+    if is_adapter:
+        raise InputError(
+            file=file,
+            found="an encoder adapter of a pretraining, which segments nothing by itself",
+            expected="a trained model",
+            remedy="fine-tune from it on some annotated sweeps: `pretrained` in docs/own_cohort.md",
+        )
+
+
+def _read_metadata(file: Path) -> dict[str, Any]:
+    from safetensors import safe_open
+
+    with safe_open(str(file), framework="np") as stream:
+        facts: dict[str, Any] = json.loads((stream.metadata() or {}).get("lora", "{}"))
     return facts

@@ -11,6 +11,7 @@ from uscl_med3d.core.io import read_json, sha256
 from uscl_med3d.core.params import job_model, load_job
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.core.params.methods import Run
+from uscl_med3d.core.pretrained import refuse_as_model
 from uscl_med3d.core.runs import pretraining_id
 from uscl_med3d.nets.card import read_card, read_preprocessing
 from uscl_med3d.user.official import OfficialChoice, load_official
@@ -205,6 +206,7 @@ def choose(
                 expected=f"one of {', '.join(WEIGHTS)}",
                 remedy="name a weights file by --weights",
             )
+        refuse_as_model(path)
         preprocessing = read_preprocessing(path)
         if preprocessing == "official" or (preprocessing is None and not _is_known_scale(path, scale)):
             return load_official(path, base, model)

@@ -8,16 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from test_own_overlay import OWN, plan_own
+from test_own_overlay import plan_own
 
 from uscl_med3d.core import shipped
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import sha256, write_json
-from uscl_med3d.core.params.files import read_defaults
-from uscl_med3d.core.plan import Plan
-from uscl_med3d.core.pretrained import check_pretrained
+from uscl_med3d.core.pretrained import check_pretrained, refuse_as_model
 
-ROOT = Path(__file__).resolve().parents[3]
 NAME, RUN = "vcl_r32", "uscl_med3d_r32_both_vcl"
 
 
@@ -46,9 +43,8 @@ def test_a_given_adapter_is_used_and_nothing_is_pretrained(adapter):
 
 
 def test_one_of_several_is_given(adapter):
-    values = read_defaults(ROOT) | OWN | {"benchmark": True, "pretrained": {NAME: adapter()}}
-    values["methods"]["uscl_med3d"]["grid"]["ranks"] = [8, 32]
-    plan = Plan(values)
+    ranks = {"methods": {"uscl_med3d": {"grid": {"ranks": [8, 32], "sweep_modules": ["both"]}}}}
+    plan = plan_own(pretrained={NAME: adapter()}, **ranks)
     assert list(plan.pretrainings) == ["vcl_r8"] and list(plan.starts) == ["vcl_r8", NAME]
 
 
@@ -94,3 +90,13 @@ def test_segment_finds_the_adapter_that_a_run_was_given(tmp_path):
     assert _find_start(tmp_path, NAME) == made
     write_json(tmp_path / "params/all.json", {"pretrained": {NAME: "mine.safetensors"}})
     assert _find_start(tmp_path, NAME) == Path("mine.safetensors") and _find_start(tmp_path, "vcl_r8") != made
+
+
+def test_an_adapter_is_no_model_to_segment_with(adapter, tmp_path):
+    from uscl_med3d.user.models import choose
+
+    with pytest.raises(InputError, match="segments nothing by itself"):
+        choose(adapter(), None, None, "phantom")
+    save_file({"a": np.zeros(1, np.float32)}, tmp_path / "other.safetensors")
+    refuse_as_model(tmp_path / "other.safetensors")
+    refuse_as_model(tmp_path / "nowhere.safetensors")

@@ -114,5 +114,10 @@ def test_it_brings_parameters_and_types(installed: Callable[..., str]) -> None:
 
 
 def test_default_parameters_are_those_of_the_repository() -> None:
-    for name, file in (("params.yaml", "params.yaml"), ("public.yaml", "workflow/scales/public.yaml")):
+    copies = {
+        "params.yaml": "params.yaml",
+        "public.yaml": "workflow/scales/public.yaml",
+        "ssl.yaml": "params/ssl.yaml",
+    }
+    for name, file in copies.items():
         assert (ROOT / "src/uscl_med3d/defaults" / name).read_text() == (ROOT / file).read_text()
