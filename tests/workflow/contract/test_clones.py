@@ -47,6 +47,7 @@ def test_clone_without_data_regenerates_tables_and_curves(finished, tmp_path):
             "claims.md",
             "cost_claims.csv",
             "cost_claims.md",
+            "image_use.csv",
             "metrics.json",
             "report.html",
         )
