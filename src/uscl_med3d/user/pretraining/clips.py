@@ -13,8 +13,7 @@ from pathlib import Path
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.listing import choose_delimiter
 from uscl_med3d.data.clips import FORMATS, choose_format
-from uscl_med3d.data.clips.dicom import read_dicom
-from uscl_med3d.data.clips.dicom_series import list_dicom_files
+from uscl_med3d.data.clips.dicom import is_dicom, read_dicom
 
 NAMED = re.compile(r"(?<![a-z0-9])(patient|pat|subject|subj|sub|case|p)[ _-]?(\d+)", re.IGNORECASE)
 """How a path says whose clip it is: a word for patient and a number, `P01/left.mp4`, `Reg_pat1Image.mpeg`, `sub-03.nii`."""
@@ -53,8 +52,8 @@ def find_clips(folder: Path) -> Found:
     for place, folders, _ in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         here = Path(place)
-        files = sorted(path for path in here.iterdir() if path.is_file() and not path.name.startswith("."))
-        frames = _list_single_frames(here)
+        files = sorted(path for path in here.iterdir() if not path.is_dir() and not path.name.startswith("."))
+        frames = _list_single_frames(files)
         if len(frames) > 1:
             clips["." if here == folder else here.relative_to(folder).as_posix()] = here
         for path in files:
@@ -76,26 +75,34 @@ def find_clips(folder: Path) -> Found:
 
 
 def _is_clip(path: Path) -> bool:
-    if path.stat().st_size == 0:  # named and left out when it is read
-        return path.name.lower().endswith(tuple(suffix for module in FORMATS for suffix in module.SUFFIXES))
+    known = path.name.lower().endswith(tuple(suffix for module in FORMATS for suffix in module.SUFFIXES))
+    if not path.is_file():
+        return False  # a link to nowhere
     try:
+        if path.stat().st_size == 0:
+            return known  # what cannot be read is named and left out when it is read
         choose_format(path)
+    except OSError:
+        return known
     except InputError:
         return False
     return True
 
 
-def _list_single_frames(folder: Path) -> set[Path]:
-    """DICOM files of a folder if all of them hold one frame: together they are one clip."""
-    found = [path for path in list_dicom_files(folder) if not path.name.startswith(".")]
-    for path in found:
+def _list_single_frames(files: Sequence[Path]) -> set[Path]:
+    """DICOM files of one folder if all of them hold one frame: together they are one clip."""
+    found = set()
+    for path in files:
         try:
+            if not (path.is_file() and is_dicom(path)):
+                continue
             header = read_dicom(path, stop_before_pixels=True, specific_tags=["NumberOfFrames", "Rows"])
             if "Rows" in header and int(header.get("NumberOfFrames") or 1) > 1:
                 return set()
         except Exception:  # pydicom has many kinds; the reader of clips says what is wrong
             continue
-    return set(found)
+        found.add(path)
+    return found
 
 
 def name_patients(clips: Sequence[str], table: Path | None) -> dict[str, str]:

@@ -15,6 +15,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic, read_json, remove, sha256, write_csv, write_json
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.core.store import fingerprint
+from uscl_med3d.methods.base import torch_device
 from uscl_med3d.nets.lora import lora_alpha
 from uscl_med3d.pretext import stage
 from uscl_med3d.selfsupervised.sweeps import SweepImages
@@ -46,12 +47,13 @@ def pretrain_clips(
     curve_csv, card_json = check_output(output)
     task, rank = choose(wanted, values)
     job, settings = make_job(task, wanted, values, base), Ingest.model_validate(values["ingest"])
+    torch_device(job.device)
     found = find_clips(folder)
     patients = name_patients(list(found.clips), wanted.table)
     _say(f"{folder}: {describe_patients(patients, wanted.table)}")
     if found.others:
         _say(f"no clips: {', '.join(found.others[:5])}{' and more' if len(found.others) > 5 else ''}")
-    work = output.with_name(f".{output.stem}.pretraining")
+    work = _make_work_folder(output)
     volumes = make_volumes(found.clips, patients, settings, job.seed, wanted.measuring, work)
     _say_use(volumes)
     _check_patients(folder, task, volumes)
@@ -105,6 +107,20 @@ def check_output(output: Path) -> tuple[Path, Path]:
     return beside
 
 
+def _make_work_folder(output: Path) -> Path:
+    work = output.with_name(f".{output.stem}.pretraining")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            file=work,
+            found=str(error.strerror),
+            expected="a folder that this user may write to",
+            remedy="give a place for the adapter by -o where you may write",
+        ) from None
+    return work
+
+
 def _train(job: Any, rank: int, volumes: Volumes, base: Base, out: Path) -> tuple[Path, pd.DataFrame]:
     """The stage `pretrain`, unless an interrupted call has finished it: the adapter's file and the learning curve."""
     adapter, curve, done = (out.with_suffix(suffix) for suffix in (".safetensors", ".csv", ".json"))
@@ -118,7 +134,15 @@ def _train(job: Any, rank: int, volumes: Volumes, base: Base, out: Path) -> tupl
     }
     key = {"fingerprint": fingerprint(facts)}
     if not (done.is_file() and read_json(done) == key):
-        stage.pretrain(job, rank, 0, sweeps, base.weights, out_weights=adapter, curve_csv=curve)
+        try:
+            stage.pretrain(job, rank, 0, sweeps, base.weights, out_weights=adapter, curve_csv=curve)
+        except FloatingPointError as error:
+            raise InputError(
+                file=adapter,
+                found=str(error),
+                expected="a loss that stays a number",
+                remedy="lower pretrain.tasks.TASK.learning_rate (of other tasks: ssl.tasks) in a file for --overlay",
+            ) from None
         write_json(done, key)
     return adapter, pd.read_csv(curve)
 

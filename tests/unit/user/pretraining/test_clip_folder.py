@@ -25,6 +25,19 @@ def test_an_empty_clip_is_a_clip_that_cannot_be_read(clips):
     assert "cut.mp4" in found.clips and "notes.txt" in found.others
 
 
+def test_what_may_not_be_read_is_a_clip_by_its_name(clips, monkeypatch):
+    from uscl_med3d.user.pretraining import clips as module
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(module, "choose_format", refuse)
+    monkeypatch.setattr(module, "is_dicom", refuse)
+    (clips / "nowhere.mp4").symlink_to(clips / "gone.mp4")
+    found = find_clips(clips)
+    assert list(found.clips) == NAMES and list(found.others) == ["README.txt", "nowhere.mp4"]
+
+
 def test_single_dicom_frames_of_a_folder_are_one_clip(tmp_path):
     from pydicom.data import get_testdata_file
 

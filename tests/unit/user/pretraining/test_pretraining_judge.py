@@ -35,8 +35,9 @@ def loss(before: float, after: float, guess: float, still: float | None = None) 
         (loss(0.5, 0.3, 0.2), "Hardly learned"),
         (loss(0.5, 0.6, 0.2), "NOT learned"),
         (loss(0.5, math.nan, 0.2), "NOT learned"),
-        (Measure("accuracy", True, 0.3, 0.6, 0.5, None), "The task is learned"),
-        (Measure("accuracy", True, 0.3, 0.4, 0.5, None), "Hardly learned"),
+        (Measure("accuracy", True, 0.3, 0.7, 0.5, None), "The task is learned"),
+        (Measure("accuracy", True, 0.3, 0.5, 0.5, None), "Hardly learned"),
+        (Measure("accuracy", True, 0.07, 0.13, 0.07, None), "NOT learned"),  # one view of sixteen
     ],
 )
 def test_verdict_of_the_task(measure, word):

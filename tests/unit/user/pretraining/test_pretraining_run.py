@@ -151,6 +151,19 @@ def test_refusals_before_any_work(call, clips, tmp_path, monkeypatch):
         call()
 
 
+def test_a_loss_that_is_no_number_and_a_folder_that_cannot_be_written(call, monkeypatch, tmp_path):
+    def diverge(*_, **__):
+        raise FloatingPointError("the loss is nan at step 3: lower the learning rate")
+
+    monkeypatch.setattr(run.stage, "pretrain", diverge)
+    with pytest.raises(InputError, match="the loss is nan at step 3") as refused:
+        call()
+    assert "--overlay" in refused.value.remedy
+    (tmp_path / "taken").write_text("a file where a folder should be")
+    with pytest.raises(InputError, match="may write"):
+        call("taken/mine")
+
+
 def plan_with(use: dict) -> Plan:
     between = yaml.safe_load((ROOT / "params/own_cohort.yaml").read_text(encoding="utf-8"))
     own = {"scale": "mine", "cohort": "my_cohort/cohort.csv"}
