@@ -59,7 +59,7 @@ def test_real_clips_teach_what_clips_of_noise_do_not(lung, tmp_path, values, ask
         pretrain_clips(tmp_path / name, output, wanted, overlay(values, small), Base.shipped())
         (found[name],) = json.loads(output.with_suffix(".json").read_text())["measured"]
     gains = {name: 1 - one["after"] / one["guess"] for name, one in found.items()}
-    assert gains["real"] > 0.1 and gains["noise"] < 0.5 * gains["real"], found
+    assert gains["real"] > 0.2 and abs(gains["noise"]) < 0.05, found  # measured: 0.36 and 0.002
     # The head alone, on the base model's encoder, does not get as far as with the adapter.
     assert (
         found["real"]["after"] < found["real"]["still"] and found["real"]["after"] < found["real"]["before"]
