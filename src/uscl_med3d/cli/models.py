@@ -1,4 +1,4 @@
-"""`models` and `ship`: what models are there, and how one comes to be there for everybody."""
+"""`models`, `ship` and `ship_still`: what models are there, and how one comes to be there for everybody."""
 
 from __future__ import annotations
 
@@ -40,4 +40,22 @@ def ship(
     from uscl_med3d.user import shipped
 
     made = shipped.ship(runs.choose_run(weights, scale), name, domain, folder or shipped.FOLDER)
+    print("\n".join(str(path) for path in made))
+
+
+@app.command("ship_still", rich_help_panel=UPKEEP)
+def ship_still(
+    name: Annotated[str, typer.Argument(help="Method that the scale kept; what users give to --model.")],
+    domain: Annotated[str, typer.Option(help="What the model is for, in words.")],
+    attribution: Annotated[str, typer.Option(help="Whose images it learned from, as their authors ask.")],
+    data_licence: Annotated[str, typer.Option(help="Licence of these images.")],
+    limits: Annotated[str, typer.Option(help="What its scores do not show.")],
+    scale: Scale = "usgra",
+    folder: Annotated[Path | None, typer.Option(help="Where to, instead of the package.")] = None,
+) -> None:
+    """Put a model for single pictures, its card and its scores among those that come with the package."""
+    from uscl_med3d.user import still_models
+
+    words = still_models.Words(domain, attribution, data_licence, limits)
+    made = still_models.ship(scale, name, words, folder or still_models.FOLDER)
     print("\n".join(str(path) for path in made))

@@ -55,7 +55,7 @@ World = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
-        help="Network of official weights: samus, medsam, msa, sam, ... Alone: one trained on pictures."
+        help="Network of official weights: samus, medsam, msa, sam, ... Alone: one for pictures (uscl-med3d models)."
     ),
 ]
 SweepAxes = Annotated[

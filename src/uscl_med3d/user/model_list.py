@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from uscl_med3d.core.io import read_json
-from uscl_med3d.user import models, shipped
+from uscl_med3d.user import models, shipped, still_models
 
 EXTERNAL = Path("data/external")
 _OFFICIAL = {
@@ -25,7 +25,7 @@ _OFFICIAL = {
 _NOTES = (
     "",
     "val. Dice: over validation sweeps, at the last click. image use: Dice points lost with another patient's image.",
-    "Shipped models learned from simulated data: their numbers say nothing about accuracy on patients.",
+    "Shipped models of volumes learned from simulated data: their numbers say nothing about accuracy on patients.",
 )
 
 
@@ -34,8 +34,9 @@ class Model:
     """A model that is there.
 
     Attributes:
-        name: what `--weights` takes, where `segments`.
+        name: what `--weights` takes, where `segments`; what `--model` takes, where `in_pictures`.
         segments: whether it takes clicks in a volume, so that `segment`, `view` and `export` can use it.
+        in_pictures: whether it takes clicks in single pictures, by `segment --model`.
         validation_dice: mean over validation cases of ultrasound at the last click, 0 to 100; None if unknown.
         image_use: Dice points lost with another patient's image (docs/image_use.md); None if unknown.
     """
@@ -43,6 +44,7 @@ class Model:
     name: str
     kind: Literal["shipped", "run", "official"]
     segments: bool
+    in_pictures: bool
     method: str
     domain: str
     learned_from: str
@@ -53,8 +55,8 @@ class Model:
 
 
 def list_models(scale: str) -> list[Model]:
-    """Shipped models, runs of results/<scale> that have weights, and official files, in this order."""
-    return [*_list_shipped(), *_list_runs(scale), *_list_official()]
+    """Shipped models (of volumes, of pictures), runs of results/<scale> that have weights, and official files."""
+    return [*_list_shipped(), *_list_shipped_stills(), *_list_runs(scale), *_list_official()]
 
 
 def describe(found: list[Model]) -> str:
@@ -69,7 +71,7 @@ def describe(found: list[Model]) -> str:
             (
                 model.name,
                 model.kind,
-                "yes" if model.segments else "no",
+                "yes" if model.segments else "in pictures" if model.in_pictures else "no",
                 known,
                 uses,
                 model.licence,
@@ -82,7 +84,17 @@ def describe(found: list[Model]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         for row in (head, *lines)
     ]
-    return "\n".join([*(row.rstrip() for row in rows), *_NOTES])
+    said = [
+        line
+        for model in found
+        if model.in_pictures
+        for line in (
+            "",
+            f"{model.name}, in pictures: uscl-med3d segment PICTURE --model {model.name} --point x,y",
+            *still_models.describe(still_models.read_cards()[model.name]),
+        )
+    ]
+    return "\n".join([*(row.rstrip() for row in rows), *_NOTES, *said])
 
 
 def as_json(found: list[Model]) -> list[dict[str, Any]]:
@@ -96,6 +108,7 @@ def _list_shipped() -> list[Model]:
             name=name,
             kind="shipped",
             segments=shipped.can_segment(card),
+            in_pictures=False,
             method=str(card.get("method", name)),
             domain=str(card.get("domain", "not stated")),
             learned_from=str(card.get("learned_from", shipped.LEARNED_FROM)),
@@ -105,6 +118,25 @@ def _list_shipped() -> list[Model]:
             file=str(shipped.FOLDER / f"{name}.safetensors"),
         )
         for name, card in shipped.read_cards().items()
+    ]
+
+
+def _list_shipped_stills() -> list[Model]:
+    return [
+        Model(
+            name=name,
+            kind="shipped",
+            segments=False,
+            in_pictures=True,
+            method=str(card["model"]),
+            domain=str(card["domain"]),
+            learned_from=f"{card['learned_from']} ({card['data']['attribution']})",
+            validation_dice=None,
+            image_use=card["image_use"]["difference"],
+            licence=f"{card['licence']}; data {card['data']['licence']}",
+            file=str(still_models.FOLDER / f"{name}.safetensors"),
+        )
+        for name, card in still_models.read_cards().items()
     ]
 
 
@@ -121,6 +153,7 @@ def _list_runs(scale: str) -> list[Model]:
                 name=choice.name,
                 kind="run",
                 segments=True,
+                in_pictures=False,
                 method=choice.job.run.method,
                 domain=f"ultrasound of results/{scale}",
                 learned_from=shipped.LEARNED_FROM if simulated else "your own sweeps",
@@ -139,6 +172,7 @@ def _list_official() -> list[Model]:
             name=str(EXTERNAL / file),
             kind="official",
             segments=file == "sam_med3d_turbo.pth",
+            in_pictures=False,
             method=label,
             domain="as its authors say",
             learned_from="as its authors say",

@@ -14,6 +14,7 @@ from uscl_med3d.core.params.methods import Run
 from uscl_med3d.core.pretrained import refuse_as_model
 from uscl_med3d.core.runs import pretraining_id
 from uscl_med3d.nets.card import read_card, read_preprocessing
+from uscl_med3d.user import still_models
 from uscl_med3d.user.official import OfficialChoice, load_official
 
 HOW_TO_GET_ONE = (
@@ -209,33 +210,34 @@ def choose(
         refuse_as_model(path)
         preprocessing = read_preprocessing(path)
         if preprocessing == "official" or (preprocessing is None and not _is_known_scale(path, scale)):
-            return load_official(path, base, model)
+            return still_models.with_notes(path, load_official(path, base, model))
         _refuse_model(path, model)
         return choose_file(path, base, start, scale)
     _refuse_model(path, model)
     if path.suffix in WEIGHTS or path.parent != Path("."):
         raise InputError(file=path, found="no such file", expected="a checkpoint", remedy="correct --weights")
-    if not known and weights in shipped.read_cards():
-        return shipped.choose_shipped(str(weights))
+    if not known:
+        if weights in shipped.read_cards():
+            return shipped.choose_shipped(str(weights))
+        still_models.refuse_in_volumes(str(weights))
     return choose_run(str(weights), scale)
 
 
 def find_still(model: str, scale: str) -> Path:
-    """Weights of a model for single pictures that was trained here: of the scale, else of `usgra`, else shipped.
+    """Weights of a model for single pictures: trained by the scale, else by `usgra`, else shipped.
 
     Raises:
         InputError: where there are none.
     """
-    from uscl_med3d.user import shipped
-
     places = [Path("results", each, "checkpoints/stills") for each in dict.fromkeys((scale, "usgra"))]
-    found = [place / f"{model}.safetensors" for place in (*places, shipped.FOLDER)]
+    found = [place / f"{model}.safetensors" for place in (*places, still_models.FOLDER)]
     there = [file for file in found if file.is_file()]
     if not there:
+        shipped = ", ".join(still_models.read_cards())
         raise InputError(
             file=found[0],
             found=f"no weights of {model}",
-            expected="a checkpoint, by --weights or from a run",
+            expected=f"a checkpoint, by --weights or from a run; or a shipped model: {shipped}",
             remedy="name official weights by --weights, or train it (docs/samus.md)",
         )
     return there[0]

@@ -132,7 +132,7 @@ def test_medsam_is_not_sam(folder, still, run):
         (("--weights", "samed.safetensors", "--point", "4,3"), "takes no clicks"),
         (("--weights", "litemedsam.safetensors", "--point", "4,3"), "takes no clicks"),
         (("--weights", "samus.safetensors", "--model", "medsam", "--point", "4,3"), "weights of samus"),
-        (("--model", "samus", "--point", "4,3"), "no weights of samus"),
+        (("--model", "medsam", "--point", "4,3"), "no weights of medsam"),
         (("--weights", "samus.safetensors", "--point", "4,3", "--mm"), "two patient coordinates"),
     ],
 )

@@ -13,8 +13,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
-from uscl_med3d.user import models, shipped
+from uscl_med3d.user import models, shipped, still_models
 
 ROOT = Path(__file__).parents[3]
 NEEDED = ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "params.yaml", "src", "workflow")
@@ -31,6 +32,7 @@ def installed(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
         else:
             shutil.copy(ROOT / name, source / name)
     folder = source / "src/uscl_med3d/shipped"
+    shutil.copytree(still_models.FOLDER, source / "src/uscl_med3d/shipped_stills", dirs_exist_ok=True)
     before = Path.cwd()
     os.chdir(finished)
     try:
@@ -93,6 +95,15 @@ def test_it_segments_a_clip_with_a_model_that_it_brings(
     ]
     written = json.loads(installed("-m", "uscl_med3d.cli", *words))
     assert written["model"] == "tiny" and (tmp_path / "mask.nii.gz").is_file()
+
+
+def test_it_segments_a_picture_with_a_model_that_it_brings(
+    installed: Callable[..., str], clips: SimpleNamespace, tmp_path: Path
+) -> None:
+    Image.fromarray(clips.draw()[12]).save(tmp_path / "still.png")
+    words = ["--model", "samus", "--point", "40,32", "-o", str(tmp_path / "mask.npy"), "--json"]
+    written = json.loads(installed("-m", "uscl_med3d.cli", "segment", str(tmp_path / "still.png"), *words))
+    assert written["model"] == "samus" and (tmp_path / "mask.npy").is_file()
 
 
 def test_it_lists_its_models(installed: Callable[..., str]) -> None:

@@ -11,6 +11,7 @@ from uscl_med3d.core.io import atomic, write_text
 from uscl_med3d.user import models
 from uscl_med3d.user.cards import write_data_card, write_model_card
 from uscl_med3d.user.official import OfficialChoice
+from uscl_med3d.user.official_stills import MODELS
 
 MODULES = {"official": "official", "peft": "adapter", "onnx": "onnx_model", "monai-bundle": "monai_bundle"}
 
@@ -47,6 +48,13 @@ def export(
     ).write
     choice = models.choose(weights, base, start, scale)
     if isinstance(choice, OfficialChoice):
+        if choice.model in MODELS:
+            raise InputError(
+                file=choice.name,
+                found=f"{choice.model}, a model for single pictures",
+                expected="a model that takes clicks in a volume",
+                remedy="use its file as it is: the tensors have their official names",
+            )
         raise InputError(
             file=choice.name,
             found="an official checkpoint",
