@@ -18,7 +18,7 @@ from PIL import Image
 from uscl_med3d.user import models, shipped, still_models
 
 ROOT = Path(__file__).parents[3]
-NEEDED = ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "params.yaml", "src", "workflow")
+NEEDED = ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "params.yaml", "params", "src", "workflow")
 
 
 @pytest.fixture(scope="module")
