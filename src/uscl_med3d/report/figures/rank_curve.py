@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from uscl_med3d.core import seeds
 from uscl_med3d.report.figures.inputs import FigureInputs
 from uscl_med3d.report.patients import gather, macro_mean
-from uscl_med3d.report.reported import reported_value
+from uscl_med3d.report.reported import load_reported, reported_value
 from uscl_med3d.report.scores import explain_missing, read_scores
 from uscl_med3d.report.statistics import estimate
 from uscl_med3d.report.style import MUTED, new_figure, say, share_legend
@@ -42,8 +42,11 @@ def build(job: Any, inputs: FigureInputs) -> Figure:
 
 
 def _ranks(context: Context) -> tuple[int, ...]:
+    """Those of this run and those of the paper, so that both panels have one axis."""
     grid = context.grid()
-    return tuple(sorted(grid.ranks)) if grid else ()
+    made = set(grid.ranks) if grid else set()
+    paper = set() if context.own else {int(rank) for rank in load_reported("table5")["rank"]}
+    return tuple(sorted(made | paper))
 
 
 def _ours(axes: Axes, context: Context) -> None:
@@ -80,10 +83,12 @@ def _ours(axes: Axes, context: Context) -> None:
                 ms=2.6,
                 mew=0.7,
                 zorder=4,
-                label="one training seed" if (modules, rank) == (swept[-1], _ranks(context)[0]) else None,
+                label="one training seed" if (modules, rank) == (swept[-1], grid.ranks[0]) else None,
             )
-    seeds_text = count(len(context.job.training_seeds), "training seed")
-    axes.text(0.98, 0.03, seeds_text, transform=axes.transAxes, ha="right", color=MUTED, fontsize=6.5)
+    texts = [count(len(context.job.training_seeds), "training seed")]
+    if set(_ranks(context)) - set(grid.ranks):
+        texts.append("other ranks: not made in this run")
+    axes.text(0.98, 0.03, "\n".join(texts), transform=axes.transAxes, ha="right", color=MUTED, fontsize=6.5)
     _finish(axes, context)
 
 
