@@ -75,7 +75,7 @@ rule samus_cost:
         )
 
 
-rule samus:
+rule samus_tables:
     input:
         params=PLAN.job_file("samus"),
         code=list_sources("uscl_med3d.stills.samus"),
@@ -94,4 +94,28 @@ rule samus:
         run_stage(
             "samus_tables",
             "--counted {input.counted} --scores {input.scores} --out {params.out}",
+        )
+
+
+rule samus:
+    input:
+        code=list_sources("uscl_med3d.stills.radar"),
+        params=PLAN.job_file("samus"),
+        tables=rules.samus_tables.output.tables,
+        speed=rules.samus_cost.output.speed,
+    output:
+        figures=[f"{SAMUS}/s5_radar.{suffix}" for suffix in ("png", "pdf")],
+        receipt=f"{SAMUS}/receipts/radar.json",
+    log:
+        f"{RESULTS}/logs/samus/radar.log",
+    params:
+        s2=f"{SAMUS}/s2.csv",
+        s5=f"{SAMUS}/s5.csv",
+        out=lambda wildcards, output: dirname(output.figures[0]),
+    message:
+        "samus: radar figure of S5"
+    shell:
+        run_stage(
+            "samus_radar",
+            "--s5 {params.s5} --s2 {params.s2} --speed {input.speed} --out {params.out}",
         )

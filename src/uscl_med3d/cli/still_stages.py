@@ -85,6 +85,14 @@ def samus_tables(params: Job, counted: Input, out: Output, scores: Inputs = NONE
     build_samus(load_job("samus", params), scores, counted, out)
 
 
+@stage(made=lambda given: [given["out"] / f"s5_radar.{suffix}" for suffix in ("png", "pdf")])
+def samus_radar(params: Job, s5: Input, s2: Input, speed: Input, out: Output) -> None:
+    """The radar figure of SAMUS's experiment S5, from its tables."""
+    from uscl_med3d.stills.radar import draw
+
+    draw(s5, s2, speed, out)
+
+
 @stage()
 def still_table(params: Job, table: Output, all_scores: Output, scores: Inputs = NONE) -> None:
     """The table of all methods on single images."""
