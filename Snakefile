@@ -7,7 +7,10 @@
 from pathlib import Path
 
 
+# The first file, because it has the methods in the order of rows.
+configfile: "params/methods.yaml"
 configfile: "params.yaml"
+configfile: "params/simulate.yaml"
 configfile: "params/ssl.yaml"
 configfile: "params/stills.yaml"
 

@@ -27,6 +27,7 @@ from checkout import ROOT, Checkout, copy_repository
 from scipy import ndimage
 
 from uscl_med3d.core.io import load_volume
+from uscl_med3d.core.params.files import read_defaults
 
 pytestmark = pytest.mark.workflow
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
@@ -101,7 +102,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     from uscl_med3d.simulate.cohort import FOLDERS, write_sweep
 
     checkout = copy_repository(tmp_path_factory.mktemp("loop"))
-    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    values = read_defaults(ROOT)
     values["simulate"]["cohort"]["acquisition"] |= {"frames": [24, 24], "frame_step_mm": [4.0, 4.0]}
     settings = SimulateCohort.model_validate(values["simulate"]["cohort"])
     mine = checkout.folder / "mine"

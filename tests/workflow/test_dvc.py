@@ -58,7 +58,8 @@ def test_outputs_persist_because_snakemake_decides_what_runs(stages):
 def test_parameters_of_a_stage_exist(stages, smoke):
     values = read_defaults(smoke.folder)
     for stage in stages.values():
-        for key in stage["params"]:
+        stated = [each if isinstance(each, dict) else {"params.yaml": [each]} for each in stage["params"]]
+        for key in (name for files in stated for names in files.values() for name in names):
             node = values
             for part in key.split("."):
                 node = node[part]

@@ -29,7 +29,7 @@ GATE = f"{RESULTS}/gate.json"
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage. Its name is that of its rule file, and of its section in params.yaml where it has one of its own.
+    """One stage. Its name is that of its rule file, and of its section of the parameters where it has one of its own.
 
     Attributes:
         jobs: kinds of its jobs: keys of `core.params.SLICES`, which say what parameters they read.
@@ -55,7 +55,7 @@ class Stage:
 
     @property
     def sections(self) -> list[str]:
-        """Sections of params.yaml that change what the stage makes, in the order of the jobs' slices."""
+        """Sections of the parameters that change what the stage makes, in the order of the jobs' slices."""
         read = [name.split(".")[0] for job in self.jobs for name in SLICES[job]]
         return [name for name in dict.fromkeys((*read, *self.asks)) if name not in ("scale", "foundation")]
 

@@ -17,7 +17,7 @@ import yaml
 from uscl_med3d.core.errors import InputError, InputErrors
 from uscl_med3d.core.io import read_json
 from uscl_med3d.core.params import SLICES, choose_methods, validate
-from uscl_med3d.core.params.files import read_defaults
+from uscl_med3d.core.params.files import overlay, read_defaults
 from uscl_med3d.core.params.methods import MethodEntry
 from uscl_med3d.core.plan import Plan
 from uscl_med3d.core.receipts import complete_params, find_maker, hash_tree, read_receipts
@@ -179,9 +179,10 @@ def _check_params(results: Path, params: Path) -> Iterator[InputError]:
 
 def _check_lock(receipts: Mapping[str, Any], lock: Mapping[str, Any]) -> Iterator[InputError]:
     stages = lock.get("stages", {})
+    recorded_of = {stage: _recorded(stages, stage) for stage in {name.partition("/")[0] for name in receipts}}
     for name, receipt in receipts.items():
         stage = name.partition("/")[0]
-        recorded = _recorded(stages, stage)
+        recorded = recorded_of[stage]
         for section in SLICES[slice_name(name)]:
             found, used = _look_up(recorded, section), receipt["params"].get(section.rpartition(".")[2])
             if found is not None and not _agrees(section, used, found):
@@ -203,11 +204,15 @@ def _check_lock(receipts: Mapping[str, Any], lock: Mapping[str, Any]) -> Iterato
 
 
 def _recorded(stages: Mapping[str, Any], stage: str) -> dict[str, Any]:
-    """Values of params.yaml that dvc.lock holds of a stage; of the methods, those that were compared."""
-    found = stages.get(stage, {}).get("params", {}).get("params.yaml") or {}
+    """Parameters that dvc.lock holds of a stage, of all files; of the methods, those that were compared."""
+    files = stages.get(stage, {}).get("params") or {}
+    found: dict[str, Any] = {}
+    # As `read_defaults`: params.yaml fills what another file leaves empty.
+    for file in sorted(files, key=lambda name: name == str(_PARAMS)):
+        found = overlay(found, files[file] or {})
     written = found.get("methods")
     if not written:
-        return dict(found)
+        return found
     return found | {"methods": choose_methods(found.get("compared", "all"), written, str(_LOCK))}
 
 
@@ -216,7 +221,7 @@ def _check_lock_runs(
 ) -> Iterator[InputError]:
     """The runs that the recorded methods ask for are those that were made."""
     recorded = _recorded(stages, stage)
-    seeds = (_look_up(stages, "finetune.params") or {}).get("params.yaml", {}).get("training_seeds")
+    seeds = _recorded(stages, "finetune").get("training_seeds")
     if "methods" not in recorded or seeds is None:
         return
     methods = {

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from uscl_med3d.core.closure import PACKAGE, SOURCE, list_sources
+from uscl_med3d.core.params.files import find_sections
 from uscl_med3d.core.stages import STAGES, Stage
 
 HEAD = """\
@@ -15,6 +16,8 @@ HEAD = """\
 # Made by `uscl-med3d dvc_yaml > dvc.yaml` from src/uscl_med3d/core/stages.py: change the declaration there.
 stages:
 """
+MAIN = "params.yaml"
+"""The file that DVC means where it is told no other."""
 PLOTS = """
 # `dvc plots show` and `dvc plots diff`: learning curves of every fine-tune and every VCL pretraining.
 plots:
@@ -59,14 +62,26 @@ def list_dependencies(stage: Stage) -> list[str]:
     return [*stage.recipes, *stage.inputs, *list_rooms(list_code(stage)), rules]
 
 
+def list_params(stage: Stage) -> dict[str, list[str]]:
+    """Parameter file -> the sections in it that a stage reads; params.yaml is the first."""
+    files: dict[str, list[str]] = {MAIN: []}
+    places = find_sections(SOURCE.parent)
+    for section in stage.sections:
+        for file in places[section]:
+            files.setdefault(file, []).append(section)
+    return files
+
+
 def _describe(stage: Stage) -> str:
     rules, targets = " ".join(stage.rules), " ".join(stage.targets)
     outs = [f"{path}: {{persist: true}}" for path in stage.kept]
     outs += [f"{path}: {{persist: true, cache: false}}" for path in stage.small]
+    files = list_params(stage)
+    params = files.pop(MAIN) + [f"{file}: [{', '.join(sections)}]" for file, sections in files.items()]
     lines = [
         f"  {stage.name}:",
         f"    cmd: snakemake --cores all --allowed-rules {rules} -- {targets}",
-        f"    params: [{', '.join(stage.sections)}]",
+        f"    params: [{', '.join(params)}]",
         *_block("deps", list_dependencies(stage)),
         *_block("outs", outs),
         *_block("metrics", [f"{path}: {{persist: true, cache: false}}" for path in stage.metrics]),

@@ -27,7 +27,8 @@ def read_params(*files: Path) -> dict[str, Any]:
 
     merged: dict[str, Any] = {}
     for named in files:
-        file = named if named.is_file() or not (FOLDER / named.name).is_file() else FOLDER / named.name
+        packaged = FOLDER / ("params" if named.parent.name == "params" else "") / named.name
+        file = named if named.is_file() or not packaged.is_file() else packaged
         try:
             values = yaml.safe_load(file.read_text(encoding="utf-8"))
             merged = overlay(merged, values)

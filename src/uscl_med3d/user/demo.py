@@ -57,7 +57,8 @@ def run_demo(segmenter: Segmenter, folder: Path, params_file: Path, step: Callab
     Raises:
         InputError: for an unreadable parameter file.
     """
-    values = read_params(params_file)
+    # A parameter file may have a cohort of its own; what it does not say is as in the default run.
+    values = read_params(params_file.parent / "params" / "simulate.yaml", params_file)
     classes: dict[str, int] = values["classes"]
     clip, truth_file = _simulate(
         folder, SimulateCohort.model_validate(values["simulate"]["cohort"]), classes, values["seed"]

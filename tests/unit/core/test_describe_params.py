@@ -45,6 +45,17 @@ def test_the_page_is_that_of_the_present_parameters(parameters):
     )
 
 
+def test_a_section_of_two_files_is_described_once(parameters):
+    """Those of params.yaml first, without the keys that keep their places in the other file."""
+    names = [one.name for one in choose(parameters, "methods")]
+    assert len(set(names)) == len(names) and names[0] == "methods"
+    methods = [name for name in names if name.count(".") == 1]
+    assert methods[0] == "methods.sam_med3d" and methods.index("methods.adaptformer") < methods.index(
+        "methods.sam"
+    )
+    assert names.index("methods.adaptformer.label") == names.index("methods.adaptformer") + 1
+
+
 def test_every_value_is_explained(parameters):
     # Several values in one line, as of a tissue, are named by their type.
     silent = {one.name for one in parameters if one.value and not one.meaning and one.value[0] != "{"}

@@ -8,7 +8,7 @@ import yaml
 from uscl_med3d.core import params
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import write_json
-from uscl_med3d.core.params.files import read_defaults
+from uscl_med3d.core.params.files import find_sections, list_default_files, read_defaults
 from uscl_med3d.core.runs import list_runs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -59,10 +59,10 @@ def test_all_but_leaves_methods_out(values):
 SCALES = sorted(f"workflow/scales/{path.name}" for path in (ROOT / "workflow/scales").glob("*.yaml"))
 
 
-RECIPES = sorted(f"params/foundation/{path.name}" for path in (ROOT / "params/foundation").glob("*.yaml"))
+DEFAULTS = [str(path.relative_to(ROOT)) for path in list_default_files(ROOT)]
 
 
-@pytest.mark.parametrize("file", ["params.yaml", "params/own_cohort.yaml", *RECIPES, *SCALES])
+@pytest.mark.parametrize("file", [*DEFAULTS, "params/own_cohort.yaml", *SCALES])
 def test_no_key_is_given_twice(file):
     """YAML keeps the last of two equal keys without a word."""
 
@@ -74,6 +74,38 @@ def test_no_key_is_given_twice(file):
                 check(value)
 
     check(yaml.compose((ROOT / file).read_text()))
+
+
+def test_no_value_is_given_in_two_files():
+    """Of methods that params.yaml has, params/methods.yaml has the key alone, which keeps the place of their rows."""
+    given: dict[tuple[str, ...], list[str]] = {}
+
+    def collect(node, path, file):
+        for key, value in node.items() if isinstance(node, dict) else ():
+            collect(value, (*path, key), file)
+        if not isinstance(node, dict):
+            given.setdefault(path, []).append(file)
+
+    for file in DEFAULTS:
+        collect(yaml.safe_load((ROOT / file).read_text()), (), file)
+    assert {path: files for path, files in given.items() if len(files) > 1} == {}
+
+
+def test_methods_are_in_the_order_of_their_file(values):
+    """It has them all, so that a method of params.yaml does not come before those that its row follows."""
+    order = list(yaml.safe_load((ROOT / "params/methods.yaml").read_text())["methods"])
+    main = yaml.safe_load((ROOT / "params.yaml").read_text())["methods"].keys()
+    assert list(values["methods"]) == order and main < set(order) and all(values["methods"].values())
+    assert (
+        order.index("sam_med3d") < order.index("sam") < order.index("uscl_med3d") < order.index("full_tuning")
+    )
+
+
+def test_sections_are_found_in_all_their_files(values):
+    found = find_sections(ROOT)
+    assert found.keys() == values.keys() and found["seed"] == ["params.yaml"]
+    assert found["methods"] == ["params/methods.yaml", "params.yaml"]
+    assert found["simulate"] == ["params/simulate.yaml"]
 
 
 def test_unknown_key_is_named(values):

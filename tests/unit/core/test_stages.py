@@ -10,7 +10,7 @@ import yaml
 
 from uscl_med3d.core.closure import list_sources
 from uscl_med3d.core.params import SLICES
-from uscl_med3d.core.params.files import read_defaults
+from uscl_med3d.core.params.files import find_sections, read_defaults
 from uscl_med3d.core.plan import Plan
 from uscl_med3d.core.stages import STAGES
 from uscl_med3d.provenance.dvc_yaml import list_code, list_dependencies, list_rooms, make_dvc_yaml
@@ -37,6 +37,12 @@ def list_missing(files, watched) -> list[str]:
     return [file for file in files if not any(file == one or file.startswith(f"{one}/") for one in watched)]
 
 
+def list_stated(params: list[str | dict[str, list[str]]]) -> set[tuple[str, str]]:
+    """(file, section) of what dvc.yaml says of a stage's parameters; a name alone is of params.yaml."""
+    files = [{"params.yaml": [each]} if isinstance(each, str) else each for each in params]
+    return {(file, section) for named in files for file, sections in named.items() for section in sections}
+
+
 def test_dvc_yaml_is_made_from_the_declarations():
     text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
     assert text == make_dvc_yaml(), "stale: uscl-med3d dvc_yaml > dvc.yaml"
@@ -58,14 +64,16 @@ def test_jobs_are_those_whose_files_the_rules_name(stage):
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_parameters_are_those_that_the_jobs_read(stage):
+    """Each section is looked for in every file that holds a part of it."""
     stated = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage.name]
-    values = read_defaults(ROOT)
-    assert stated["params"] and set(stated["params"]) <= set(values)
+    named = list_stated(stated["params"])
+    sections = {section for _, section in named}
+    assert named == {(file, section) for section in sections for file in find_sections(ROOT)[section]}
     for job in stage.jobs:
         for name in SLICES[job]:
             section, _, part = name.partition(".")
             recipe = section == "foundation" and {"params/foundation", f"params/foundation/{part}.yaml"}
-            assert recipe & set(stated["deps"]) if recipe else section in {*stated["params"], "scale"}, name
+            assert recipe & set(stated["deps"]) if recipe else section in {*sections, "scale"}, name
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)

@@ -39,7 +39,7 @@ def test_dice_of_known_masks() -> None:
 
 def test_page_shows_the_scores_that_were_printed(here: Path, run, tmp_path: Path) -> None:
     values = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text())
-    values["simulate"]["cohort"]["acquisition"] |= {"frames": [16, 16], "frame_step_mm": [6.0, 6.0]}
+    values["simulate"] = {"cohort": {"acquisition": {"frames": [16, 16], "frame_step_mm": [6.0, 6.0]}}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     done = run("demo", "--out", tmp_path / "out", "--no-open", "--params-file", tmp_path / "params.yaml")
     assert done.code == 0, done.err

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+from uscl_med3d.core.params.files import list_default_files
 from uscl_med3d.user import models, shipped, still_models
 
 ROOT = Path(__file__).parents[3]
@@ -124,11 +125,20 @@ def test_it_brings_parameters_and_types(installed: Callable[..., str]) -> None:
     assert installed("-c", code).split()[1:] == ["True", "True", "Segmenter"]
 
 
+def test_it_explains_parameters(installed: Callable[..., str]) -> None:
+    text = installed("-m", "uscl_med3d.cli", "params", "simulate.cohort.ascites_share")
+    assert text.startswith("simulate.cohort.ascites_share: 0.9")
+    assert "methods.unet.label: U-Net" in installed("-m", "uscl_med3d.cli", "params", "methods.unet")
+
+
 def test_default_parameters_are_those_of_the_repository() -> None:
-    copies = {
-        "params.yaml": "params.yaml",
-        "public.yaml": "workflow/scales/public.yaml",
-        "ssl.yaml": "params/ssl.yaml",
+    """All but the recipes of base models."""
+    folder = ROOT / "src/uscl_med3d/defaults"
+    files = {str(file.relative_to(folder)) for file in folder.rglob("*.yaml")}
+    read = {
+        str(file.relative_to(ROOT)) for file in list_default_files(ROOT) if file.parent.name != "foundation"
     }
-    for name, file in copies.items():
-        assert (ROOT / "src/uscl_med3d/defaults" / name).read_text() == (ROOT / file).read_text()
+    assert files == {*read, "public.yaml"}
+    for name in read:
+        assert (folder / name).read_text() == (ROOT / name).read_text()
+    assert (folder / "public.yaml").read_text() == (ROOT / "workflow/scales/public.yaml").read_text()

@@ -107,7 +107,7 @@ class Repository(Checkout):
         return count_started(self.run("dvc", "repro"))
 
     def params(self) -> dict[str, Any]:
-        """Default values: params.yaml and the recipes of the base models."""
+        """Default values, of all their files."""
         return read_defaults(self.folder)
 
     def write_params(self, values: dict[str, Any]) -> None:
@@ -117,11 +117,17 @@ class Repository(Checkout):
             for name, value in values["foundation"].items()
         }
         apart = {"foundation"}
-        for file in ("params/ssl.yaml", "params/stills.yaml"):
+        main = yaml.safe_load((self.folder / "params.yaml").read_text())["methods"].keys()
+        contents["params/methods.yaml"] = {
+            "methods": {name: {} if name in main else value for name, value in values["methods"].items()}
+        }
+        for file in ("params/simulate.yaml", "params/ssl.yaml", "params/stills.yaml"):
             sections = list(yaml.safe_load((self.folder / file).read_text()))
             contents[file] = {section: values[section] for section in sections}
             apart |= set(sections)
-        contents["params.yaml"] = {key: value for key, value in values.items() if key not in apart}
+        kept = {key: value for key, value in values.items() if key not in apart}
+        kept["methods"] = {name: value for name, value in values["methods"].items() if name in main}
+        contents["params.yaml"] = kept
         for file, content in contents.items():
             path = self.folder / file
             if yaml.safe_load(path.read_text()) != content:

@@ -1,6 +1,6 @@
 """Every parameter with its default value, its type and its meaning: `uscl-med3d params`, and docs/parameters.md.
 
-Values and meanings are those of params.yaml and params/foundation/; types and limits those of the classes of this
+Values and meanings are those of params.yaml and params/; types and limits those of the classes of this
 package. A field without a comment has the meaning of the same field where it has one, or that which its class's
 docstring gives it.
 """
@@ -31,7 +31,7 @@ INTRODUCTION = """# Parameters
 
 Every number of the pipeline: its default, its type, its meaning. `uscl-med3d params SECTION` prints a part of it.
 
-This page is made by `uscl-med3d params --markdown > docs/parameters.md` from `params.yaml`, `params/foundation/` and the
+This page is made by `uscl-med3d params --markdown > docs/parameters.md` from `params.yaml`, `params/` and the
 classes in `src/uscl_med3d/core/params/`. A meaning is changed in the comment of the YAML file. The types of a method's
 `options` and `tuning`, and those of a pretext task, stand in the file of each."""
 LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "multiple_of": "a multiple of"}
@@ -61,7 +61,7 @@ class Parameter:
 
 
 def describe_params(root: Path) -> list[Parameter]:
-    """Every parameter and section, in the order of the files.
+    """Every parameter and section, in the order of the files, of which params.yaml is the first.
 
     Args:
         root: the folder of params.yaml.
@@ -69,9 +69,9 @@ def describe_params(root: Path) -> list[Parameter]:
     Raises:
         InputError: for a file that cannot be read.
     """
-    found: list[tuple[Entry, FieldInfo | None, Any]] = []
-    for file in list_default_files(root):
-        found += [(entry, *_find_field(entry.path)) for entry in _read(file)]
+    files = sorted(list_default_files(root), key=lambda file: file.parent != root)
+    entries = _as_one_tree([entry for file in files for entry in _read(file)])
+    found = [(entry, *_find_field(entry.path)) for entry in entries]
     known: dict[Any, str] = {}
     for entry, _, owner in found:
         if entry.comment:
@@ -199,6 +199,19 @@ def _read(file: Path) -> list[Entry]:
     # The comment above the key `foundation` of a base model's file is about this base model.
     head, first, *rest = entries
     return [replace(first, comment=head.comment), *rest]
+
+
+def _as_one_tree(entries: Iterable[Entry]) -> list[Entry]:
+    """What stands in a section in two files together, each key once: as it is first."""
+    first: dict[tuple[str, ...], Entry] = {}
+    place: dict[tuple[str, ...], int] = {}
+    for entry in entries:
+        first.setdefault(entry.path, entry)
+        for length in range(len(entry.path)):
+            place.setdefault(entry.path[: length + 1], len(place))
+    return sorted(
+        first.values(), key=lambda entry: [place[entry.path[: n + 1]] for n in range(len(entry.path))]
+    )
 
 
 def _find_field(path: Sequence[str]) -> tuple[FieldInfo | None, Any]:

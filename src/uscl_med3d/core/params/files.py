@@ -1,4 +1,4 @@
-"""Where the default values are written: params.yaml, params/{ssl,stills}.yaml, params/foundation/<base model>.yaml."""
+"""Where the default values are written: params.yaml, params/*.yaml of one tree, params/foundation/<base model>.yaml."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ WHOLE = ("classes",)
 
 
 def list_default_files(root: Path) -> list[Path]:
-    """The files that make up the default values, in the order in which they are read."""
-    recipes = sorted((root / "params" / "foundation").glob("*.yaml"))
-    targets = [root / "params" / f"{name}.yaml" for name in ("ssl", "stills")]
-    return [root / "params.yaml", *recipes, *targets]
+    """The files that make up the default values, in the order in which they are read.
+
+    The first one has the methods in the order of rows in tables; params.yaml fills those that it leaves empty.
+    """
+    folder = root / "params"
+    recipes = sorted((folder / "foundation").glob("*.yaml"))
+    targets = [folder / f"{name}.yaml" for name in ("ssl", "stills")]
+    return [folder / "methods.yaml", root / "params.yaml", folder / "simulate.yaml", *recipes, *targets]
 
 
 def read_defaults(root: Path) -> dict[str, Any]:
@@ -33,14 +37,21 @@ def read_defaults(root: Path) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     for file in list_default_files(root):
-        try:
-            found = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise InputError(
-                file=file, found=str(error), expected="a YAML file of parameters", remedy="correct the file"
-            ) from None
-        values = overlay(values, found or {})
+        values = overlay(values, _read(file))
     return values
+
+
+def find_sections(root: Path) -> dict[str, list[str]]:
+    """Section -> the files that hold it, relative to the folder of params.yaml and in the order in which they are read.
+
+    Raises:
+        InputError: for a file that is missing or is no YAML.
+    """
+    found: dict[str, list[str]] = {}
+    for file in list_default_files(root):
+        for section in _read(file):
+            found.setdefault(section, []).append(file.relative_to(root).as_posix())
+    return found
 
 
 def overlay(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,3 +73,12 @@ def replace_whole(config: dict[str, Any], overlays: Iterable[Path]) -> None:
         found = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
         if isinstance(found, Mapping):
             config.update({key: dict(found[key]) for key in WHOLE if isinstance(found.get(key), Mapping)})
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(
+            file=file, found=str(error), expected="a YAML file of parameters", remedy="correct the file"
+        ) from None
