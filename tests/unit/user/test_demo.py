@@ -10,6 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from uscl_med3d.core.params.simulate import SimulateCohort
+from uscl_med3d.user.defaults import read_params
 from uscl_med3d.user.demo import dice, next_click
 
 
@@ -35,6 +37,17 @@ def test_dice_of_known_masks() -> None:
     assert dice(truth, truth) == 100.0
     assert dice(truth, _box((0, 1), (0, 2), (0, 2))) == pytest.approx(100 * 2 * 4 / 12)
     assert dice(truth, _box((3, 4), (0, 2), (0, 2))) == 0.0
+
+
+def test_its_cohort_is_found_outside_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    values = read_params(Path("params/simulate.yaml"), Path("params.yaml"))
+    assert (
+        SimulateCohort.model_validate(values["simulate"]["cohort"]) and values["seed"] and values["classes"]
+    )
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params/simulate.yaml").write_text("simulate: {cohort: mine}")
+    assert read_params(Path("params/simulate.yaml"))["simulate"] == {"cohort": "mine"}
 
 
 def test_page_shows_the_scores_that_were_printed(here: Path, run, tmp_path: Path) -> None:
