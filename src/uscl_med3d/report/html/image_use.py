@@ -33,12 +33,15 @@ def image_use(job: Any, inputs: Any) -> str:
 
 def tell(frame: pd.DataFrame) -> str:
     """Which methods gain nothing by looking, on ultrasound after the most clicks."""
-    rows = frame[(frame["dataset"] == "ultrasound") & frame["points"].isin((0, frame["points"].max()))]
+    shown = frame["points"].isin([0, int(frame["points"].max())])
+    rows = frame.loc[(frame["dataset"] == "ultrasound") & shown]
     blind = list(rows.loc[~(rows["ci_low"] > 0), "method"])
     if not len(rows):
         return paragraph("Not measured on ultrasound.", "note")
     seeing = [
-        f"{row.method} {signed(row.difference, 1)}" for row in rows.itertuples() if row.method not in blind
+        f"{row['method']} {signed(float(row['difference']), 1)}"
+        for row in rows.to_dict("records")
+        if row["method"] not in blind
     ]
     parts = [f"On ultrasound these gain by looking (Dice points): {', '.join(seeing)}."] if seeing else []
     parts += [f"For these no gain is shown: {', '.join(blind)}."] if blind else []
