@@ -40,6 +40,9 @@ COLOURED = {"figure": len(set(DRAWN) & set(SHOWN_IN["colours"])), "html": 1, "co
 REPORT = TEXTS | {"figure": len(DRAWN)}
 """Jobs of the stage `report`: rule -> count."""
 
+JUDGED = {"gate": 1, "image_use_table": 1}
+"""Jobs after new scores of a run that is held to its use of the image: rule -> count."""
+
 SECONDS: dict[str, tuple[float, float]] = {}
 """Measured figures of docs/contract.md, printed at the end: seconds, and of these seconds of processors."""
 
