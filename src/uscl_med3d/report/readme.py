@@ -14,6 +14,7 @@ PAGES = {
     "README.md": "results/phantom",
     "docs/image_use.md": "results/phantom",
     "docs/report.md": "results/phantom",
+    "docs/study.md": "results/study",
 }
 """Page -> folder of the results that it shows."""
 
