@@ -98,9 +98,9 @@ def build(costs: pd.DataFrame, foundation: pd.DataFrame) -> Figure:
     axes.set_xticks(angles, [""] * len(angles))
     axes.set_ylim(0, 1.03)
     axes.set_yticks([0.25, 0.5, 0.75, 1.0], ["", "half as good", "", "best"], color=MUTED)
-    for label in axes.get_yticklabels():
-        label.set_path_effects(halo("white", 3.0))
-        label.set(ha="center", va="center", fontsize=6.5)
+    for ring in axes.get_yticklabels():
+        ring.set_path_effects(halo("white", 3.0))
+        ring.set(ha="center", va="center", fontsize=6.5)
     axes.set_rlabel_position(222)  # type: ignore[attr-defined]
     share_legend(figure, [axes], columns=6)
     return figure
