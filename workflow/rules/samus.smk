@@ -109,8 +109,8 @@ rule samus:
     log:
         f"{RESULTS}/logs/samus/radar.log",
     params:
-        s2=f"{SAMUS}/s2.csv",
-        s5=f"{SAMUS}/s5.csv",
+        s2=lambda wildcards, input: input.tables[SAMUS_TABLES.index("s2")],
+        s5=lambda wildcards, input: input.tables[SAMUS_TABLES.index("s5")],
         out=lambda wildcards, output: dirname(output.figures[0]),
     message:
         "samus: radar figure of S5"
