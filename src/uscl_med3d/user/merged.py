@@ -24,7 +24,7 @@ def load_merged(job: Any, base: Path, checkpoint: Path) -> Any:
     from uscl_med3d.methods.base import Weights
     from uscl_med3d.methods.registry import find_method
     from uscl_med3d.nets import lora
-    from uscl_med3d.nets.tensors import read_metadata, read_tensors
+    from uscl_med3d.nets.tensors import read_tensors
     from uscl_med3d.tuning.lora import LoraOptions
 
     settings, run = job.method.tuning, job.run
@@ -38,8 +38,12 @@ def load_merged(job: Any, base: Path, checkpoint: Path) -> Any:
     kind = find_method(job.method.module or run.method)
     plain = job.method.model_copy(update={"tuning": None})
     method = kind.load(job.model_copy(update={"method": plain}), Weights(base))
-    facts = {"base_sha256": sha256(base), "rank": str(rank), "alpha": repr(alpha), "modules": modules}
-    tensors = read_tensors(checkpoint, read_metadata(checkpoint) | facts)
+    # As `LoraTuning.facts` writes them: a test compares the two.
+    facts = {"rank": str(rank), "alpha": repr(alpha), "modules": modules, "pretraining": str(run.pretraining)}
+    if options.layers != "attention":
+        facts["layers"] = options.layers
+    owner = job.method.weights_of or run.method
+    tensors = read_tensors(checkpoint, {"method": owner, "base_sha256": sha256(base), **facts})
     names = lora.lora_targets(method.network, modules, options.layers)
     expected = {f"{name}.lora_{part}.weight" for name in names for part in "AB"}
     if expected != set(tensors):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -62,6 +63,21 @@ def test_peft_is_not_imported(choice):
     )
     here = str(Path(uscl_med3d.__file__).parents[1])
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": here})
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"), [("pretraining", "None"), ("method", "lora_attention"), ("rank", "8")]
+)
+def test_what_separate_adapters_refuse_merged_ones_refuse(choice, fact, value, tmp_path):
+    tensors, said = _read(choice.checkpoint)
+    belongs = json.loads(said["belongs_to"])
+    assert belongs == models.load_method(choice, "separate").tuning.belongs and belongs[fact] != value
+    wrong = tmp_path / "wrong.safetensors"
+    save_file(tensors, wrong, {"belongs_to": json.dumps(belongs | {fact: value})})
+    for adapters in ("separate", "merged"):
+        with pytest.raises(InputError) as error:
+            models.load_method(replace(choice, checkpoint=wrong), adapters)
+        assert f"{fact}: {value}" in str(error.value)
 
 
 @pytest.mark.parametrize("fault", ["base", "layer"])
