@@ -14,22 +14,17 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic, read_json, sha256, write_json
 from uscl_med3d.core.params import job_model
 from uscl_med3d.core.params.ingest import Ingest
+from uscl_med3d.user import card_files
 from uscl_med3d.user.models import HOW_TO_GET_ONE, Choice
 
 FOLDER = Path(__file__).resolve().parents[1] / "shipped"
 """Where they are: in the checkout, or where the package is installed."""
 LEARNED_FROM = "simulated sweeps; says nothing about accuracy on patients"
-LICENCE = "Apache-2.0"
 
 
 def read_cards() -> dict[str, dict[str, Any]]:
-    """Cards by the name of the model, sorted; those without weights beside them are left out."""
-    files = sorted(FOLDER.glob("*.safetensors"))
-    return {
-        file.stem: read_json(file.with_suffix(".json"))
-        for file in files
-        if file.with_suffix(".json").is_file()
-    }
+    """See `card_files.read_cards`."""
+    return card_files.read_cards(FOLDER)
 
 
 def can_segment(card: dict[str, Any]) -> bool:
@@ -111,7 +106,7 @@ def ship(choice: Choice, name: str, domain: str, folder: Path) -> list[Path]:
             "method": choice.job.run.method,
             "domain": domain,
             "learned_from": LEARNED_FROM,
-            "licence": LICENCE,
+            "licence": card_files.LICENCE,
             "made_by": f"run {choice.name} of results/{choice.scale}",
             "sha256": sha256(made),
             "base": base,

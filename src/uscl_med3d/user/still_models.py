@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json, sha256, write_json
 from uscl_med3d.core.shipped import hash_recipe
+from uscl_med3d.user import card_files
 from uscl_med3d.user.official import OfficialChoice
 
 FOLDER = Path(__file__).resolve().parents[1] / "shipped_stills"
 """Where they are: in the checkout, or where the package is installed."""
-LICENCE = "Apache-2.0"
 HARDLY = 7.5
 """Dice points: half of what a base model should owe to the image after one click (`foundation.ship.AIM`)."""
 CONTROL = "disc"
@@ -43,10 +43,8 @@ class Words(NamedTuple):
 
 
 def read_cards() -> dict[str, dict[str, Any]]:
-    """Cards by the name of the model, sorted; those without weights beside them are left out."""
-    files = sorted(FOLDER.glob("*.safetensors"))
-    there = [file for file in files if file.with_suffix(".json").is_file()]
-    return {file.stem: read_json(file.with_suffix(".json")) for file in there}
+    """See `card_files.read_cards`."""
+    return card_files.read_cards(FOLDER)
 
 
 def refuse_in_volumes(name: str) -> None:
@@ -130,7 +128,7 @@ def ship(scale: str, name: str, words: Words, folder: Path) -> list[Path]:
         | {
             "title": label,
             "domain": words.domain,
-            "licence": LICENCE,
+            "licence": card_files.LICENCE,
             "data": {"attribution": words.attribution, "licence": words.data_licence},
             "limits": words.limits,
             "source": _source(facts["model"]),

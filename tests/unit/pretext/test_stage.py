@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from tiny_sam import SAM_MED3D
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import save_volume, sha256
@@ -19,25 +20,6 @@ from uscl_med3d.pretext import stage
 from uscl_med3d.pretext.vcl import Vcl
 from uscl_med3d.selfsupervised.sweeps import SweepImages
 
-MODEL = {
-    "image_size": 16,
-    "patch_size": 8,
-    "embed_dim": 24,
-    "depth": 2,
-    "num_heads": 2,
-    "global_blocks": (1,),
-    "window_size": 4,
-    "mlp_ratio": 2.0,
-    "prompt_dim": 48,
-    "mask_channels": 4,
-    "decoder_mlp_dim": 16,
-    "decoder_heads": 2,
-    "decoder_depth": 1,
-    "iou_head_depth": 2,
-    "iou_head_dim": 8,
-    "num_multimask_outputs": 3,
-    "relative_position": "upstream",
-}
 PRETRAIN = {
     "form": "paper",
     "log_margin": 0.05,
@@ -74,7 +56,7 @@ SPLITS = {"a": "train", "b": "train", "c": "train", "d": "val", "e": "test"}
 
 
 def make_job(**changes):
-    values = {"seed": 3, "threads": 1, "device": "cpu", "precision": "float32", "model": MODEL}
+    values = {"seed": 3, "threads": 1, "device": "cpu", "precision": "float32", "model": SAM_MED3D}
     schedule = {key: changes.pop(key, value) for key, value in SCHEDULE.items()}
     shared = {key: changes.pop(key, value) for key, value in SHARED.items()}
     pretrain = shared | {"schedule": schedule, "tasks": {"vcl": {**PRETRAIN, **changes}}}
@@ -99,7 +81,7 @@ def inputs(tmp_path_factory):
         save_volume(folder / "volumes" / name / "image.nii.gz", image, (1.0, 1.0, 1.0))
     write_splits(folder / "splits.csv", SPLITS)
     torch.manual_seed(0)
-    model = build_sam_med3d(SamMed3DConfig(**MODEL))
+    model = build_sam_med3d(SamMed3DConfig(**SAM_MED3D))
     torch.nn.init.normal_(model.image_encoder.pos_embed, std=0.02)
     save_checkpoint(model, folder / "base.safetensors")
     return folder
@@ -115,7 +97,7 @@ def run(inputs: Path, out: Path, rank: int = 4, **changes):
 def test_writes_the_encoder_adapter_and_a_curve(inputs, tmp_path):
     run(inputs, tmp_path)
     tensors = lora.read_lora(tmp_path / "r4.safetensors", 4, 4.0, sha256(inputs / "base.safetensors"))
-    model = build_sam_med3d(SamMed3DConfig(**MODEL))
+    model = build_sam_med3d(SamMed3DConfig(**SAM_MED3D))
     lora.add_lora(model, "encoder", 4, 4.0, 0.0, 0)
     lora.load_lora_state(model, tensors, "encoder")
     assert all(value.abs().sum() > 0 for value in tensors.values()), "an adapter was not trained"

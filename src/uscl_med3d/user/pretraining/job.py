@@ -9,9 +9,10 @@ from typing import Any
 
 from uscl_med3d.core import shipped
 from uscl_med3d.core.params import job_model
+from uscl_med3d.core.pretrained import BASE
 from uscl_med3d.pretext import find_pretext
 
-BASE, METHOD = "sam_med3d", "uscl_med3d"
+METHOD = "uscl_med3d"
 STILL = 1e-12  # learning rate of an adapter that is held still
 
 

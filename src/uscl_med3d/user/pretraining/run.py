@@ -14,13 +14,14 @@ import yaml
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import atomic, read_json, remove, sha256, write_csv, write_json
 from uscl_med3d.core.params.ingest import Ingest
+from uscl_med3d.core.pretrained import BASE
 from uscl_med3d.core.store import fingerprint
 from uscl_med3d.methods.base import torch_device
 from uscl_med3d.nets.lora import lora_alpha
 from uscl_med3d.pretext import stage
 from uscl_med3d.selfsupervised.sweeps import SweepImages
 from uscl_med3d.user.pretraining.clips import describe_patients, find_clips, name_patients
-from uscl_med3d.user.pretraining.job import BASE, Base, Wanted, choose, hold_still, make_job, name_use
+from uscl_med3d.user.pretraining.job import Base, Wanted, choose, hold_still, make_job, name_use
 from uscl_med3d.user.pretraining.judge import describe_measures, judge, read_measures, watch_collapse
 from uscl_med3d.user.pretraining.volumes import Volumes, make_volumes
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from unlabelled import MODEL, NAMES, ROOT, SMALL, write_clip
+from tiny_sam import SAM_MED3D
+from unlabelled import NAMES, ROOT, SMALL, write_clip
 
 from uscl_med3d.core.params.files import overlay
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_checkpoint
@@ -32,10 +33,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
     """A small base model."""
     path = tmp_path_factory.mktemp("base") / "base.safetensors"
     torch.manual_seed(0)
-    model = build_sam_med3d(SamMed3DConfig(**MODEL))
+    model = build_sam_med3d(SamMed3DConfig(**SAM_MED3D))
     torch.nn.init.normal_(model.image_encoder.pos_embed, std=0.02)
     save_checkpoint(model, path)
-    return Base(path, MODEL)
+    return Base(path, SAM_MED3D)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from unlabelled import MODEL, ROOT
+from tiny_sam import SAM_MED3D
+from unlabelled import ROOT
 
 from uscl_med3d import cli
 from uscl_med3d.core.errors import InputError
@@ -62,7 +63,7 @@ def test_adapter_card_and_curve(call, clips, base, tmp_path):
 @pytest.mark.parametrize("task", list_pretexts())
 def test_every_task_gives_an_adapter_that_fits(call, base, task):
     _, output = call(task, task=task, steps=2)
-    model = build_sam_med3d(SamMed3DConfig(**MODEL))
+    model = build_sam_med3d(SamMed3DConfig(**SAM_MED3D))
     lora.add_lora(model, "encoder", 4, 4.0, 0.0, 0, layers="attention_and_mlp")
     lora.load_lora_state(model, lora.read_lora(output, 4, 4.0, sha256(base.weights)), "encoder")
     _, _, card = read(output)

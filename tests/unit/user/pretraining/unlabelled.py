@@ -10,25 +10,6 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 ROOT = Path(__file__).resolve().parents[4]
-MODEL = {
-    "image_size": 16,
-    "patch_size": 8,
-    "embed_dim": 24,
-    "depth": 2,
-    "num_heads": 2,
-    "global_blocks": (1,),
-    "window_size": 4,
-    "mlp_ratio": 2.0,
-    "prompt_dim": 48,
-    "mask_channels": 4,
-    "decoder_mlp_dim": 16,
-    "decoder_heads": 2,
-    "decoder_depth": 1,
-    "iou_head_depth": 2,
-    "iou_head_dim": 8,
-    "num_multimask_outputs": 3,
-    "relative_position": "upstream",
-}
 SMALL: dict[str, Any] = {
     "ingest": {"max_side": 24, "max_frames": 12},
     "pretrain": {
