@@ -9,6 +9,7 @@ from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
 from uscl_med3d.core.scores import COLUMNS, IMAGE_USE, write_scores
 from uscl_med3d.evaluate.gate import check_gate
+from uscl_med3d.report.gate import read_blind
 
 MAIN = "uscl_med3d_r32_both_vcl"
 DOMAINS = ("amos", "totalsegmentator", "brats")
@@ -72,6 +73,19 @@ def test_a_model_that_ignores_the_image_stops_the_run_and_is_named(run, click, m
         run_gate(make_job, tmp_path, GOOD | {run: points}, gate__required=True)
     result = read_json(tmp_path / "gate.json")
     assert result["passed"] is False and result["image_use"][run]["passed"] is False
+
+
+@pytest.mark.parametrize(("missed", "stops"), [(5.9, False), (6.1, True)])
+def test_within_the_slack_the_run_goes_on_and_the_method_is_marked(missed, stops, make_job, tmp_path):
+    owed = GOOD | {MAIN: (18.0 - missed, 22.0)}
+    if stops:
+        with pytest.raises(InputError, match="uscl_med3d owes"):
+            run_gate(make_job, tmp_path, owed, gate__required=True, gate__slack=6.0)
+        result = read_json(tmp_path / "gate.json")
+    else:
+        result = run_gate(make_job, tmp_path, owed, gate__required=True, gate__slack=6.0)
+    assert not result["passed"] and "uscl_med3d owes" in result["failures"][0]
+    assert set(read_blind(tmp_path / "gate.json")) == {"uscl_med3d"}
 
 
 def test_a_tuned_model_must_beat_what_looks_at_nothing(make_job, tmp_path):
