@@ -102,6 +102,23 @@ def test_what_is_below_a_row_that_looks_at_nothing_is_marked():
     assert r"50.0$^\dagger$" in to_latex(layout, "T", "C", "t")
 
 
+def test_where_less_is_better_more_is_marked():
+    frame = pd.DataFrame(
+        [
+            {"method": method, "measure": measure, "value": value, "below": ""}
+            for measure, values in {
+                "dice": {"a": 70.0, "b": 40.0, "ball": 50.0},
+                "failures": {"a": 10.0, "b": 80.0, "ball": 60.0},
+                "noc_80": {"a": 3.0, "b": 10.0, "ball": 9.0},
+                "hd95_mm": {"a": 4.0, "b": 12.0, "ball": 9.0},
+            }.items()
+            for method, value in values.items()
+        ]
+    )
+    marked = mark_below(frame, ("method", "measure"), "value").groupby("method")["below"].unique()
+    assert list(marked["a"]) == [""] and list(marked["b"]) == ["ball"]
+
+
 def test_without_such_rows_nothing_is_marked():
     frame = frame_of({"a": 50.0}).assign(below="")
     assert mark_below(frame, ("method", "points"), "dice")["below"].eq("").all()
@@ -126,6 +143,13 @@ def test_figure_and_section(run, used, tmp_path):
     none = SimpleNamespace(figures_dir=tmp_path, image_use_csv=tmp_path / "none.csv")
     assert "Not measured in this run" in section(run.job, none)
     assert drawn.build(run.job, FigureInputs()).axes
+
+
+def test_rows_that_look_at_nothing_gain_nothing_by_looking(run, tmp_path):
+    files = [make_file(tmp_path, name, 5.0) for name in ("ball", "full_tuning")]
+    build_image_use(run.job, files, tmp_path / "use.csv")
+    text = section(run.job, SimpleNamespace(figures_dir=tmp_path, image_use_csv=tmp_path / "use.csv"))
+    assert "full tuning +5.5" in text and "ball +" not in text
 
 
 def test_a_model_that_ignores_the_image_is_named(run, tmp_path):
