@@ -47,8 +47,12 @@ def test_every_image_is_scored_once_by_every_method(folder, base, tmp_path):
             files.append(tmp_path / f"{name}-{index}.csv")
             run_fold(job, name, index, folder, base, files[-1], tmp_path / "curves" / f"{name}-{index}.csv")
     build_table(job, files, tmp_path / "table.csv", tmp_path / "all.csv")
-    scores, table = pd.read_csv(tmp_path / "all.csv"), pd.read_csv(tmp_path / "table.csv")
+    scores, table = (
+        pd.read_csv(tmp_path / "all.csv", dtype={"image": str}),
+        pd.read_csv(tmp_path / "table.csv"),
+    )
     assert list(scores) == COLUMNS
+    assert set(scores["image"]) == {item.name for item in open_set(job.stills.layout, folder).items}
     for name in methods:
         own = scores[scores["method"] == name]
         assert own.groupby(["image", "class", "points"]).size().eq(1).all() and own["image"].nunique() == 8
