@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from tiny_cohort import tiny_job
 
+from uscl_med3d.core.io import read_json, write_json
 from uscl_med3d.core.scores import IMAGE_USE, read_score_file, write_scores
 from uscl_med3d.evaluate.gate import check_gate, judge_seeing
 from uscl_med3d.report.claims import build_claims
@@ -215,7 +216,14 @@ def test_the_page_names_who_looks_and_who_is_marked(tmp_path):
         and "Look at the image: sam_med3d." in text
     )
     text = sections.gate(SimpleNamespace(gate_json=judge(tmp_path, {"full_tuning": 30.0})))
-    assert "Gate passed" in text and "Marked" not in text
+    assert "Gate passed" in text and "Looking too little" not in text and "Not above" not in text
+    result = read_json(tmp_path / "gate.json")
+    result["blind"] = {
+        "a": {"method": "adaptformer", "dice": 50.0, "passed": False, "floors": {"atlas": 60.0}}
+    }
+    write_json(tmp_path / "gate.json", result)
+    text = sections.gate(SimpleNamespace(gate_json=tmp_path / "gate.json"))
+    assert "Not above a row that looks at nothing (Dice): adaptformer 50.0." in text
 
 
 def test_the_gate_takes_the_same_mean(run, tmp_path):

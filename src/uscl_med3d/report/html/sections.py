@@ -62,14 +62,18 @@ def gate(inputs: Any) -> str:
     judged = [found["method"] for found in result["image_use"].values()]
     seeing = [name for name in judged if name not in blind]
     marked = [f"{name} {blind[name]}" for name in judged if name in blind]
-    parts = [f"Look at the image: {', '.join(seeing)}."] if seeing else []
-    parts += (
-        [
-            f"Marked as not looking enough, so that claims about their training are not tested: {'; '.join(marked)}."
-        ]
-        if marked
-        else []
-    )
+    beaten = [
+        f"{found['method']} {found['dice']:.1f}" for found in result["blind"].values() if not found["passed"]
+    ]
+    parts = []
+    if seeing:
+        parts.append(f"Look at the image: {', '.join(seeing)}.")
+    if marked:
+        parts.append(
+            f"Looking too little, so that claims about their training are not tested: {'; '.join(marked)}."
+        )
+    if beaten:
+        parts.append(f"Not above a row that looks at nothing (Dice): {', '.join(beaten)}.")
     if result["passed"]:
         return paragraph(" ".join(["Gate passed on validation patients.", *parts]), "note good")
     failures = "; ".join(result["failures"])

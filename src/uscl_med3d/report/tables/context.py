@@ -297,7 +297,7 @@ def source_of_cell(context: Context, rank: int, modules: str, vcl: bool) -> Sour
         context.last_point,
         ""
         if runs
-        else f"no run {run_id} at this scale: methods.{sweep[0]}.grid in params.yaml; scale `study` has all",
+        else f"no run {run_id} at this scale: methods.{sweep[0]}.grid in params.yaml; the whole of scale `study` has all",
     )
 
 
