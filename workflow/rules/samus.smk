@@ -34,6 +34,9 @@ rule samus_scores:
         receipt=f"{SAMUS}/receipts/{{still}}.json",
     log:
         f"{RESULTS}/logs/samus/{{still}}.log",
+    # Receipts of the target's other jobs lie in the same folder.
+    wildcard_constraints:
+        still="|".join(PLAN.stills.samus_rows),
     resources:
         gpu=PLAN.gpus,
     message:
