@@ -8,7 +8,7 @@ import pytest
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
 from uscl_med3d.core.scores import COLUMNS, IMAGE_USE, write_scores
-from uscl_med3d.evaluate.gate import check_gate
+from uscl_med3d.evaluate.gate import check_gate, mean_dice
 from uscl_med3d.report.gate import read_blind
 
 MAIN = "uscl_med3d_r32_both_vcl"
@@ -104,3 +104,14 @@ def test_goes_on_when_not_required(make_job, tmp_path):
 def test_a_cohort_without_true_masks_goes_on(make_job, tmp_path):
     result = run_gate(make_job, tmp_path, {}, gate__required=True)
     assert not result["passed"] and not result["required"]
+
+
+def test_dice_is_the_mean_over_classes_after_the_last_click():
+    rows = [("us", "val", "true_mask", "liver", click, dice) for click, dice in ((1, 10.0), (10, 60.0))]
+    rows += [("us", "val", "true_mask", "liver", 10, 80.0), ("us", "val", "true_mask", "spleen", 10, 40.0)]
+    rows += [
+        ("us", "val", "held_out_key_frames", "liver", 10, 0.0),
+        ("amos", "val", "label", "liver", 10, 0.0),
+    ]
+    columns = ["dataset", "split", "reference", "class", "click", "dice"]
+    assert mean_dice(pd.DataFrame(rows, columns=columns)) == pytest.approx((70 + 40) / 2)
