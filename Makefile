@@ -82,6 +82,7 @@ test-napari: env
 # Tables and curves again from per-case scores, without torch: the same bytes?
 regenerate: env
 	$(BIN)/uscl-med3d regenerate
+	@test ! -d results/usgra || $(BIN)/uscl-med3d regenerate --scale usgra
 
 # Do the results, their parameters and dvc.lock belong together?
 audit: env

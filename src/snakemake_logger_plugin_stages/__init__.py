@@ -52,7 +52,7 @@ class LogHandler(LogHandlerBase):
             self.run = Run(record.stats)  # type: ignore[attr-defined]
             self.display.start(self.run)
         elif event == LogEvent.JOB_INFO and self.run:
-            self.run.begin(record.jobid, record.rule_name, record.rule_msg, record.benchmark, record.output)  # type: ignore[attr-defined]
+            self.run.begin(record.jobid, record.rule_name, record.rule_msg, record.output)  # type: ignore[attr-defined]
             self.display.update(self.run)
         elif event == LogEvent.JOB_FINISHED and self.run:
             self.run.finish(record.job_id)  # type: ignore[attr-defined]

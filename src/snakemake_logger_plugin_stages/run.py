@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +31,14 @@ STAGES = {
     ),
 }
 """Stage -> its rules. A rule of no stage is a stage of its own; those that only collect others are left out."""
+RULES = {
+    "simulate/cohort": "simulate",
+    "simulate/general": "simulate_general",
+    "ingest/sheets": "ingest_sheets",
+    "evaluate/gate-check": "gate",
+    "report/image_use": "image_use_table",
+}
+"""Receipt -> its rule, where neither its folder nor, in the folder `report`, its name is the rule's."""
 
 
 @dataclass
@@ -69,14 +77,12 @@ class Run:
         self._before: dict[str, list[float]] | None = None
         self.pages: list[str] = []
 
-    def begin(
-        self, job: int, rule: str, words: str | None, benchmark: str | None, outputs: Sequence[str]
-    ) -> None:
+    def begin(self, job: int, rule: str, words: str | None, outputs: Sequence[str]) -> None:
         """A job is started. `words`: the rule's message, as `stage: what`."""
         if rule not in self.left:
             return
-        if self._before is None and benchmark:
-            self._before = read_benchmarks(Path(str(benchmark)).parents[1])
+        if self._before is None and (receipts := find_receipts(outputs)) is not None:
+            self._before = read_before(receipts)
         self.pages += [file for file in map(str, outputs) if Path(file).name == "report.html"]
         stage, now = self.stages[self._stage_of[rule]], self.clock()
         what = (words or rule).partition(": ")[2] or words or rule
@@ -115,8 +121,8 @@ class Run:
     def time_left(self) -> str:
         """An estimate in words: jobs left times what such jobs take, over how much is done at a time.
 
-        What a job takes is the mean of this run, else of the benchmarks that an earlier run left. Kinds of jobs of which
-        nothing is known count as nothing, and the estimate says so.
+        What a job takes is the mean of this run, else of what the jobs of an earlier run have measured of themselves. Kinds
+        of jobs of which nothing is known count as nothing, and the estimate says so.
         """
         if not any(self.left.values()):
             return ""
@@ -157,14 +163,28 @@ class Run:
         return [self._jobs[job] for stage in self.stages.values() for job in stage.at_work]
 
 
-def read_benchmarks(folder: Path) -> dict[str, list[float]]:
-    """Seconds of an earlier run's jobs by rule, from Snakemake's benchmark files `<folder>/<rule>/<job>.tsv`."""
-    found: dict[str, list[float]] = {}
-    for file in sorted(folder.glob("*/*.tsv")):
-        with file.open(encoding="utf-8") as stream:
-            seconds = [float(row["s"]) for row in csv.DictReader(stream, delimiter="\t") if row.get("s")]
-        found.setdefault(file.parent.name, []).extend(seconds)
+def find_receipts(outputs: Sequence[str]) -> Path | None:
+    """The folder `receipts` that a job writes into; None where it writes no receipt."""
+    folders = (folder for file in outputs for folder in Path(str(file)).parents)
+    return next((folder for folder in folders if folder.name == "receipts"), None)
+
+
+def read_before(receipts: Path) -> dict[str, list[float]]:
+    """Seconds of an earlier run's jobs by rule, from `benchmarks/jobs/<stage>/<job>.json` beside the receipts."""
+    found: dict[str, list[float]] = {rule: [] for rules in STAGES.values() for rule in rules}
+    folder = receipts.with_name("benchmarks") / "jobs"
+    for file in sorted(folder.rglob("*.json")):
+        rule = rule_of(str(file.relative_to(folder).with_suffix("")))
+        if rule in found:  # jobs of other targets lie there, too
+            found[rule].append(float(json.loads(file.read_text(encoding="utf-8"))["wall_seconds"]))
     return found
+
+
+def rule_of(receipt: str) -> str:
+    """The rule of the pipeline that writes the receipt `<stage>/<job>`."""
+    stage, _, job = receipt.partition("/")
+    other = job if stage == "report" else stage
+    return RULES.get(receipt, "figure" if receipt.startswith("report/figures/") else other)
 
 
 def words(seconds: float) -> str:

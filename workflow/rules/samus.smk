@@ -34,6 +34,9 @@ rule samus_scores:
         receipt=f"{SAMUS}/receipts/{{still}}.json",
     log:
         f"{RESULTS}/logs/samus/{{still}}.log",
+    # Receipts of the target's other jobs lie in the same folder.
+    wildcard_constraints:
+        still="|".join(PLAN.stills.samus_rows),
     resources:
         gpu=PLAN.gpus,
     message:
@@ -97,7 +100,7 @@ rule samus_tables:
         )
 
 
-rule samus:
+rule samus_radar:
     input:
         code=list_sources("uscl_med3d.stills.radar"),
         params=PLAN.job_file("samus"),
@@ -118,4 +121,39 @@ rule samus:
         run_stage(
             "samus_radar",
             "--s5 {params.s5} --s2 {params.s2} --speed {input.speed} --out {params.out}",
+        )
+
+
+rule samus:
+    input:
+        params=PLAN.job_file("samus"),
+        code=list_sources("uscl_med3d.target_pages"),
+        tables=[
+            *rules.samus_tables.output.tables,
+            rules.samus_cost.output.counted,
+            rules.samus_cost.output.speed,
+        ],
+        figures=[
+            file for file in rules.samus_radar.output.figures if file.endswith(".png")
+        ],
+        curves=expand(rules.samus_scores.output.curve, still=PLAN.stills.samus_rows),
+        receipts=[
+            rules.samus_scans.output.receipt,
+            *expand(rules.samus_scores.output.receipt, still=PLAN.stills.samus_rows),
+            rules.samus_cost.output.receipt,
+            rules.samus_tables.output.receipt,
+            rules.samus_radar.output.receipt,
+        ],
+    output:
+        page=f"{SAMUS}/report.html",
+        receipt=f"{SAMUS}/receipts/page.json",
+    log:
+        f"{RESULTS}/logs/samus/page.log",
+    message:
+        "samus: page"
+    shell:
+        run_stage(
+            "target_page",
+            "--target samus --tables {input.tables} --figures {input.figures} --curves {input.curves}"
+            " --receipts {input.receipts} --out {output.page}",
         )

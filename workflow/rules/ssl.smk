@@ -144,7 +144,7 @@ rule ssl_tables:
         )
 
 
-rule ssl:
+rule ssl_figures:
     input:
         params=PLAN.job_file("ssl"),
         code=list_sources("uscl_med3d.ssl.figures"),
@@ -166,4 +166,43 @@ rule ssl:
         run_stage(
             "ssl_figures",
             "--tables {input.tables} --out {params.out}",
+        )
+
+
+rule ssl:
+    input:
+        params=PLAN.job_file("ssl"),
+        code=list_sources("uscl_med3d.target_pages"),
+        tables=[
+            *rules.ssl_tables.output.tables,
+            *([rules.ssl_metadata.output.csv] if PLAN.simulated else []),
+        ],
+        figures=[
+            file for file in rules.ssl_figures.output.figures if file.endswith(".png")
+        ],
+        curves=[
+            *expand(rules.ssl_pretrain.output.curve, start=PLAN.ssl.starts),
+            *expand(rules.ssl_cell.output.watch, cell=PLAN.ssl.cells),
+            *expand(rules.ssl_frames.output.curve, arm=PLAN.ssl.arms),
+        ],
+        receipts=[
+            *expand(rules.ssl_pretrain.output.receipt, start=PLAN.ssl.starts),
+            *expand(rules.ssl_cell.output.receipt, cell=PLAN.ssl.cells),
+            *expand(rules.ssl_frames.output.receipt, arm=PLAN.ssl.arms),
+            *([rules.ssl_metadata.output.receipt] if PLAN.simulated else []),
+            rules.ssl_tables.output.receipt,
+            rules.ssl_figures.output.receipt,
+        ],
+    output:
+        page=f"{SSL}/report.html",
+        receipt=f"{SSL}/receipts/page.json",
+    log:
+        f"{RESULTS}/logs/ssl/page.log",
+    message:
+        "ssl: page"
+    shell:
+        run_stage(
+            "target_page",
+            "--target ssl --tables {input.tables} --figures {input.figures} --curves {input.curves}"
+            " --receipts {input.receipts} --out {output.page}",
         )

@@ -53,11 +53,8 @@ rule still_weights:
         " --base {input.base} --weights {output.weights} --curve {output.curve} > {log} 2>&1"
 
 
-rule usgra:
+rule still_table:
     input:
-        weights=expand(
-            rules.still_weights.output.weights, still=PLAN.params.stills.kept
-        ),
         params=PLAN.job_file("stills"),
         code=list_sources("uscl_med3d.stills.table"),
         scores=expand(
@@ -75,3 +72,28 @@ rule usgra:
     shell:
         "uscl-med3d still_table --params {input.params} --scores {input.scores} --table {output.table}"
         " --all-scores {output.scores} > {log} 2>&1"
+
+
+rule usgra:
+    input:
+        weights=expand(
+            rules.still_weights.output.weights, still=PLAN.params.stills.kept
+        ),
+        params=PLAN.job_file("stills"),
+        code=list_sources("uscl_med3d.target_pages"),
+        table=rules.still_table.output.table,
+        curves=expand(
+            rules.still_fold.output.curve,
+            still=PLAN.params.stills.methods,
+            fold=range(PLAN.params.stills.folds),
+        ),
+    output:
+        # Not beside the table: a scale that has run as a whole has its own page there.
+        page=f"{STILLS}/report.html",
+    log:
+        f"{RESULTS}/logs/stills/page.log",
+    message:
+        "stills: page"
+    shell:
+        "uscl-med3d target_page --params {input.params} --target usgra --tables {input.table}"
+        " --curves {input.curves} --out {output.page} > {log} 2>&1"

@@ -31,6 +31,7 @@ VERBS = (
     "stages",
     "still_stages",
     "ssl",
+    "target_pages",
 )
 
 for _module in VERBS:

@@ -53,9 +53,7 @@ def demo(
         print(
             f"{each.name.replace('_', ' '):>18}  Dice after each click: {', '.join(f'{value:.1f}' for value in each.dice)}"
         )
-    print(
-        "The sweep and what the model learned from are simulated: these numbers say nothing about patients."
-    )
+    print("The sweep is simulated: these numbers say nothing about patients.")
     first = result.scores[0]
     x, y, frame, _ = first.clicks[0]
     print(

@@ -23,7 +23,7 @@ def audit(scale: Scale = DEFAULT_SCALE) -> None:
 
 @app.command(rich_help_panel=UPKEEP)
 def regenerate(scale: Scale = DEFAULT_SCALE) -> None:
-    """Rebuild tables and figures from scores and curves, without torch; are they the same, byte for byte?"""
+    """Rebuild tables, figures and pages from scores and curves, without torch; are they the same, byte for byte?"""
     from uscl_med3d.provenance.regenerate import describe, regenerate
 
     result = regenerate(scale)

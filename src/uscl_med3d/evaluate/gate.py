@@ -24,7 +24,7 @@ def check_gate(job: Any, image_use: Sequence[Path], scores: Sequence[Path], out_
         image_use, scores: files named by the run, of the methods that the gate names and of all tuned methods.
 
     Raises:
-        InputError: if the gate is required and not passed, after the result has been written.
+        InputError: if the gate is required and missed by more than its slack, after the result has been written.
     """
     runs = {name: main_run(name, entry) for name, entry in job.methods.items()}
     looked = {path.stem: read_score_file(path, LOOKED) for path in image_use}
@@ -37,22 +37,30 @@ def check_gate(job: Any, image_use: Sequence[Path], scores: Sequence[Path], out_
     judged = {name: found for name, found in seeing.items() if found is not None}
     blind = _judge_blind(job, runs, scored)
     failures = [
-        text for name in job.methods for text in _explain(name, judged.get(name), blind.get(name), job.gate)
+        text
+        for name in job.methods
+        for text in _explain(name, judged.get(name), blind.get(name), job.gate, 0)
+    ]
+    stopping = [
+        text
+        for name in job.methods
+        for text in _explain(name, judged.get(name), blind.get(name), job.gate, job.gate.slack)
     ]
     # Without any reference there is nothing to hold a model to: a user's own cohort goes on, and the report says so.
     required = job.gate.required and bool(judged)
     result = {
         "passed": bool(judged) and not failures,
         "required": required,
+        "slack": job.gate.slack,
         "failures": failures,
         "image_use": {runs[name]: {"method": name, **found} for name, found in judged.items()},
         "blind": {runs[name]: {"method": name, **found} for name, found in blind.items()},
     }
     write_json(out_json, result)
-    if required and failures:
+    if required and stopping:
         raise InputError(
             file=out_json,
-            found="; ".join(failures),
+            found="; ".join(stopping),
             expected="models whose Dice comes from the image (gate.seeing), above those that look at nothing (gate.blind)",
             remedy="train longer or on more patients; gate.required: false goes on with models that mean little",
         )
@@ -116,13 +124,16 @@ def _judge_blind(
 
 
 def _explain(
-    name: str, seeing: Mapping[str, Any] | None, blind: Mapping[str, Any] | None, gate: Any
+    name: str, seeing: Mapping[str, Any] | None, blind: Mapping[str, Any] | None, gate: Any, slack: float
 ) -> list[str]:
-    """What stops the pipeline."""
+    """What a required method has missed by more than `slack` points of image use; `gate.blind` knows no slack."""
     rule, texts = gate.seeing.get(name), []
     if rule is None or not rule.required:
         return []
-    if seeing is not None and not seeing["passed"]:
+    missed = seeing is not None and min(
+        seeing["first_click"] - rule.first_click, seeing["last_click"] - rule.last_click
+    )
+    if seeing is not None and missed < -slack:
         texts.append(
             f"{name} owes {seeing['first_click']:.1f} and {seeing['last_click']:.1f} points to the image after the first "
             f"and the last click, not {rule.first_click:g} and {rule.last_click:g}"

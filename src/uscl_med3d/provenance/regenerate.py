@@ -1,4 +1,4 @@
-"""Tables, figures, claims and the page again, from what Git holds, compared byte for byte with those that are there.
+"""Tables, figures, claims and the pages again, from what Git holds, compared byte for byte with those that are there.
 
 `uscl-med3d regenerate` needs no torch, no volumes and no workflow: per-case scores, learning curves, the small inputs
 of figures, receipts and job files are enough.
@@ -22,6 +22,8 @@ from uscl_med3d.report.image_use import build_image_use
 from uscl_med3d.report.metrics import write_metrics
 from uscl_med3d.report.tables import build_tables, build_training_cost
 from uscl_med3d.report.tables.inference_cost import build_inference_cost
+from uscl_med3d.target_pages import TARGETS, build_page
+from uscl_med3d.target_pages.targets import PAGE, has_run, list_landed
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,23 @@ class _Stored:
 
 
 def regenerate(scale: str) -> Regenerated:
-    """Rebuild tables, figures, claims and the page of a finished scale in a temporary folder; compare every file."""
-    stored = _Stored.of(scale)
+    """Rebuild tables, figures, claims and pages of a finished scale in a temporary folder; compare every file.
+
+    A scale that was only made for targets beside the default run has only their pages.
+    """
+    results = Path("results", scale)
+    targets = [target for target in TARGETS.values() if has_run(target, results)]
     same: list[str] = []
     different: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        _build_all(stored, Path(folder))
+        if not targets or (results / "params/all.json").is_file():
+            _build_all(_Stored.of(scale), Path(folder))
+        for target in targets:
+            job = load_job(target.stage, results / f"params/{target.stage}.json")
+            build_page(target.name, job, list_landed(target, results), Path(folder, target.folder, PAGE))
         made = sorted(path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_file())
         for path in made:
-            there = stored.results / path
+            there = results / path
             equal = there.is_file() and sha256(there) == sha256(Path(folder, path))
             (same if equal else different).append(str(there))
     return Regenerated(same, different)

@@ -10,14 +10,21 @@ NOT_TESTABLE = "not testable: the model ignores the image"
 """Verdict of a claim about training where a model that it compares has not passed the gate of image use."""
 
 
-def read_blind(gate_json: Path | None) -> frozenset[str]:
-    """Methods that the gate has found to ignore the image; empty without a gate.
+def read_blind(gate_json: Path | None) -> dict[str, str]:
+    """Methods that have not passed, each with what was found; empty without a gate.
 
     Args:
-        gate_json: with `methods`: method -> result, of which `sees` is false where too little Dice is owed to the image
-            (`evaluate.gate`), and null or missing where that was not judged.
+        gate_json: result of `evaluate.gate`, of whose `image_use` an entry names its method. A method that was not judged is
+            not among them.
     """
     if gate_json is None or not Path(gate_json).is_file():
-        return frozenset()
-    judged = read_json(gate_json).get("methods", {})
-    return frozenset(name for name, result in judged.items() if result.get("sees") is False)
+        return {}
+    judged = read_json(gate_json)["image_use"].values()
+    return {
+        found[
+            "method"
+        ]: f"owes {found['first_click']:.1f} and {found['last_click']:.1f} points to the image after the first "
+        f"and the last click, not {found['first_click_needed']:g} and {found['last_click_needed']:g}"
+        for found in judged
+        if not found["passed"]
+    }

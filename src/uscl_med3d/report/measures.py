@@ -17,6 +17,9 @@ CASE = ("training_seed", "patient", "case", "class")
 
 COLUMNS = (*CASE, "measure", "value")
 
+LESS_IS_BETTER = ("noc_", "failures", "hd95_")
+"""Beginnings of the names of measures of which a smaller value is the better one."""
+
 
 def measure_cases(
     rows: pd.DataFrame, last: int, noc_targets: Sequence[float], failure_dice: float

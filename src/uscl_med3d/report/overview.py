@@ -37,7 +37,7 @@ def read_overview(results: Path) -> dict[str, Any]:
         "gate_passed": read_json(results / "gate.json").get("passed")
         if (results / "gate.json").is_file()
         else None,
-        "sweeps": read_json(results / "complete.json") if (results / "complete.json").is_file() else None,
+        "sweeps": _count_sweeps(results),
     }
 
 
@@ -46,7 +46,9 @@ def describe(overview: dict[str, Any]) -> str:
     sweeps, gate = overview["sweeps"], overview["gate_passed"]
     lines = [f"Results of the scale {overview['scale']}"]
     if sweeps is not None:
-        lines.append(f"Sweeps   {sweeps['sweeps_used']} used, {sweeps['sweeps_left_out']} left out")
+        left_out = sweeps["sweeps_left_out"]
+        where = ": the run is not complete, the page says why" if left_out else ""
+        lines.append(f"Sweeps   {sweeps['sweeps_used']} used, {left_out} left out{where}")
     if gate is not None:
         lines.append("Gate     " + ("passed" if gate else "not passed: the page says what failed"))
     if overview["claims"]:
@@ -59,6 +61,19 @@ def describe(overview: dict[str, Any]) -> str:
     if overview["figures"]:
         lines.append(f"Figures  {len(overview['figures'])} in {Path(overview['figures'][0]).parent}/")
     return "\n".join(lines)
+
+
+def _count_sweeps(results: Path) -> dict[str, int] | None:
+    """Those in the manifest and those that `ingest` left out; complete.json is not there where any were left out."""
+    import pandas as pd
+
+    used, left_out = results.parents[1] / f"data/splits/{results.name}.csv", results / "failures.csv"
+    if not used.is_file() or not left_out.is_file():
+        return None
+    found = [
+        pd.read_csv(file, dtype=str, keep_default_na=False)["sweep"].nunique() for file in (used, left_out)
+    ]
+    return dict(zip(("sweeps_used", "sweeps_left_out"), map(int, found), strict=True))
 
 
 def _count_verdicts(file: Path) -> dict[str, int]:

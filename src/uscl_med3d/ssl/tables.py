@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,7 @@ def _split(rows: pd.DataFrame) -> Any:
 
 
 def _read_cell(file: Path) -> pd.DataFrame:
-    start = Path(file).stem.partition("_s")[0] if Path(file).stem[-1].isdigit() else Path(file).stem
-    return read_score_file(file).assign(start=start)
+    return read_score_file(file).assign(start=re.sub(r"_s[0-9]+$", "", Path(file).stem))
 
 
 def _read_all(files: Sequence[Path]) -> pd.DataFrame:

@@ -41,7 +41,9 @@ def build_table(job: Any, scores: Sequence[Path], table_csv: Path, all_scores_cs
     Raises:
         InputError: for scores that lack a method, or have an image twice.
     """
-    rows = pd.concat([pd.read_csv(file) for file in sorted(scores)], ignore_index=True)[COLUMNS]
+    # Names of images may be digits, with zeros in front.
+    read = [pd.read_csv(file, dtype={"image": str, "group": str, "class": str}) for file in sorted(scores)]
+    rows = pd.concat(read, ignore_index=True)[COLUMNS]
     check(rows, list(job.stills.methods), scores)
     table = [row for name, entry in job.stills.methods.items() for row in _rows(rows, name, entry.label, job)]
     write_csv(all_scores_csv, rows.sort_values(["method", "image", "class", "points"], kind="stable"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any
 from uscl_med3d.core.io import read_json, write_text
 from uscl_med3d.core.params.methods import Grid
 from uscl_med3d.core.runs import main_cell
+from uscl_med3d.nets.card import read_card
 from uscl_med3d.user.models import Choice
 
 _MODULES = {"encoder": "image_encoder", "decoder": "mask_decoder", "both": "image_encoder+mask_decoder"}
-_RESULT_KEYS = ("dice", "ci_low", "ci_high", "n_patients", "n_cases")
 _SIMULATED = (
     "**Simulated data.** Every image this model learned from, and every image behind the numbers below, was simulated. They "
     "say how the pipeline behaves, and nothing about accuracy on patients."
@@ -29,7 +30,10 @@ def write_model_card(path: Path, choice: Choice, results: Path | None) -> None:
         results: results/<scale> whose parameters and tables are shown; None where they are not at hand.
     """
     lines = [f"# Model card: {choice.name}", "", *_describe_model(choice), "", "## Training data", ""]
-    if results is None:
+    card = read_card(choice.checkpoint or choice.base)
+    if results is None and "learned_from" in card:  # shipped with the package
+        lines += [f"Learned from {card['learned_from']}.", "", "## Results", "", *_describe_shipped(card), ""]
+    elif results is None:
         lines += ["Not known here: the weights were given as a file, without results.", ""]
         lines += ["## Results", "", "None at hand.", ""]
     else:
@@ -70,7 +74,7 @@ def is_simulated(results: Path) -> bool | None:
 
 
 def find_rows(choice: Choice, results: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(table, row) of the tables of a scale that belong to a run."""
+    """(table, row) of the tables of a scale that belong to a run; a row has the columns that `report.tables` writes."""
     import pandas as pd
 
     run, file = choice.job.run, results / "params/report.json"
@@ -106,9 +110,10 @@ def _describe_model(choice: Choice) -> list[str]:
     lines += [
         f"- network: SAM-Med3D, {model.depth} blocks of width {model.embed_dim}, input {model.image_size}³ voxels",
         f"- voxels: {choice.ingest.spacing_mm} mm in the image plane, at most {choice.ingest.max_frames} frames",
-        f"- classes it was tuned on: {', '.join(choice.job.classes)}; any object may be clicked",
-        "- prompts: clicks in 3D; boxes as clicks",
+        "- prompts: clicks in 3D; boxes as clicks; any object may be clicked",
     ]
+    if choice.job.method.trained:
+        lines.append(f"- classes it was tuned on: {', '.join(choice.job.classes)}")
     return lines
 
 
@@ -143,29 +148,43 @@ def _describe_training(choice: Choice, results: Path) -> list[str]:
     return lines
 
 
+def _describe_shipped(card: dict[str, Any]) -> list[str]:
+    """What the card of a shipped model says it is worth."""
+    lines = _describe_validation(card["validation_dice"])
+    if card["image_use"] is not None:
+        lines.append(
+            f"With another image it loses {card['image_use']['difference']:.1f} Dice points after the last click."
+        )
+    return lines or ["No score is kept with it."]
+
+
+def _describe_validation(dice: float | None) -> list[str]:
+    if dice is None:
+        return []
+    return [f"Mean Dice on validation cases of ultrasound at the last click: {dice:.1f}.", ""]
+
+
 def _describe_results(choice: Choice, results: Path) -> list[str]:
-    lines = []
-    if choice.validation_dice is not None:
-        lines += [
-            f"Mean Dice on validation cases of ultrasound at the last click: {choice.validation_dice:.1f}.",
-            "",
-        ]
+    from uscl_med3d.report.tables import TABLES
+
+    lines = _describe_validation(choice.validation_dice)
     rows = list(find_rows(choice, results))
     if not rows:
         return [*lines, f"The tables of {results} have no row of this run."]
     lines += [
-        "Dice in percent with its interval over test patients (bootstrap; `confidence` of the parameters).",
+        "Dice in percent with its interval over test patients (bootstrap; `confidence` of the parameters). Image use: Dice "
+        "points lost with another patient's image, where measured. Below: rows that look at no image and are better.",
         "",
-        "| table | what | Dice | interval | patients | cases |",
-        "|---|---|---|---|---|---|",
+        "| table | what | Dice | interval | patients | cases | image use | below |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for table, row in rows:
-        what = ", ".join(
-            f"{key} {value}" for key, value in row.items() if key not in (*_RESULT_KEYS, "reported", "reason")
-        )
+        what = ", ".join(f"{key} {row[key]}" for key in TABLES[table].KEYS)
+        uses = "–" if math.isnan(row["image_use"]) else f"{row['image_use']:.1f}"
+        below = row["below"] if isinstance(row["below"], str) else "–"
         lines.append(
             f"| {table} | {what} | {row['dice']:.1f} | {row['ci_low']:.1f} to {row['ci_high']:.1f} "
-            f"| {row['n_patients']} | {row['n_cases']} |"
+            f"| {row['n_patients']} | {row['n_cases']} | {uses} | {below} |"
         )
     return lines
 
@@ -192,12 +211,14 @@ def _describe_images(sidecars: list[dict[str, Any]]) -> list[str]:
     frames = [each["source_shape"][0] for each in sidecars]
     untracked = sum(each["axis_without_millimetres"] == "d" for each in sidecars)
     unknown = sum(each["spacing_mm"]["h"] is None for each in sidecars)
+    not_used = sum(len(each["key_frames_not_used"]) for each in sidecars)
     return [
         f"- probes: {', '.join(f'{count} {name}' for name, count in sorted(probes.items()))}",
         f"- files: {', '.join(f'{count} {name}' for name, count in sorted(formats.items()))}",
         f"- frames per sweep: {min(frames)} to {max(frames)}",
         f"- sweeps without millimetres between frames: {untracked} of {len(sidecars)}",
         f"- sweeps of unknown pixel size: {unknown} of {len(sidecars)}",
+        f"- key frames not used, because another one lies in the same voxel or takes their place: {not_used}",
     ]
 
 

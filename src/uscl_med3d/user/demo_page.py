@@ -116,9 +116,8 @@ _PAGE = """<!doctype html>
 <title>USCL-Med3D demo</title><style>{style}</style></head><body>
 <header><h1>One sweep, {clicks} clicks on each structure</h1></header>
 <main>
-<p class="note">The sweep is <b>simulated</b>, and so is all that the model <code>{model}</code> learned from.
-The numbers show that the tool works. They say nothing about accuracy on patients.
-Research software, not for clinical use.</p>
+<p class="note">The sweep is <b>simulated</b>. What the model <code>{model}</code> makes of it shows that the tool works,
+and says nothing about accuracy on patients. Research software, not for clinical use.</p>
 <p>The clicks were placed by a program that knows the true outlines: the first in the middle of a structure, each further one
 in the middle of the largest mistake.</p>
 <div class="scroll"><table><caption class="caption">Dice (0–100) with the true outline, after each click</caption>

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from uscl_med3d.core.io import read_json
 from uscl_med3d.user import models, shipped, still_models
 
 EXTERNAL = Path("data/external")
@@ -20,6 +19,8 @@ _OFFICIAL = {
     "6layers6heads_student": "FastSAM3D student encoder, official",
 }
 """Files by the names of data/external/README.md."""
+_CLICKED = ("sam_med3d_turbo.pth", "mobile_sam.pt", "tinysam.pth", "sam_vit_b_01ec64.pth", "sam-med2d_b.pth")
+"""Of these, what `segment` takes by itself."""
 
 
 _NOTES = (
@@ -35,7 +36,8 @@ class Model:
 
     Attributes:
         name: what `--weights` takes, where `segments`; what `--model` takes, where `in_pictures`.
-        segments: whether it takes clicks in a volume, so that `segment`, `view` and `export` can use it.
+        segments: whether it takes clicks in a volume, so that `segment` and `view` can use it; official networks of single
+            slices answer in the slices that are clicked.
         in_pictures: whether it takes clicks in single pictures, by `segment --model`.
         validation_dice: mean over validation cases of ultrasound at the last click, 0 to 100; None if unknown.
         image_use: Dice points lost with another patient's image (docs/image_use.md); None if unknown.
@@ -146,7 +148,6 @@ def _list_runs(scale: str) -> list[Model]:
         choice = models.choose_run(job_file.stem, scale, must_exist=False)
         if choice is None:
             continue
-        simulated = read_json(results / "params/all.json").get("cohort") == "simulate"
         uses = shipped.read_image_use(choice)
         found.append(
             Model(
@@ -156,7 +157,7 @@ def _list_runs(scale: str) -> list[Model]:
                 in_pictures=False,
                 method=choice.job.run.method,
                 domain=f"ultrasound of results/{scale}",
-                learned_from=shipped.LEARNED_FROM if simulated else "your own sweeps",
+                learned_from=shipped.name_source(scale),
                 validation_dice=choice.validation_dice,
                 image_use=uses["difference"] if uses else None,
                 licence="yours",
@@ -171,7 +172,7 @@ def _list_official() -> list[Model]:
         Model(
             name=str(EXTERNAL / file),
             kind="official",
-            segments=file == "sam_med3d_turbo.pth",
+            segments=file in _CLICKED,
             in_pictures=False,
             method=label,
             domain="as its authors say",

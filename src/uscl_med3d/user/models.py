@@ -134,15 +134,15 @@ def choose_file(weights: Path, base: Path | None, start: Path | None, scale: str
 
     Without a JSON beside it the shape of the network and the grid are those of results/<scale>/params.
     """
-    described = weights.with_suffix(".json")
-    if described.is_file() and "model" in read_json(described):
-        values = read_json(described)
+    values = read_card(weights)
+    # Cards of base models have no job; that of a shipped adapter has one, and names the base that it needs.
+    if "job" in values and values.get("base") is None:
         job = job_model("evaluate").model_validate(values["job"])
         return Choice(
             weights.stem, job, Ingest.model_validate(values["ingest"]), weights, None, None, None, None
         )
     belongs = _read_belongs(weights)
-    method = belongs.get("method", "sam_med3d")
+    method = belongs.get("method", belongs.get("model", "sam_med3d"))
     if method not in _PARTS_OF_NAME:
         raise InputError(
             file=weights,
@@ -208,6 +208,8 @@ def choose(
                 remedy="name a weights file by --weights",
             )
         refuse_as_model(path)
+        if path.resolve().parent == shipped.FOLDER.resolve():
+            return shipped.choose_shipped(path.stem)
         preprocessing = read_preprocessing(path)
         if preprocessing == "official" or (preprocessing is None and not _is_known_scale(path, scale)):
             return still_models.with_notes(path, load_official(path, base, model))

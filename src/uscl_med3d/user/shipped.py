@@ -15,11 +15,13 @@ from uscl_med3d.core.io import atomic, read_json, sha256, write_json
 from uscl_med3d.core.params import job_model
 from uscl_med3d.core.params.ingest import Ingest
 from uscl_med3d.user import card_files
+from uscl_med3d.user.cards import is_simulated
 from uscl_med3d.user.models import HOW_TO_GET_ONE, Choice
 
 FOLDER = Path(__file__).resolve().parents[1] / "shipped"
 """Where they are: in the checkout, or where the package is installed."""
 LEARNED_FROM = "simulated sweeps; says nothing about accuracy on patients"
+OWN_SWEEPS = "your own sweeps"
 
 
 def read_cards() -> dict[str, dict[str, Any]]:
@@ -105,7 +107,7 @@ def ship(choice: Choice, name: str, domain: str, folder: Path) -> list[Path]:
             "model": name,
             "method": choice.job.run.method,
             "domain": domain,
-            "learned_from": LEARNED_FROM,
+            "learned_from": name_source(choice.scale),
             "licence": card_files.LICENCE,
             "made_by": f"run {choice.name} of results/{choice.scale}",
             "sha256": sha256(made),
@@ -117,6 +119,12 @@ def ship(choice: Choice, name: str, domain: str, folder: Path) -> list[Path]:
         },
     )
     return [made, made.with_suffix(".json")]
+
+
+def name_source(scale: str | None) -> str:
+    """What the runs of a scale learned from, by its parameters."""
+    simulated = None if scale is None else is_simulated(Path("results", scale))
+    return {True: LEARNED_FROM, False: OWN_SWEEPS, None: "not stated"}[simulated]
 
 
 def read_image_use(choice: Choice) -> dict[str, Any] | None:

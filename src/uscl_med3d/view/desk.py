@@ -73,6 +73,10 @@ class Desk:
         segmenter.encode(item.path, item.spacing_mm, self._whole_frame)
         session = Session(segmenter)
         refused = take_steps(session, saved.steps) if saved else []
+        if saved is not None and saved.steps and saved.model != self.model:
+            refused.append(
+                f"this work was done with the model {saved.model}; {self.model} may draw other masks"
+            )
         if saved is None and item.proposals is not None:
             for name, mask in item.proposals().items():
                 session.start_from(mask, name)

@@ -213,3 +213,17 @@ def test_a_rotated_video_is_read_as_it_is_shown(tmp_path: Path) -> None:
     frames, _ = read_clip(path)
     assert frames.shape == (5, 64, 48)
     assert frames[:, 4:28, 28:44].mean() > 180 and frames[:, 4:28, 4:20].mean() < 20
+
+
+def test_sides_of_dicom_pixels_are_not_exchanged(tmp_path: Path) -> None:
+    """PixelSpacing and PixelAspectRatio both name the vertical side first."""
+    path = write_dicom(tmp_path / "a.dcm", ramp(), "MONOCHROME2")
+    dataset = pydicom.dcmread(path)
+    del dataset.SequenceOfUltrasoundRegions
+    dataset.PixelSpacing = [0.5, 0.4]
+    dataset.save_as(tmp_path / "spacing.dcm")
+    assert read_clip(tmp_path / "spacing.dcm")[1].pixel_spacing_mm == pytest.approx((0.5, 0.4))
+    del dataset.PixelSpacing
+    dataset.PixelAspectRatio = [6, 5]
+    dataset.save_as(tmp_path / "aspect.dcm")
+    assert open_clip(tmp_path / "aspect.dcm").info.pixel_aspect == pytest.approx(5 / 6)

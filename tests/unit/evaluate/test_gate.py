@@ -8,7 +8,8 @@ import pytest
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.core.io import read_json
 from uscl_med3d.core.scores import COLUMNS, IMAGE_USE, write_scores
-from uscl_med3d.evaluate.gate import check_gate
+from uscl_med3d.evaluate.gate import check_gate, mean_dice
+from uscl_med3d.report.gate import read_blind
 
 MAIN = "uscl_med3d_r32_both_vcl"
 DOMAINS = ("amos", "totalsegmentator", "brats")
@@ -74,6 +75,19 @@ def test_a_model_that_ignores_the_image_stops_the_run_and_is_named(run, click, m
     assert result["passed"] is False and result["image_use"][run]["passed"] is False
 
 
+@pytest.mark.parametrize(("missed", "stops"), [(5.9, False), (6.1, True)])
+def test_within_the_slack_the_run_goes_on_and_the_method_is_marked(missed, stops, make_job, tmp_path):
+    owed = GOOD | {MAIN: (18.0 - missed, 22.0)}
+    if stops:
+        with pytest.raises(InputError, match="uscl_med3d owes"):
+            run_gate(make_job, tmp_path, owed, gate__required=True, gate__slack=6.0)
+        result = read_json(tmp_path / "gate.json")
+    else:
+        result = run_gate(make_job, tmp_path, owed, gate__required=True, gate__slack=6.0)
+    assert not result["passed"] and "uscl_med3d owes" in result["failures"][0]
+    assert set(read_blind(tmp_path / "gate.json")) == {"uscl_med3d"}
+
+
 def test_a_tuned_model_must_beat_what_looks_at_nothing(make_job, tmp_path):
     dice = {"full_tuning": 60.0, MAIN: 58.0, "ball": 50.0, "atlas": 59.0}
     assert set(make_job("gate").gate.blind) == {"ball", "atlas"}
@@ -90,3 +104,14 @@ def test_goes_on_when_not_required(make_job, tmp_path):
 def test_a_cohort_without_true_masks_goes_on(make_job, tmp_path):
     result = run_gate(make_job, tmp_path, {}, gate__required=True)
     assert not result["passed"] and not result["required"]
+
+
+def test_dice_is_the_mean_over_classes_after_the_last_click():
+    rows = [("us", "val", "true_mask", "liver", click, dice) for click, dice in ((1, 10.0), (10, 60.0))]
+    rows += [("us", "val", "true_mask", "liver", 10, 80.0), ("us", "val", "true_mask", "spleen", 10, 40.0)]
+    rows += [
+        ("us", "val", "held_out_key_frames", "liver", 10, 0.0),
+        ("amos", "val", "label", "liver", 10, 0.0),
+    ]
+    columns = ["dataset", "split", "reference", "class", "click", "dice"]
+    assert mean_dice(pd.DataFrame(rows, columns=columns)) == pytest.approx((70 + 40) / 2)

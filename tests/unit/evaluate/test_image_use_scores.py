@@ -161,3 +161,17 @@ def test_a_method_prompted_with_key_frames_follows_one_class_with_the_other_imag
     assert [row["image"] for row in rows] == ["own"] * 3 + ["other"] * 3
     assert {row["dice"] for row in rows if row["image"] == "own"} == {100.0}
     assert all(row["dice"] < 90 for row in rows if row["image"] == "other")
+
+
+def test_scores_of_another_way_of_clicking_are_not_compared():
+    settings = SimpleNamespace(
+        image_use=SimpleNamespace(classes_per_case=1, points=(1,)), model_copy=lambda update: settings
+    )
+    run = SimpleNamespace(id="run")
+    job = SimpleNamespace(seed=1, run=run, evaluate=settings, model_copy=lambda update: job)
+    looked, item = module.ImageUse(job, SETTING), make_item("a")
+    looked.add_items([item])
+    prediction = Prediction(item, 1, None, Region((0, 0, 0), item.truth), 1)
+    for crop, seed, dice in (("oracle", 0, 90.0), ("first_click", 1, 80.0), ("first_click", 0, 70.0)):
+        looked.add_scores(prediction, [{"dice": dice}], Setting(crop, "random_error", seed))
+    assert [row["dice"] for row in looked.own] == [70.0]

@@ -260,3 +260,31 @@ def test_a_method_that_needs_key_frames_gives_the_reason_without_any(make_job, t
     assert bare["reference"].tolist() == ["true_mask"] and bare["click"].tolist() == [0]
     assert set(drawn["reference"]) == {"true_mask", "held_out_key_frames"}
     assert drawn.loc[drawn["reference"] == "true_mask", "dice"].item() > 50
+
+
+@pytest.mark.parametrize(("spacing", "unit"), [((None, 0.5, 0.5), "voxel"), ((0.5, 0.5, 0.5), "mm")])
+def test_the_tolerance_has_the_unit_of_the_distance(spacing, unit, make_job):
+    """A shift by two voxels of half a millimetre: within two millimetres, not within half a voxel."""
+    truth = np.zeros((12, 12, 12), bool)
+    truth[2:6, 2:6, 2:6] = True
+    distance = choose_distance(spacing, "voxel")
+    item = Item(
+        "us",
+        "test",
+        "p",
+        "s",
+        "liver",
+        np.ones(truth.shape, np.uint8),
+        truth,
+        None,
+        "true_mask",
+        None,
+        distance,
+    )
+    prediction = Prediction(item, 3, (1, 3, 3, 1), Region((0, 0, 0), np.roll(truth, 2, 0)), 3)
+    job = make_job(
+        "evaluate", "sam_med3d", evaluate__surface_at=[3], evaluate__nsd_tolerance={"mm": 2.0, "voxel": 0.5}
+    )
+    row = score_prediction(job, prediction, Setting("first_click", "random_error", 0))[0]
+    assert row["distance_unit"] == unit and row["hd95"] == pytest.approx(2.0 if unit == "voxel" else 1.0)
+    assert (row["nsd"] == 100) == (unit == "mm")

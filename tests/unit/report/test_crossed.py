@@ -83,3 +83,9 @@ def test_false_positives_with_three_training_seeds(seed_sd):
         p = [measure_spread([one]).p_value(macro_mean(one)) for one in family]
         found += (holm(p) <= 0.05).any()
     assert found / repeats <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / repeats)
+
+
+def test_what_patients_and_seeds_do_together_is_counted_once():
+    """Two seeds, two patients: mean squares 16 (patients), 36 (seeds), 4 (together); (16 + 36 - 4) / 4."""
+    spread = measure_spread([make_sums(np.array([[0.0, 2.0], [4.0, 10.0]]))])
+    assert spread.patients == pytest.approx(4) and spread.patients + spread.seeds == pytest.approx(12)

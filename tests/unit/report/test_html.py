@@ -69,12 +69,15 @@ def write(run, built, tmp_path):
     draw("fig4", run.job, run.inputs, tmp_path / "figures")
 
     def made(passed: bool = True) -> str:
+        owed = dict.fromkeys(("first_click", "last_click"), 30.0 if passed else 3.0)
+        found = owed | {"first_click_needed": 25.0, "last_click_needed": 25.0}
         result = {
-            "run": "full_tuning",
             "passed": passed,
-            "mean_dice": 71.0,
-            "gain": 8.0,
-            "failures": ["spleen 31.0"],
+            "required": True,
+            "slack": 6.0,
+            "failures": [] if passed else ["full_tuning owes 3.0 points"],
+            "image_use": {"full_tuning": found | {"method": "full_tuning", "passed": passed}},
+            "blind": {},
         }
         (tmp_path / "gate.json").write_text(json.dumps(result))
         page = tmp_path / "report.html"
@@ -133,6 +136,12 @@ def test_the_parameters_of_a_run_have_the_hash_that_trace_prints(tmp_path):
     assert read_origins(tmp_path / "none") == {}
 
 
+def test_the_hash_is_that_of_the_scores_among_the_outputs_of_evaluate(tmp_path):
+    outputs = {"results/phantom/image_use/a.parquet": "1" * 64, "results/phantom/scores/a.parquet": "2" * 64}
+    write_json(tmp_path / "a.json", receipt_of("a") | {"outputs": outputs})
+    assert read_origins(tmp_path)["a"].scores == "2" * 64
+
+
 def test_only_runs_are_listed(write, tmp_path):
     write_json(tmp_path / "receipts" / "gate-check.json", receipt_of("gate-check") | {"outputs": {}})
     text = write()
@@ -162,7 +171,7 @@ def test_table_7_shows_its_own_numbers(write, built):
 def test_it_says_that_seggpt_loses_and_that_the_gate_failed(write):
     text = write(passed=False)
     assert "SegGPT LOSES to shape interpolation" in text
-    assert "Gate NOT passed" in text and "spleen 31.0" in text
+    assert "Gate NOT passed" in text and "full_tuning owes 3.0 points" in text
 
 
 def test_what_is_missing_is_said(run, tmp_path):

@@ -8,11 +8,16 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from tiny_cohort import tiny_job
 
+from uscl_med3d.core.io import read_json, write_json
 from uscl_med3d.core.scores import IMAGE_USE, read_score_file, write_scores
-from uscl_med3d.evaluate.gate import judge_seeing
+from uscl_med3d.evaluate.gate import check_gate, judge_seeing
+from uscl_med3d.report.claims import build_claims
 from uscl_med3d.report.figures import FigureInputs, draw
 from uscl_med3d.report.figures import image_use as drawn
+from uscl_med3d.report.gate import NOT_TESTABLE
+from uscl_med3d.report.html import sections
 from uscl_med3d.report.html.image_use import image_use as section
 from uscl_med3d.report.image_use import COLUMNS, build_image_use
 from uscl_med3d.report.tables import build_tables
@@ -98,6 +103,23 @@ def test_what_is_below_a_row_that_looks_at_nothing_is_marked():
     assert r"50.0$^\dagger$" in to_latex(layout, "T", "C", "t")
 
 
+def test_where_less_is_better_more_is_marked():
+    frame = pd.DataFrame(
+        [
+            {"method": method, "measure": measure, "value": value, "below": ""}
+            for measure, values in {
+                "dice": {"a": 70.0, "b": 40.0, "ball": 50.0},
+                "failures": {"a": 10.0, "b": 80.0, "ball": 60.0},
+                "noc_80": {"a": 3.0, "b": 10.0, "ball": 9.0},
+                "hd95_mm": {"a": 4.0, "b": 12.0, "ball": 9.0},
+            }.items()
+            for method, value in values.items()
+        ]
+    )
+    marked = mark_below(frame, ("method", "measure"), "value").groupby("method")["below"].unique()
+    assert list(marked["a"]) == [""] and list(marked["b"]) == ["ball"]
+
+
 def test_without_such_rows_nothing_is_marked():
     frame = frame_of({"a": 50.0}).assign(below="")
     assert mark_below(frame, ("method", "points"), "dice")["below"].eq("").all()
@@ -124,6 +146,13 @@ def test_figure_and_section(run, used, tmp_path):
     assert drawn.build(run.job, FigureInputs()).axes
 
 
+def test_rows_that_look_at_nothing_gain_nothing_by_looking(run, tmp_path):
+    files = [make_file(tmp_path, name, 5.0) for name in ("ball", "full_tuning")]
+    build_image_use(run.job, files, tmp_path / "use.csv")
+    text = section(run.job, SimpleNamespace(figures_dir=tmp_path, image_use_csv=tmp_path / "use.csv"))
+    assert "full tuning +5.5" in text and "ball +" not in text
+
+
 def test_a_model_that_ignores_the_image_is_named(run, tmp_path):
     files = [make_file(tmp_path, "sam_med3d", -0.5)]
     build_image_use(run.job, files, tmp_path / "use.csv")
@@ -131,23 +160,70 @@ def test_a_model_that_ignores_the_image_is_named(run, tmp_path):
     assert "no gain is shown: SAM-Med3D" in text and "these gain" not in text
 
 
-def test_claims_about_training_are_not_tested_on_blind_models(run, tmp_path):
-    from uscl_med3d.core.io import write_json
-    from uscl_med3d.report.claims import build_claims
-    from uscl_med3d.report.gate import NOT_TESTABLE
+def judge(folder, owed):
+    """gate.json as the stage `gate` writes it: run -> points owed to the image of validation patients at every click."""
+    files = []
+    for name, points in owed.items():
+        rows = [
+            (
+                name,
+                dataset,
+                "val",
+                f"p{case}",
+                f"c{case}",
+                "liver",
+                click,
+                image,
+                70.0 - points * (image == "other"),
+            )
+            for dataset in ("us", "amos", "totalsegmentator", "brats")
+            for case in range(2)
+            for click in (1, 10)
+            for image in ("own", "other")
+        ]
+        files.append(folder / f"{name}.parquet")
+        write_scores(files[-1], pd.DataFrame(rows, columns=IMAGE_USE.names), IMAGE_USE)
+    check_gate(tiny_job("gate", gate__required=False), files, [], folder / "gate.json")
+    return folder / "gate.json"
 
-    results = {"full_tuning": {"sees": False}, "sam_med3d": {"sees": True}, "adaptformer": {"sees": None}}
-    write_json(tmp_path / "gate.json", {"passed": False, "failures": [], "methods": results})
+
+def test_claims_about_training_are_not_tested_on_blind_models(run, tmp_path):
+    gates = {
+        "open": None,
+        "all_see": judge(tmp_path, {"full_tuning": 30.0, "sam_med3d": 30.0}),
+        "shut": None,
+    }
     verdicts = {}
-    for name, gate in (("open", None), ("shut", tmp_path / "gate.json")):
+    for name in gates:
+        gate = judge(tmp_path, {"full_tuning": 3.0, "sam_med3d": 30.0}) if name == "shut" else gates[name]
         build_claims(run.job, run.scores, run.info, None, gate, tmp_path / f"{name}.csv")
         verdicts[name] = pd.read_csv(tmp_path / f"{name}.csv").set_index("id")
+    assert verdicts["open"].equals(verdicts["all_see"])
     changed = verdicts["open"]["verdict"] != verdicts["shut"]["verdict"]
     assert {"full-best", "full-forgets"} <= set(changed[changed].index)
     assert verdicts["shut"].loc[changed, "verdict"].eq(NOT_TESTABLE).all()
-    assert "full_tuning" in verdicts["shut"].loc["full-best", "why"]
+    assert "full_tuning owes 3.0 and 3.0 points" in verdicts["shut"].loc["full-best", "why"]
     # A claim that compares none of these models is judged as before.
     assert not changed["vcl-both"] and not changed["us-lead"]
+
+
+def test_the_page_names_who_looks_and_who_is_marked(tmp_path):
+    gate = judge(tmp_path, {"full_tuning": 3.0, "sam_med3d": 30.0})
+    text = sections.gate(SimpleNamespace(gate_json=gate))
+    assert (
+        "Gate NOT passed" in text
+        and "full_tuning owes 3.0" in text
+        and "Look at the image: sam_med3d." in text
+    )
+    text = sections.gate(SimpleNamespace(gate_json=judge(tmp_path, {"full_tuning": 30.0})))
+    assert "Gate passed" in text and "Looking too little" not in text and "Not above" not in text
+    result = read_json(tmp_path / "gate.json")
+    result["blind"] = {
+        "a": {"method": "adaptformer", "dice": 50.0, "passed": False, "floors": {"atlas": 60.0}}
+    }
+    write_json(tmp_path / "gate.json", result)
+    text = sections.gate(SimpleNamespace(gate_json=tmp_path / "gate.json"))
+    assert "Not above a row that looks at nothing (Dice): adaptformer 50.0." in text
 
 
 def test_the_gate_takes_the_same_mean(run, tmp_path):

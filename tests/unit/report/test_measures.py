@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from uscl_med3d.core.reporting import BLIND
 from uscl_med3d.report.measures import list_units, measure_cases, name_noc, name_reached
 from uscl_med3d.report.scores import read_scores
 from uscl_med3d.report.tables import build_table, build_tables
+from uscl_med3d.report.tables.captions import write_caption
 from uscl_med3d.report.tables.context import Context
-from uscl_med3d.report.tables.layout import arrange
+from uscl_med3d.report.tables.layout import MARK, arrange
 from uscl_med3d.report.tables.table7 import EMPTY, NO_CLICKS, list_measures
 
 
@@ -172,6 +174,23 @@ def test_the_header_is_in_words_and_the_caption_states_the_rules(run, tmp_path):
         "HD95: smaller is better",
     ):
         assert words in text
+
+
+def test_the_mark_of_rows_that_look_at_nothing_knows_that_less_may_be_better(context, table):
+    rows, marked = table.reset_index(), 0
+    floors = rows[rows["method"].isin(BLIND)].groupby("measure")["value"].agg(["min", "max"])
+    for row in rows[~rows["method"].isin(BLIND) & rows["value"].notna()].itertuples():
+        less = row.measure.startswith(("noc_", "failures", "hd95_"))
+        low, high = floors.loc[row.measure]
+        worse = row.value > low if less else row.value < high
+        assert bool(row.below) == worse, row
+        marked += worse
+    assert marked
+
+
+def test_the_caption_says_what_the_mark_is(context, table):
+    text = write_caption("table7", table.reset_index(), context)
+    assert f"{MARK} worse than a row that looks at no image" in text
 
 
 def test_on_key_frames_alone_there_are_no_surface_distances(run):

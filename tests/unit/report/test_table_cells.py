@@ -66,7 +66,7 @@ def test_the_same_number_is_the_same_in_every_table(context):
 def test_a_method_that_does_not_exist_has_its_reason_and_the_reported_value(context):
     row = pick(build_table("table1", context), method="FastSAM3D", points=1, **{"class": "liver"})
     assert pd.isna(row["dice"])
-    assert row["reason"] == "no method FastSAM3D in params.yaml: methods"
+    assert row["reason"] == "no method FastSAM3D at this scale: section `methods`"
     assert row["reported"] == 13.73
 
 
@@ -164,7 +164,10 @@ def test_a_score_file_without_a_column_is_refused(tmp_path):
 def test_markdown_and_latex_show_value_interval_reported_and_reason(context):
     layout = arrange(build_table("table2", context), ("method",), ("dataset", "points"))
     markdown = to_markdown(layout, "Title", "Caption.")
-    assert "(74.2)" in markdown and "<sup>1</sup> no method FastSAM3D in params.yaml: methods" in markdown
+    assert (
+        "(74.2)" in markdown
+        and "<sup>1</sup> no method FastSAM3D at this scale: section `methods`" in markdown
+    )
     assert markdown.count("\n| ") == 2 + len(layout.index)
     latex = to_latex(layout, "Title", "100% of_it", "table2")
     assert r"100\% of\_it" in latex and latex.count(r"\\") == 1 + len(layout.index)

@@ -7,12 +7,18 @@ import os
 import re
 import subprocess
 import sys
+import time
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from snakemake_logger_plugin_stages.display import Lines
-from snakemake_logger_plugin_stages.run import STAGES, Run, words
+from snakemake_logger_plugin_stages.run import STAGES, Run, rule_of, words
+from uscl_med3d.core import spent
+from uscl_med3d.core.params.files import read_defaults
+from uscl_med3d.core.plan import Plan
+from uscl_med3d.provenance.audit import list_planned
 
 ROOT = Path(__file__).parents[3]
 
@@ -49,33 +55,41 @@ def test_jobs_are_counted_by_stage_in_the_order_of_the_pipeline(clock: Clock) ->
         "evaluate": 3,
         "report": 1,
     }
-    run.begin(3, "finetune", "finetune: full_tuning", None, [])
+    run.begin(3, "finetune", "finetune: full_tuning", [])
     assert run.stages["finetune"].at_work == {3: "full_tuning"}
     run.finish(3)
     assert run.stages["finetune"].done == 1 and not run.stages["finetune"].at_work
 
 
-def test_time_left_is_from_this_run_or_from_an_earlier_one(clock: Clock, tmp_path: Path) -> None:
+def test_time_left_is_from_this_run_or_from_an_earlier_one(
+    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for rule, seconds in (("finetune", 100), ("evaluate", 10)):
-        (tmp_path / rule).mkdir()
-        (tmp_path / rule / "a.tsv").write_text(f"s\th:m:s\n{seconds}\t0\n")
+        monkeypatch.setattr(spent, "STARTED", time.monotonic() - seconds)
+        spent.write_spent(tmp_path / f"receipts/{rule}/a.json")
     run = Run({"finetune": 2, "evaluate": 2}, clock)
     assert run.time_left() == "time left: not known yet"
-    run.begin(1, "finetune", "finetune: a", str(tmp_path / "finetune/a.tsv"), [])
+    run.begin(1, "finetune", "finetune: a", [str(tmp_path / "receipts/finetune/a.json")])
     assert run.time_left() == "about 4 min left"  # 2 x 100 s and 2 x 10 s
     clock.now = 50.0
     run.finish(1)
     assert run.time_left() == "about 70 s left"  # 50 s, as this run shows, and 2 x 10 s
     for job, rule in ((2, "finetune"), (3, "evaluate"), (4, "evaluate")):
-        run.begin(job, rule, None, None, [])
+        run.begin(job, rule, None, [])
         run.finish(job)
     assert run.time_left() == ""
+
+
+def test_every_receipt_of_the_default_run_has_a_rule(tmp_path: Path) -> None:
+    plan = Plan(read_defaults(ROOT))
+    assert {rule_of(name) for name in list_planned(plan)} <= set(chain(*STAGES.values()))
+    assert rule_of("ingest/sheets") == "ingest_sheets" and rule_of("measure/ball") == "measure"
 
 
 def test_two_jobs_at_a_time_halve_the_time(clock: Clock) -> None:
     run = Run({"finetune": 6}, clock)
     for job in (1, 2):
-        run.begin(job, "finetune", None, None, [])
+        run.begin(job, "finetune", None, [])
     clock.now = 10.0
     for job in (1, 2):
         run.finish(job)
@@ -84,7 +98,7 @@ def test_two_jobs_at_a_time_halve_the_time(clock: Clock) -> None:
 
 def test_kinds_of_jobs_of_which_nothing_is_known_are_said(clock: Clock) -> None:
     run = Run({"finetune": 2, "claims": 1}, clock)
-    run.begin(1, "finetune", None, None, [])
+    run.begin(1, "finetune", None, [])
     clock.now = 7.0
     run.finish(1)
     assert run.time_left() == "more than 7 s left"
@@ -93,14 +107,14 @@ def test_kinds_of_jobs_of_which_nothing_is_known_are_said(clock: Clock) -> None:
 def test_last_words_name_the_page_or_what_is_left(clock: Clock) -> None:
     run, stream = Run({"html": 1, "claims": 1}, clock), io.StringIO()
     lines = Lines(stream)
-    run.begin(1, "claims", "report: claims", None, [])
+    run.begin(1, "claims", "report: claims", [])
     run.fail(1)
     assert run.summary() == [
         "Stopped after 0 s: 0 jobs done, 1 failed, 1 not done. The same command goes on from here."
     ]
     run = Run({"html": 1}, clock)
     lines.start(run)
-    run.begin(1, "html", "report: page", None, ["results/x/report.html"])
+    run.begin(1, "html", "report: page", ["results/x/report.html"])
     lines.update(run)
     clock.now = 3.0
     run.finish(1)

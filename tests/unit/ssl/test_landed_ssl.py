@@ -18,7 +18,7 @@ from uscl_med3d.ssl.claims import CHANCE, COLUMNS, CONTROL, NEGATIVE, NEGATIVES,
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS, SSL = Path("results/phantom"), Path("results/phantom/ssl")
 JOBS = {"pretrain": "ssl_pretrain", "cells": "ssl_cell", "frames": "ssl_frames"}
-ALONE = {"metadata": "simulate_cohort", "tables": "ssl", "figures": "ssl"}
+ALONE = {"metadata": "simulate_cohort", "tables": "ssl", "figures": "ssl", "page": "ssl"}
 MOST_CPU_MINUTES = 25
 
 

@@ -17,6 +17,7 @@ from uscl_med3d.core.scores import COLUMNS, write_scores
 from uscl_med3d.core.ssl import SslPlan
 from uscl_med3d.ssl.claims import hold_to_the_control, judge_all
 from uscl_med3d.ssl.same_place import sum_pairs
+from uscl_med3d.ssl.tables import _read_cell
 from uscl_med3d.ssl.words import ALL, LINEAR, ROWS, SHUFFLED
 
 PATIENTS = [f"p{n:02d}" for n in range(16)]
@@ -134,6 +135,22 @@ def written(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def tables(written) -> dict[str, pd.DataFrame]:
     return {name: pd.read_csv(written / f"{name}.csv") for name in SSL_TABLES}
+
+
+def test_repetitions_of_a_cell_belong_to_its_start(tmp_path):
+    params = tiny_params()
+    table = params.ssl.table8.model_copy(
+        update={"training_seeds": (0, 1), "arms": ("none", "simclr", "simclr_no_same_patient")}
+    )
+    params = params.model_copy(update={"ssl": params.ssl.model_copy(update={"table8": table})})
+    cells = SslPlan(params, "results/tiny").cells
+    assert "simclr_no_same_patient_s1" in cells
+    for name, run in cells.items():
+        write_scores(
+            tmp_path / f"{name}.parquet", pd.DataFrame(columns=list(COLUMNS), data=[[None] * len(COLUMNS)])
+        )
+        expected = (run.pretraining or "none") if name != "untuned" else "untuned"
+        assert set(_read_cell(tmp_path / f"{name}.parquet")["start"]) == {expected}
 
 
 def test_every_figure_is_drawn_and_repeats_itself(written, tmp_path):

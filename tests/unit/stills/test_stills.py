@@ -16,7 +16,7 @@ from uscl_med3d.methods.stills.base import StretchFrame
 from uscl_med3d.stills import fold as folding
 from uscl_med3d.stills import score as scoring
 from uscl_med3d.stills.fold import COLUMNS, divide, run_all, run_fold
-from uscl_med3d.stills.resample import interval, macro_mean
+from uscl_med3d.stills.resample import Estimate, interval, macro_mean
 from uscl_med3d.stills.score import compare, find_other, fit
 from uscl_med3d.stills.table import build_table
 from uscl_med3d.stills.task import draw_click
@@ -47,8 +47,12 @@ def test_every_image_is_scored_once_by_every_method(folder, base, tmp_path):
             files.append(tmp_path / f"{name}-{index}.csv")
             run_fold(job, name, index, folder, base, files[-1], tmp_path / "curves" / f"{name}-{index}.csv")
     build_table(job, files, tmp_path / "table.csv", tmp_path / "all.csv")
-    scores, table = pd.read_csv(tmp_path / "all.csv"), pd.read_csv(tmp_path / "table.csv")
+    scores, table = (
+        pd.read_csv(tmp_path / "all.csv", dtype={"image": str}),
+        pd.read_csv(tmp_path / "table.csv"),
+    )
     assert list(scores) == COLUMNS
+    assert set(scores["image"]) == {item.name for item in open_set(job.stills.layout, folder).items}
     for name in methods:
         own = scores[scores["method"] == name]
         assert own.groupby(["image", "class", "points"]).size().eq(1).all() and own["image"].nunique() == 8
@@ -164,6 +168,10 @@ def test_an_interval_is_wider_when_images_of_a_group_agree():
     narrow, wide = (interval(part, 400, 0.95, 1) for part in (rows, grouped))
     assert wide[1] - wide[0] > 1.5 * (narrow[1] - narrow[0])
     assert narrow[0] < macro_mean(rows) < narrow[1]
+
+
+def test_an_interval_leaves_out_half_of_the_rest_on_each_side():
+    assert Estimate(500.0, np.arange(1001.0), ("g",)).interval(0.9) == pytest.approx((50.0, 950.0))
 
 
 def test_scores_that_do_not_belong_together_are_refused(tmp_path):

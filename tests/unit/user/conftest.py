@@ -16,13 +16,15 @@ import torch
 from tiny_cohort import tiny_params
 
 from uscl_med3d.core import params as parameters
-from uscl_med3d.core.io import sha256, write_json, write_text
+from uscl_med3d.core.io import sha256, write_csv, write_json
 from uscl_med3d.core.runs import list_runs
 from uscl_med3d.core.scores import COLUMNS, write_scores
 from uscl_med3d.methods.base import Weights
 from uscl_med3d.methods.registry import find_method
 from uscl_med3d.nets import lora
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, save_checkpoint
+from uscl_med3d.report.tables import TABLES
+from uscl_med3d.report.tables.context import VALUES
 
 RUNS = {
     "sam_med3d": 20.0,
@@ -87,11 +89,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         frame = pd.DataFrame(rows, columns=["dataset", "split", "patient", "reference", "click", "dice"])
         write_scores(folder / f"scores/{name}.parquet", frame.reindex(columns=list(COLUMNS)))
     label = params.methods["uscl_med3d"].label
-    write_text(
-        folder / "tables/table1.csv",
-        "method,points,class,dice,ci_low,ci_high,n_patients,n_cases,reported,reason\n"
-        f"{label},1,liver,51.25,40.5,62.75,24,24,16.5,\nOther,1,liver,11,10,12,24,24,16.5,\n",
-    )
+    cells = [
+        (label, 1, "liver", 51.25, 40.5, 62.75, 24, 24, 1, 16.5, "", 12.25, "ball"),
+        ("Other", 1, "liver", 11, 10, 12, 24, 24, 1, 16.5, "", None, ""),
+    ]
+    write_csv(folder / "tables/table1.csv", pd.DataFrame(cells, columns=[*TABLES["table1"].KEYS, *VALUES]))
     write_json(
         folder / "volumes/s1/sidecar.json",
         {
@@ -109,6 +111,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "key_frames": [
                 {"frame": 3, "index": 3, "role": "prompt"},
                 {"frame": 9, "index": 9, "role": "held_out"},
+            ],
+            "key_frames_not_used": [
+                {"frame": 4, "reason": "frame 3 is nearer to the middle of the same voxel"}
             ],
         },
     )

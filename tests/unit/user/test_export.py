@@ -11,8 +11,8 @@ import torch
 
 from uscl_med3d.core.errors import InputError
 from uscl_med3d.nets.sam_med3d import SamMed3DConfig, build_sam_med3d, load_checkpoint
-from uscl_med3d.user import models
-from uscl_med3d.user.cards import find_rows
+from uscl_med3d.user import models, shipped
+from uscl_med3d.user.cards import find_rows, write_model_card
 from uscl_med3d.user.export import export, onnx_model
 from uscl_med3d.user.segmenter import Segmenter
 
@@ -141,9 +141,23 @@ def test_cards_say_what_was_run(here, tmp_path):
     export("peft", LORA, None, None, "phantom", tmp_path / "out", None)
     card = (tmp_path / "out/MODEL_CARD.md").read_text()
     assert "**Simulated data.**" in card and "Not a medical device" in card
-    assert "51.2 | 40.5 to 62.8" in card and "64.0" in card and "Other" not in card
+    row = (
+        "| table1 | method USCL-Med3D, points 1, class liver | 51.2 | 40.5 to 62.8 | 24 | 24 | 12.2 | ball |"
+    )
+    assert row in card.splitlines() and "64.0" in card and "Other" not in card and "nan" not in card
     data = (tmp_path / "out/DATA_CARD.md").read_text()
     assert "| abdomen | train | 1 | 1 | 1 | 1 | 0 |" in data and "p1" not in data and "| liver | 3 |" in data
+    assert "takes their place: 1" in data
+
+
+def test_the_card_of_a_shipped_model_says_what_it_came_with(tmp_path):
+    write_model_card(tmp_path / "card.md", shipped.choose_shipped("uscl_med3d"), None)
+    text, card = (tmp_path / "card.md").read_text(), shipped.read_cards()["uscl_med3d"]
+    assert card["learned_from"] in text and "Not known here" not in text
+    assert "tuned on: pleural_effusion" in text
+    write_model_card(tmp_path / "base.md", shipped.choose_shipped("sam_med3d"), None)
+    assert "tuned on" not in (tmp_path / "base.md").read_text()
+    assert f"{card['validation_dice']:.1f}" in text and f"{card['image_use']['difference']:.1f}" in text
 
 
 def test_a_users_own_cohort_is_not_called_simulated(finished, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from uscl_med3d import InputError, Segmenter
 from uscl_med3d.core.io import read_json, write_text
 from uscl_med3d.user import models, shipped
+from uscl_med3d.user.model_list import list_models
 
 
 @pytest.fixture
@@ -58,6 +60,15 @@ def test_cards_say_what_a_model_is(package: Path) -> None:
     assert card["image_use"] is None
 
 
+def test_a_run_on_own_sweeps_is_not_shipped_as_one_on_simulated_ones(finished, tmp_path, monkeypatch) -> None:
+    shutil.copytree(finished, tmp_path / "own")
+    monkeypatch.chdir(tmp_path / "own")
+    file = Path("results/phantom/params/all.json")
+    file.write_text(json.dumps(read_json(file) | {"cohort": "data/mine.csv"}))
+    shipped.ship(models.choose_run("sam_med3d", "phantom"), "mine", "abdomen", tmp_path / "shipped")
+    assert read_json(tmp_path / "shipped/mine.json")["learned_from"] == shipped.OWN_SWEEPS
+
+
 def test_image_use_is_that_of_the_most_clicks_on_ultrasound(package: Path, finished: Path) -> None:
     choice = models.choose_run("full_tuning", "phantom")
     label = read_json(finished / "results/phantom/params/report.json")["methods"]["full_tuning"]["label"]
@@ -80,6 +91,26 @@ def test_image_use_is_that_of_the_most_clicks_on_ultrasound(package: Path, finis
         file.unlink()
 
 
+def test_the_file_of_a_shipped_model_is_that_model(package: Path) -> None:
+    """`uscl-med3d models --json` names it."""
+    for name in ("base", "adapted"):
+        by_file, by_name = (
+            models.choose(one, None, None, "phantom") for one in (package / f"{name}.safetensors", name)
+        )
+        assert (by_file.base, by_file.checkpoint) == (by_name.base, by_name.checkpoint)
+        assert by_file.validation_dice == by_name.validation_dice
+
+
+def test_the_file_of_a_base_model_that_takes_no_clicks_in_volumes_is_refused(tmp_path: Path) -> None:
+    file = shipped.FOLDER / "mobile_sam.safetensors"
+    with pytest.raises(InputError, match="sam_med3d, uscl_med3d"):
+        models.choose(file, None, None, "phantom")
+    for suffix in (".safetensors", ".json"):
+        shutil.copyfile(file.with_suffix(suffix), tmp_path / f"mine{suffix}")
+    with pytest.raises(InputError, match="weights of mobile_sam"):
+        models.choose(tmp_path / "mine.safetensors", None, None, "phantom")
+
+
 def test_list_of_models(package: Path, run, finished: Path) -> None:
     shown = {(model["kind"], model["name"]): model for model in json.loads(run("models", "--json").out)}
     assert shown["shipped", "adapted"]["segments"] and shown["shipped", "adapted"]["file"] == str(
@@ -89,6 +120,15 @@ def test_list_of_models(package: Path, run, finished: Path) -> None:
     assert ("run", "nearest_key_frame") not in shown
     text = run("models").out
     assert "adapted" in text and "image use" in text
+
+
+def test_official_files_that_segment_takes_are_listed_as_such(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/external/seggpt-vit-large").mkdir(parents=True)
+    for name in ("sam_vit_b_01ec64.pth", "seggpt-vit-large/model.safetensors"):
+        (tmp_path / "data/external" / name).touch()
+    found = {model.method: model.segments for model in list_models("phantom") if model.kind == "official"}
+    assert found == {"SAM (ViT-B), official": True, "SegGPT, official": False}
 
 
 def test_unknown_names_are_answered_with_those_there(package: Path, tmp_path: Path, monkeypatch) -> None:

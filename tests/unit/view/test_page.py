@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 
 import httpx
 import nibabel
@@ -100,8 +101,16 @@ def test_steps_are_kept_and_go_on_after_the_server_was_killed(browser, ball, tmp
     state = desk.describe()
     assert state["looks"] == [{"name": "liver", "colour": "#123456", "opacity": 0.3}]
     assert len(state["steps"]) == 4 and state["undo"]
+    assert not [note for note in state["notes"] if "done with the model" in note]
     assert desk.session.undo() and desk.session.undo()
     assert set(desk.segmenter.objects) == {"liver"}
+
+
+def test_work_that_was_done_with_another_model_says_so(browser, ball, make_desk):
+    browser().send("click", {"name": "liver", "numbers": [40, 30, 12, 1]})
+    choice = replace(ball.choice, name="another")
+    desk = make_desk(Segmenter(choice, ball.method))
+    assert f"done with the model {ball.choice.name}; another" in desk.describe()["notes"][-1]
 
 
 def test_a_session_of_another_input_or_a_damaged_one_is_refused(browser, ball, tmp_path, make_desk, clip):

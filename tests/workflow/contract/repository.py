@@ -43,6 +43,10 @@ REPORT = TEXTS | {"figure": len(DRAWN)}
 JUDGED = {"gate": 1, "image_use_table": 1}
 """Jobs after new scores of a run that is held to its use of the image: rule -> count."""
 
+STEPS_CHANGED = {"evaluate": 3, "measure": 1} | JUDGED | REPORT
+"""Jobs started after other fine-tunes. A plan counts one more: the ball is fitted anew, its small file comes out as it was,
+and Snakemake, which compares small files by content, does not score it again."""
+
 SECONDS: dict[str, tuple[float, float]] = {}
 """Measured figures of docs/contract.md, printed at the end: seconds, and of these seconds of processors."""
 
@@ -192,6 +196,7 @@ def count_started(output: str) -> dict[str, int]:
         "simulate: general": "simulate_general",
         "evaluate: gate": "gate",
         "evaluate: cost of": "measure",
+        "report: image use": "image_use_table",
         "report: tables": "tables",
         "report: training cost": "training_cost",
         "report: inference cost": "inference_cost",

@@ -14,7 +14,7 @@ def test_trace_names_checkpoint_data_parameters_and_commit(finished):
     assert f"commit {commit}" in output and "with local edits" not in output
     for file in (
         "checkpoints/finetune/uscl_med3d_r8_both_vcl.safetensors",
-        "checkpoints/pretrain/r8.safetensors",
+        "checkpoints/pretrain/vcl_r8.safetensors",
         "checkpoints/foundation/sam_med3d.safetensors",
         "scores/uscl_med3d_r8_both_vcl.parquet",
     ):
@@ -23,7 +23,7 @@ def test_trace_names_checkpoint_data_parameters_and_commit(finished):
     for job in (
         "evaluate/",
         "finetune/",
-        "pretrain/r8",
+        "pretrain/vcl_r8",
         "pseudolabel/",
         "foundation/seggpt",
         "ingest/",

@@ -33,7 +33,7 @@ class SeeingGate(Section):
     Attributes:
         first_click, last_click: own image minus another patient's, after the first and the last click of
             `evaluate.image_use.points`.
-        required: whether the pipeline stops where they are not reached; else the method is marked.
+        required: whether the pipeline stops where they are missed by more than `Gate.slack`; else the method is marked.
     """
 
     datasets: tuple[str, ...] = Field(min_length=1)
@@ -46,11 +46,13 @@ class Gate(Section):
     """What models must reach on validation patients before any comparison means something.
 
     Attributes:
+        slack: points by which a required method may miss its values before the pipeline stops; it is marked all the same.
         seeing: method -> what it must owe to the image.
         blind: methods that look at nothing; every tuned method must be above them on ultrasound.
     """
 
     required: bool
+    slack: float = Field(ge=0)
     seeing: dict[str, SeeingGate]
     blind: tuple[str, ...]
 

@@ -20,7 +20,7 @@ def runs_of(context: Context, name: str) -> tuple[tuple[Run, ...], str]:
     name_here = PAPER_METHODS.get(name, name)
     key = name_here if name_here in context.job.methods else registry_key(context, name)
     if key is None:
-        return (), f"no method {name} in params.yaml: methods"
+        return (), f"no method {name} at this scale: section `methods`"
     return tuple(context.main_runs(key)), ""
 
 

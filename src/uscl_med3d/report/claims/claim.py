@@ -35,14 +35,14 @@ class Evidence:
         context: scores and registry.
         pseudolabels_dir: folder with `quality.csv`, or None.
         sizes: run -> number of parameters that it trains.
-        blind: methods that ignore the image, by the gate.
+        blind: methods that have not passed the gate of image use, each with what was found.
         tables_dir: folder of the cost tables, for claims about measured cost alone.
     """
 
     context: Context
     pseudolabels_dir: Path | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
-    blind: frozenset[str] = frozenset()
+    blind: Mapping[str, str] = field(default_factory=dict)
     tables_dir: Path | None = None
 
 

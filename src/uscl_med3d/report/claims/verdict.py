@@ -99,10 +99,10 @@ def _row(case: _Case, evidence: Evidence) -> dict[str, Any]:
 
 
 def _judge(case: _Case, evidence: Evidence) -> tuple[str, str]:
-    blind = sorted(case.methods & evidence.blind)
+    blind = sorted(case.methods & set(evidence.blind))
     if case.claim.about_training and blind:
-        names = f"{', '.join(blind)} {'has' if len(blind) == 1 else 'have'}"
-        return NOT_TESTABLE, f"{names} not passed the gate: Dice hardly changes with another patient's image"
+        found = "; ".join(f"{name} {evidence.blind[name]}" for name in blind)
+        return NOT_TESTABLE, f"not passed the gate: {found}"
     if case.missing:
         reasons = "; ".join(dict.fromkeys(case.missing))
         tail = (
@@ -114,7 +114,7 @@ def _judge(case: _Case, evidence: Evidence) -> tuple[str, str]:
     if not case.found:
         return (
             "undecided",
-            "this run has nothing to compare: params.yaml (methods) names too few ranks or modules",
+            "this run has nothing to compare: section `methods` names too few ranks or modules",
         )
     alpha = evidence.context.job.report.alpha
     facts = _describe(case)

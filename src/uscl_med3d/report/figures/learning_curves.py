@@ -17,16 +17,17 @@ from uscl_med3d.report.style import DASHES, MUTED, method_colours, new_figure, s
 TITLE = "Learning curves"
 CAPTION = (
     "Training loss (top) and the measure on validation patients (bottom) of every training in this run. "
-    "Losses of different stages and of different base models have different units; base models that only learn a "
-    "teacher's features have no validation Dice. Nothing here is a test result."
+    "Losses of different stages and of different base models have different units; the stages of a base model follow each "
+    "other, each with a line of its own. Squares: Dice after the last click. Nothing here is a test result."
 )
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
 BASES = {"seggpt": "SegGPT"}
 """Base models whose method has another name."""
-VALIDATION = ("validation_dice", "dice_two_prompts", "validation_accuracy")
+VALIDATION = ("validation_dice", "last_click_dice", "dice_two_prompts", "validation_accuracy")
 LABELS = {
     "validation_dice": "Dice, validation",
+    "last_click_dice": "Dice after the last click, validation",
     "dice_two_prompts": "Dice, held-out scenes",
     "validation_accuracy": "accuracy of the task",
 }
@@ -56,8 +57,19 @@ def group_curves(job: Any, paths: Sequence[Path]) -> dict[str, dict[str, pd.Data
         frame = pd.read_csv(path)
         if frame.empty or "step" not in frame or "loss" not in frame:
             continue
-        groups.setdefault(_group(job, path), {})[path.stem] = frame
+        if "learning_rate" in frame and frame["learning_rate"].isna().all():
+            continue  # a fit without steps, as of the ball's radius
+        groups.setdefault(_group(job, path), {})[path.stem] = join_stages(frame)
     return dict(sorted(groups.items(), key=lambda item: _GROUPS.index(item[0])))
+
+
+def join_stages(frame: pd.DataFrame) -> pd.DataFrame:
+    """A curve whose steps go on from stage to stage; each stage of a base model counts its own from 1."""
+    if "stage" not in frame:
+        return frame.assign(stage="")
+    lengths = frame.groupby("stage", sort=False)["step"].max()
+    before = lengths.cumsum().shift(fill_value=0)
+    return frame.assign(step=frame["step"] + frame["stage"].map(before))
 
 
 _GROUPS = ("base models", "pretraining", "LoRA fine-tunes", "other fine-tunes")
@@ -91,18 +103,16 @@ def _column(top: Axes, bottom: Axes, title: str, curves: dict[str, pd.DataFrame]
         colour, dash, label = _look(name, position, job)
         if title == "base models":
             colour, label = PALETTE[position % len(PALETTE)], BASES.get(name, label)
-        trained = frame[frame["loss"].notna()]
-        top.plot(trained["step"], trained["loss"], color=colour, ls=dash, lw=1.0, label=label)
-        for column in VALIDATION:
-            if column in frame and frame[column].notna().any():
-                kept = frame[frame[column].notna()]
-                bottom.plot(kept["step"], kept[column], color=colour, ls=dash, lw=1.0, marker="o", ms=2)
-                break
+        for _, part in frame[frame["loss"].notna()].groupby("stage", sort=False):
+            top.plot(part["step"], part["loss"], color=colour, ls=dash, lw=1.0, label=label)
+        for column in (name for name in VALIDATION if name in frame):
+            kept, marker = frame[frame[column].notna()], "s" if column == "last_click_dice" else "o"
+            bottom.plot(kept["step"], kept[column], color=colour, ls=dash, lw=1.0, marker=marker, ms=2)
     if measure is None:
         say(bottom, "no validation recorded")
     else:
         measures = [name for name in VALIDATION if any(name in frame for frame in curves.values())]
-        bottom.set_ylabel(" / ".join(LABELS[name] for name in measures), fontsize=7)
+        bottom.set_ylabel(LABELS[measures[0]] if len(measures) == 1 else "Dice, validation", fontsize=7)
     bottom.set_xlabel("step")
     _chance(bottom, curves)
     handles, labels = top.get_legend_handles_labels()

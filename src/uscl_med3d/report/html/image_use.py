@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from uscl_med3d.core.reporting import BLIND
 from uscl_med3d.report.figures import image_use as figure_of_use
 from uscl_med3d.report.html.page import cell, figure, fold, paragraph, table
 from uscl_med3d.report.words import signed
@@ -14,8 +15,8 @@ from uscl_med3d.report.words import signed
 INTRO = (
     "A promptable model can score well by drawing a blob round the clicks. So every model is scored twice with the same "
     "weights and the same clicks: with the image that the clicks belong to, and with another patient's. The difference "
-    "is what it gains by looking. In Tables 1, 2 and 6 the rows “ball” and “atlas” look at no image at all; a value below "
-    "one of them is marked †."
+    "is what it gains by looking. In Tables 1, 2, 6 and 7 the rows “ball” and “atlas” look at no image (the ball only knows "
+    "where the acquisition ends, so its difference is no gain); a value worse than one of them is marked †."
 )
 HEADER = ("Method", "Data set", "Clicks", "Own image", "Another's", "Difference", "Interval", "Patients")
 
@@ -32,9 +33,9 @@ def image_use(job: Any, inputs: Any) -> str:
 
 
 def tell(frame: pd.DataFrame) -> str:
-    """Which methods gain nothing by looking, on ultrasound after the most clicks."""
+    """Which methods gain nothing by looking, on ultrasound after the most clicks; of those that look at all."""
     shown = frame["points"].isin([0, int(frame["points"].max())])
-    rows = frame.loc[(frame["dataset"] == "ultrasound") & shown]
+    rows = frame.loc[(frame["dataset"] == "ultrasound") & shown & ~frame["method"].isin(BLIND)]
     blind = list(rows.loc[~(rows["ci_low"] > 0), "method"])
     if not len(rows):
         return paragraph("Not measured on ultrasound.", "note")

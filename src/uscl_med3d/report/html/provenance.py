@@ -60,7 +60,8 @@ def short(digest: str) -> str:
 def _read(path: Path) -> Origin:
     receipt = read_json(path)
     weights = {name: value for name, value in receipt["inputs"].items() if name.endswith(".safetensors")}
-    scores = [value for name, value in receipt["outputs"].items() if name.endswith(".parquet")]
+    # A job writes other Parquet files, too: `image_use/<run>.parquet` comes before its scores.
+    scores = [value for name, value in receipt["outputs"].items() if Path(name).parent.name == "scores"]
     parameters = json.dumps(receipt["params"], sort_keys=True).encode()
     return Origin(
         path.stem,

@@ -12,6 +12,7 @@ import pandas as pd
 from uscl_med3d.core.io import read_json
 from uscl_med3d.report.claims import explain
 from uscl_med3d.report.figures import find_figure
+from uscl_med3d.report.gate import read_blind
 from uscl_med3d.report.html.cost import cost
 from uscl_med3d.report.html.image_use import image_use
 from uscl_med3d.report.html.left_out import left_out
@@ -57,13 +58,27 @@ def gate(inputs: Any) -> str:
         return paragraph(
             "The gate on validation patients was not run (no reference masks, or not yet).", "note"
         )
-    result = read_json(inputs.gate_json)
+    result, blind = read_json(inputs.gate_json), read_blind(inputs.gate_json)
+    judged = [found["method"] for found in result["image_use"].values()]
+    seeing = [name for name in judged if name not in blind]
+    marked = [f"{name} {blind[name]}" for name in judged if name in blind]
+    beaten = [
+        f"{found['method']} {found['dice']:.1f}" for found in result["blind"].values() if not found["passed"]
+    ]
+    parts = []
+    if seeing:
+        parts.append(f"Look at the image: {', '.join(seeing)}.")
+    if marked:
+        parts.append(
+            f"Looking too little, so that claims about their training are not tested: {'; '.join(marked)}."
+        )
+    if beaten:
+        parts.append(f"Not above a row that looks at nothing (Dice): {', '.join(beaten)}.")
     if result["passed"]:
-        seen = " The models that it judges look at the image." if result.get("methods") else ""
-        return paragraph(f"Gate passed on validation patients.{seen}", "note good")
+        return paragraph(" ".join(["Gate passed on validation patients.", *parts]), "note good")
     failures = "; ".join(result["failures"])
     return paragraph(
-        f"Gate NOT passed on validation patients: {failures}. Comparisons of these models say little.",
+        f"Gate NOT passed on validation patients: {failures}. Comparisons of these models say little. {' '.join(parts)}",
         "note bad",
     )
 

@@ -42,6 +42,7 @@ def write_caption(name: str, frame: pd.DataFrame, context: Context) -> str:
             _slices(frame.assign(points=context.last_point), context),
             _patients(frame, context),
             _seeds(context),
+            marked,
         ]
         return " ".join(part for part in parts if part)
     parts = [
@@ -59,7 +60,7 @@ def write_caption(name: str, frame: pd.DataFrame, context: Context) -> str:
 def _marked(frame: pd.DataFrame) -> str:
     if not (frame["below"].fillna("") != "").any():
         return ""
-    return f"{MARK} below a row that looks at no image: {' or '.join(BLIND)}."
+    return f"{MARK} worse than a row that looks at no image: {' or '.join(BLIND)}."
 
 
 def _reference(name: str, context: Context) -> str:

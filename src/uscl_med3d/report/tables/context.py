@@ -272,7 +272,7 @@ def source_of_method(context: Context, label: str, dataset: str, click: int) -> 
     """The main runs of the method with this label, or the reason why there are none."""
     name = context.method_with_label(label)
     if name is None:
-        return Source((), dataset, click, f"no method {label} in params.yaml: methods")
+        return Source((), dataset, click, f"no method {label} at this scale: section `methods`")
     if context.job.methods[name].prompt in ("none", "key_frames"):
         click = 0  # one mask, whatever the column
     return Source(tuple(context.main_runs(name)), dataset, click, "")
@@ -284,7 +284,9 @@ def source_of_cell(context: Context, rank: int, modules: str, vcl: bool) -> Sour
 
     sweep = context.sweep()
     if sweep is None:
-        return Source((), "us", context.last_point, "no method with a LoRA sweep in params.yaml: methods")
+        return Source(
+            (), "us", context.last_point, "no method with a LoRA sweep at this scale: section `methods`"
+        )
     short = {long: name for name, long in MODULES.items()}[modules]
     grid = sweep[1].grid
     run_id = cell_id(sweep[0], rank, short, grid.pretraining if vcl and grid else None)
@@ -295,7 +297,7 @@ def source_of_cell(context: Context, rank: int, modules: str, vcl: bool) -> Sour
         context.last_point,
         ""
         if runs
-        else f"no run {run_id} at this scale: methods.{sweep[0]}.grid in params.yaml; scale `study` has all",
+        else f"no run {run_id} at this scale: methods.{sweep[0]}.grid in params.yaml; the whole of scale `study` has all",
     )
 
 

@@ -12,7 +12,7 @@ from types import ModuleType
 import pandas as pd
 
 MARK = "†"
-"""Stands behind a value below one of the rows that look at no image (`tables.blind`)."""
+"""Stands behind a value worse than one of the rows that look at no image (`tables.blind`)."""
 
 NAMES = {
     "method": "Method",

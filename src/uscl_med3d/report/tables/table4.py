@@ -45,7 +45,9 @@ def source(context: Context, keys: dict[str, Any]) -> Source:
     dataset = next(key for key, name in DATASETS.items() if name == keys["dataset"])
     name = registry_key(context, keys["method"])
     if name is None:
-        return Source((), dataset, context.last_point, f"no method {keys['method']} in params.yaml: methods")
+        return Source(
+            (), dataset, context.last_point, f"no method {keys['method']} at this scale: section `methods`"
+        )
     return Source(tuple(context.main_runs(name)), dataset, context.last_point, "")
 
 

@@ -105,7 +105,7 @@ function paint(opacities = {}) {
 
 function show(state) {
   page.state = state
-  document.title = state.title
+  document.title = state.saved ? state.title : `• ${state.title}` // a mask that is not written
   $('title').textContent = state.title
   $('undo').disabled = !state.undo
   $('redo').disabled = !state.redo

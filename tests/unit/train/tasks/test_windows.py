@@ -92,6 +92,17 @@ def test_flips_move_image_and_labels_alike():
     assert torch.equal(moved, labels.flip([1, 3]))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_turning_and_scaling_move_image_and_labels_alike(seed):
+    labels = torch.zeros(1, 8, 24, 40, dtype=torch.uint8)
+    labels[0, 2:6, 4:12, 5:30] = 1  # far from symmetric, in a frame that is not square
+    settings = Augmentation(**STILL | {"rotation_deg": 40.0, "scaling": 0.2})
+    turned, moved = augment(labels[:, None].float(), labels, settings, np.random.default_rng(seed))
+    bright, label = turned[0, 0] > 0.5, moved[0] == 1
+    assert not torch.equal(moved, labels)
+    assert 2 * (bright & label).sum() / (bright.sum() + label.sum()) > 0.9
+
+
 def test_what_turns_in_from_outside_is_unknown_and_labels_stay_labels():
     image, labels = torch.ones(1, 1, 6, 20, 20), torch.full((1, 6, 20, 20), 3, dtype=torch.uint8)
     image[..., 0, 0] = -1.0
