@@ -22,11 +22,17 @@ def audit(scale: Scale = DEFAULT_SCALE) -> None:
 
 
 @app.command(rich_help_panel=UPKEEP)
-def regenerate(scale: Scale = DEFAULT_SCALE) -> None:
+def regenerate(
+    scale: Scale = DEFAULT_SCALE,
+    restore: Annotated[
+        bool,
+        typer.Option("--restore", help="Put missing files in place, such as figures and page of the study."),
+    ] = False,
+) -> None:
     """Rebuild tables, figures and pages from scores and curves, without torch; are they the same, byte for byte?"""
     from uscl_med3d.provenance.regenerate import describe, regenerate
 
-    result = regenerate(scale)
+    result = regenerate(scale, restore)
     print(describe(result))
     if result.different:
         raise InputError(

@@ -6,13 +6,14 @@ of figures, receipts and job files are enough.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from uscl_med3d.core.errors import InputError
-from uscl_med3d.core.io import sha256
+from uscl_med3d.core.io import atomic, sha256
 from uscl_med3d.core.params import load_job
 from uscl_med3d.core.plan import Plan
 from uscl_med3d.report.claims import build_claims, build_cost_claims
@@ -28,10 +29,11 @@ from uscl_med3d.target_pages.targets import PAGE, has_run, list_landed
 
 @dataclass(frozen=True)
 class Regenerated:
-    """What came of it: files that are the same, and files that differ or are missing."""
+    """What came of it: files that are the same, that differ or are missing, and that were missing and are put in place."""
 
     same: list[str]
     different: list[str]
+    restored: list[str]
 
 
 @dataclass(frozen=True)
@@ -73,15 +75,19 @@ class _Stored:
         return Path(f"data/splits/{self.plan.scale}.csv")
 
 
-def regenerate(scale: str) -> Regenerated:
+def regenerate(scale: str, restore: bool = False) -> Regenerated:
     """Rebuild tables, figures, claims and pages of a finished scale in a temporary folder; compare every file.
 
     A scale that was only made for targets beside the default run has only their pages.
+
+    Args:
+        restore: put missing files in place: the figures and the page of the study are not in Git.
     """
     results = Path("results", scale)
     targets = [target for target in TARGETS.values() if has_run(target, results)]
     same: list[str] = []
     different: list[str] = []
+    restored: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         if not targets or (results / "params/all.json").is_file():
             _build_all(_Stored.of(scale), Path(folder))
@@ -91,14 +97,20 @@ def regenerate(scale: str) -> Regenerated:
         made = sorted(path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_file())
         for path in made:
             there = results / path
+            if restore and not there.is_file():
+                with atomic(there) as temporary:
+                    shutil.copyfile(Path(folder, path), temporary)
+                restored.append(str(there))
+                continue
             equal = there.is_file() and sha256(there) == sha256(Path(folder, path))
             (same if equal else different).append(str(there))
-    return Regenerated(same, different)
+    return Regenerated(same, different, restored)
 
 
 def describe(result: Regenerated) -> str:
     """The result as text, one line per file that is not the same."""
     lines = [f"{path}: differs from what scores, curves and parameters give" for path in result.different]
+    lines += [f"{path}: put in place" for path in result.restored]
     return "\n".join(
         [*lines, f"{len(result.same)} files rebuilt byte for byte, {len(result.different)} differ"]
     )
