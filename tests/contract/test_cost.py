@@ -94,5 +94,5 @@ def test_quick_methods_are_repeated_more(seconds, passes, make_job, monkeypatch)
     clock = iter(np.arange(1000) * seconds)
     monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     calls = []
-    settings = make_job("measure", "sam_med3d").measure
+    settings = make_job("measure", "sam_med3d", measure__enough_seconds=3.0).measure
     assert len(list(cost.repeat(lambda: calls.append(1), settings))) == passes and len(calls) == 1
