@@ -10,13 +10,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+from tiny_cohort import tiny_job
 
 from uscl_med3d.core import seeds
 from uscl_med3d.core.io import save_volume, write_csv, write_json
 from uscl_med3d.core.params import SLICES, load_job
 from uscl_med3d.core.params.files import read_defaults
 from uscl_med3d.core.runs import list_runs
-from uscl_med3d.core.scores import write_scores
+from uscl_med3d.core.scores import IMAGE_USE, write_scores
+from uscl_med3d.evaluate.gate import check_gate
 
 ROOT = Path(__file__).resolve().parents[3]
 CLASSES = {"pleural_effusion": 1, "ascites": 2, "liver": 3, "spleen": 4, "kidney": 5}
@@ -313,3 +315,30 @@ def make_predictions(job, folder: Path, made: SimpleNamespace, runs: list[str]) 
             worse = np.roll(mask, 9, axis=2)
             save_volume(folders[-1] / "worst" / f"{sweep}_{name}.nii.gz", worse, (1.0, 0.6, 0.6))
     return folders
+
+
+def make_gate(folder: Path, owed: dict[str, float]) -> Path:
+    """gate.json as the stage `gate` writes it: run -> points owed to the image of validation patients at every click."""
+    files = []
+    for name, points in owed.items():
+        rows = [
+            (
+                name,
+                dataset,
+                "val",
+                f"p{case}",
+                f"c{case}",
+                "liver",
+                click,
+                image,
+                70.0 - points * (image == "other"),
+            )
+            for dataset in ("us", "amos", "totalsegmentator", "brats")
+            for case in range(2)
+            for click in (1, 10)
+            for image in ("own", "other")
+        ]
+        files.append(folder / f"{name}.parquet")
+        write_scores(files[-1], pd.DataFrame(rows, columns=IMAGE_USE.names), IMAGE_USE)
+    check_gate(tiny_job("gate", gate__required=False), files, [], folder / "gate.json")
+    return folder / "gate.json"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from types import SimpleNamespace
 
+import fake_run
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_cohort import tiny_job
 
 from uscl_med3d.core.io import read_json, write_json
 from uscl_med3d.core.scores import IMAGE_USE, read_score_file, write_scores
-from uscl_med3d.evaluate.gate import check_gate, judge_seeing
+from uscl_med3d.evaluate.gate import judge_seeing
 from uscl_med3d.report.claims import build_claims
 from uscl_med3d.report.figures import FigureInputs, draw
 from uscl_med3d.report.figures import image_use as drawn
@@ -160,42 +160,19 @@ def test_a_model_that_ignores_the_image_is_named(run, tmp_path):
     assert "no gain is shown: SAM-Med3D" in text and "these gain" not in text
 
 
-def judge(folder, owed):
-    """gate.json as the stage `gate` writes it: run -> points owed to the image of validation patients at every click."""
-    files = []
-    for name, points in owed.items():
-        rows = [
-            (
-                name,
-                dataset,
-                "val",
-                f"p{case}",
-                f"c{case}",
-                "liver",
-                click,
-                image,
-                70.0 - points * (image == "other"),
-            )
-            for dataset in ("us", "amos", "totalsegmentator", "brats")
-            for case in range(2)
-            for click in (1, 10)
-            for image in ("own", "other")
-        ]
-        files.append(folder / f"{name}.parquet")
-        write_scores(files[-1], pd.DataFrame(rows, columns=IMAGE_USE.names), IMAGE_USE)
-    check_gate(tiny_job("gate", gate__required=False), files, [], folder / "gate.json")
-    return folder / "gate.json"
-
-
 def test_claims_about_training_are_not_tested_on_blind_models(run, tmp_path):
     gates = {
         "open": None,
-        "all_see": judge(tmp_path, {"full_tuning": 30.0, "sam_med3d": 30.0}),
+        "all_see": fake_run.make_gate(tmp_path, {"full_tuning": 30.0, "sam_med3d": 30.0}),
         "shut": None,
     }
     verdicts = {}
     for name in gates:
-        gate = judge(tmp_path, {"full_tuning": 3.0, "sam_med3d": 30.0}) if name == "shut" else gates[name]
+        gate = (
+            fake_run.make_gate(tmp_path, {"full_tuning": 3.0, "sam_med3d": 30.0})
+            if name == "shut"
+            else gates[name]
+        )
         build_claims(run.job, run.scores, run.info, None, gate, tmp_path / f"{name}.csv")
         verdicts[name] = pd.read_csv(tmp_path / f"{name}.csv").set_index("id")
     assert verdicts["open"].equals(verdicts["all_see"])
@@ -208,14 +185,14 @@ def test_claims_about_training_are_not_tested_on_blind_models(run, tmp_path):
 
 
 def test_the_page_names_who_looks_and_who_is_marked(tmp_path):
-    gate = judge(tmp_path, {"full_tuning": 3.0, "sam_med3d": 30.0})
+    gate = fake_run.make_gate(tmp_path, {"full_tuning": 3.0, "sam_med3d": 30.0})
     text = sections.gate(SimpleNamespace(gate_json=gate))
     assert (
         "Gate NOT passed" in text
         and "full_tuning owes 3.0" in text
         and "Look at the image: sam_med3d." in text
     )
-    text = sections.gate(SimpleNamespace(gate_json=judge(tmp_path, {"full_tuning": 30.0})))
+    text = sections.gate(SimpleNamespace(gate_json=fake_run.make_gate(tmp_path, {"full_tuning": 30.0})))
     assert "Gate passed" in text and "Looking too little" not in text and "Not above" not in text
     result = read_json(tmp_path / "gate.json")
     result["blind"] = {
